@@ -1,0 +1,1 @@
+"""The core of the appliance; knows no web framework and no broker."""

@@ -1,0 +1,83 @@
+"""The inventory of audit events.
+
+Grammar: `<noun>.<past participle>`; a name is never reused and never deleted, only marked as retired here, so that
+old entries stay readable. Numbers are OCSF 1.9 class and activity (docs/audit-format.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from appliance.identity.models import Principal
+
+
+class EventName(StrEnum):
+    """What happened, alphabetised."""
+
+    ACCESS_DENIED = "access.denied"
+    ANSWER_FAILED = "answer.failed"
+    ANSWER_RELEASED = "answer.released"
+    ANSWER_STOPPED = "answer.stopped"
+    APPLIANCE_STARTED = "appliance.started"
+    APPLIANCE_STOPPED = "appliance.stopped"
+    AUDIT_EXPORTED = "audit.exported"
+    AUDIT_READ = "audit.read"
+    BOX_READ = "box.read"
+    COLLECTION_CREATED = "collection.created"
+    COLLECTION_LISTED = "collection.listed"
+    COLLECTION_UPDATED = "collection.updated"
+    CONVERSATION_CREATED = "conversation.created"
+    CONVERSATION_DELETED = "conversation.deleted"
+    CONVERSATION_LISTED = "conversation.listed"
+    CONVERSATION_READ = "conversation.read"
+    DOCUMENT_DELETED = "document.deleted"
+    DOCUMENT_FAILED = "document.failed"
+    DOCUMENT_INGESTED = "document.ingested"
+    DOCUMENT_LISTED = "document.listed"
+    DOCUMENT_READ = "document.read"
+    DOCUMENT_UPLOADED = "document.uploaded"
+    MIGRATION_APPLIED = "migration.applied"
+    MODEL_LISTED = "model.listed"
+    PERSON_CREATED = "person.created"
+    PERSON_LISTED = "person.listed"
+    PERSON_UPDATED = "person.updated"
+    QUESTION_ASKED = "question.asked"
+    SESSION_CREATED = "session.created"
+    SESSION_DELETED = "session.deleted"
+    SESSION_REFUSED = "session.refused"
+    STOP_REQUESTED = "stop.requested"
+
+
+class Outcome(StrEnum):
+    """How the act ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class ResourceRef(NamedTuple):
+    """A thing the event is about: `("document", id)`, `("collection", id)`, `("conversation", id)`, ..."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One act, as handed to `AuditLog.append`.
+
+    `facts` holds ids, sizes, counts and digests only. Anything a person wrote or is called goes into `sealed`: the leaf
+    keeps a salted digest of it, the value itself lies encrypted beside and can be erased.
+    """
+
+    name: EventName
+    principal: Principal
+    resources: tuple[ResourceRef, ...] = ()
+    outcome: Outcome = Outcome.SUCCESS
+    on_behalf_of: Principal | None = None
+    correlation_id: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)

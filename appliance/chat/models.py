@@ -1,0 +1,70 @@
+"""Conversations, messages and what an answer cites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class MessageStatus(StrEnum):
+    """PENDING and ANSWERING are work in progress; the row is the job. Questions are DONE from the start."""
+
+    PENDING = "PENDING"
+    ANSWERING = "ANSWERING"
+    DONE = "DONE"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread of questions and answers of one person."""
+
+    id: str
+    principal_id: str
+    title: str
+    collection_id: str | None
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A mark `[number]` in an answer and the span of the document that supports the sentence before it.
+
+    `document_id` is None when the document was deleted since. `text` is the supporting span.
+    """
+
+    number: int
+    answer_start: int
+    answer_end: int
+    document_id: str | None
+    document_name: str
+    page: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One question or one answer."""
+
+    id: str
+    conversation_id: str
+    ordinal: int
+    role: str
+    text: str
+    status: MessageStatus
+    created_ms: int
+    finished_ms: int | None = None
+    finish_reason: str | None = None
+    reason_code: str | None = None
+    reason: str | None = None
+    model: str | None = None
+    passages_found: int = 0
+    passages_used: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    timing: dict[str, float] = field(default_factory=dict)
+    citations: tuple[Citation, ...] = ()

@@ -1,0 +1,81 @@
+"""Documents as rows and as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DocumentStatus(StrEnum):
+    """Where a document is on its way. PENDING, PARSING and EMBEDDING are work in progress; the row is the job."""
+
+    PENDING = "PENDING"
+    PARSING = "PARSING"
+    EMBEDDING = "EMBEDDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One uploaded file."""
+
+    id: str
+    collection_id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    uploaded_by: str
+    uploaded_ms: int
+    status: DocumentStatus
+    stage: str
+    percent: int
+    reason_code: str | None
+    reason: str | None
+    page_count: int
+    chunk_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, slide, sheet, chapter or message part of a document.
+
+    The document's text is its pages' texts joined by two newlines; `start` is this page's offset in it.
+    """
+
+    number: int
+    start: int
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading found while parsing: `level` from 1, offset in the document's text."""
+
+    level: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """What parsing makes of a file."""
+
+    pages: tuple[Page, ...]
+    headings: tuple[Heading, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document, as embedded and searched. Offsets are characters of the document's text."""
+
+    ordinal: int
+    page: int
+    start: int
+    end: int
+    heading: str
+    text: str
+    token_count: int

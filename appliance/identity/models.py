@@ -1,0 +1,35 @@
+"""Who acts: the principal, its roles and its groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+EVERYONE = "everyone"
+"""Id of the built-in group that every account belongs to."""
+
+
+class Role(StrEnum):
+    """What a person is here to do. A person may hold several, but never officer and administrator together."""
+
+    EMPLOYEE = "employee"
+    OFFICER = "officer"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person, the nobody before sign-in, or the box itself; loaded afresh for each request."""
+
+    id: str
+    name: str
+    pseudonym: str
+    roles: frozenset[Role] = field(default_factory=frozenset)
+    groups: frozenset[str] = field(default_factory=frozenset)
+
+
+NOBODY = Principal(id="nobody", name="nobody", pseudonym="nobody")
+"""Who acts before sign-in."""
+
+SYSTEM = Principal(id="system", name="system", pseudonym="system")
+"""The box acting for itself: migrations, sweeps, start and stop. It holds no role and may read no document."""

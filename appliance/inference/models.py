@@ -1,0 +1,71 @@
+"""The vocabulary of inference: what is asked of a runtime and what comes back."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"  # the model ended its turn
+    LENGTH = "length"  # the token limit of the answer
+    CANCELLED = "cancelled"  # a person pressed stop
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One turn of the prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A prompt and its limits. `cancelled` may be set from another thread; the runtime then stops within one step."""
+
+    messages: tuple[PromptMessage, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one completion; `cached_tokens` of the prompt were still in the runtime's memory and cost nothing."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer. The last one has a `finish_reason` and the `usage`."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An installed model as people see it."""
+
+    id: str
+    kind: Literal["language", "embedding"]
+    file: str
+    sha256: str
+    size_bytes: int
+    format: str  # "GGUF Q4_0", "ONNX int8"
+    context_tokens: int
+    licence: str
+    active: bool
+    measured: dict[str, float] = field(default_factory=dict)
+    source: str = ""

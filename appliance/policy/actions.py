@@ -1,0 +1,35 @@
+"""Every permission there is, `resource:verb`, alphabetised. Cedar sees the same names."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a principal may ask to do; a route without one is refused."""
+
+    ASSET_READ = "asset:read"  # style sheets and scripts of the pages themselves
+    AUDIT_EXPORT = "audit:export"
+    AUDIT_READ = "audit:read"
+    BOX_READ = "box:read"  # state of the box: processes, disk, seal
+    COLLECTION_CREATE = "collection:create"
+    COLLECTION_LIST = "collection:list"  # by name, to those who administer
+    COLLECTION_UPDATE = "collection:update"  # name and readers
+    CONVERSATION_CREATE = "conversation:create"
+    CONVERSATION_DELETE = "conversation:delete"
+    CONVERSATION_LIST = "conversation:list"  # one's own
+    CONVERSATION_READ = "conversation:read"
+    DOCUMENT_DELETE = "document:delete"
+    DOCUMENT_LIST = "document:list"
+    DOCUMENT_READ = "document:read"
+    DOCUMENT_UPLOAD = "document:upload"
+    HEALTH_READ = "health:read"
+    MESSAGE_ASK = "message:ask"
+    MESSAGE_STOP = "message:stop"
+    MODEL_LIST = "model:list"
+    PERSON_CREATE = "person:create"
+    PERSON_LIST = "person:list"
+    PERSON_UPDATE = "person:update"  # roles, password, disabled
+    SESSION_CREATE = "session:create"  # sign in
+    SESSION_DELETE = "session:delete"  # sign out
+    SETUP_COMPLETE = "setup:complete"  # the first administrator, by the one-time link

@@ -1,0 +1,1 @@
+"""Search over chunks, inside the caller's scope."""

@@ -1,0 +1,110 @@
+"""What can be set, in one frozen table; the only reader of the environment.
+
+Order, later wins: the defaults below, `settings.toml` in the data directory, `CLOISTER_<NAME>` in the environment, the command
+line. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import SetupError
+
+PREFIX = "CLOISTER_"
+
+
+def _setting(default: Any, explanation: str) -> Any:
+    return field(default=default, metadata={"explanation": explanation})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its unit in its name; `explanation` in the metadata says what it does."""
+
+    data_dir: Path
+    host: str = _setting("127.0.0.1", "address the front door listens on")
+    port: int = _setting(8080, "port the front door listens on")
+    redis_url: str = _setting("", "an existing Redis to use; empty starts one on a UNIX socket in the data directory")
+    upload_limit_mb: int = _setting(200, "largest file accepted, in megabytes of 1,000,000 bytes")
+    parse_timeout_s: int = _setting(600, "wall-clock limit for parsing one file")
+    parse_memory_mb: int = _setting(2_048, "address space of the child that parses one file")
+    parse_output_mb: int = _setting(64, "largest text taken from one file")
+    chunk_tokens: int = _setting(160, "target size of a chunk, in the embedder's tokens")
+    passages_limit: int = _setting(8, "passages looked up for a question; how many fit is decided per answer")
+    context_tokens: int = _setting(4_096, "context of the language model")
+    answer_tokens: int = _setting(320, "longest answer")
+    threads: int = _setting(0, "threads of the language model; 0 takes the cores of this box")
+    session_idle_min: int = _setting(60, "a session ends after this long without a request")
+    session_max_h: int = _setting(12, "a session ends after this long in any case")
+    cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "cloister.db"
+
+    @property
+    def root_key_path(self) -> Path:
+        return self.data_dir / "keys" / "root.key"
+
+    @property
+    def blobs_dir(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    @property
+    def broker_url(self) -> str:
+        return self.redis_url or f"unix://{self.run_dir / 'redis.sock'}"
+
+
+def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings for `data_dir`; `overrides` that are None count as not given. Raises `SetupError` for what it does not know."""
+    given = os.environ if environment is None else environment
+    known = {item.name: item for item in fields(Settings) if item.name != "data_dir"}
+    values: dict[str, Any] = {}
+    file = data_dir / "settings.toml"
+    if file.exists():
+        try:
+            values.update(tomllib.loads(file.read_text()))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SetupError(f"{file} is not valid TOML: {error}", code="setup.settings") from error
+    names = {PREFIX + name.upper(): name for name in known}
+    values.update({name: given[variable] for variable, name in names.items() if variable in given})
+    # the name the rest of the world uses for the same thing
+    if "REDIS_URL" in given:
+        values.setdefault("redis_url", given["REDIS_URL"])
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SetupError(f"Unknown setting: {', '.join(unknown)}.", code="setup.settings")
+    settings = Settings(data_dir=data_dir.absolute())
+    return replace(settings, **{name: _typed(name, known[name].type, value) for name, value in values.items()})
+
+
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    try:
+        if kind == "bool":
+            return value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+        return int(value) if kind == "int" else str(value)
+    except (KeyError, ValueError):
+        raise SetupError(f"Setting {name} must be a {kind}, not {value!r}.", code="setup.settings") from None
+
+
+def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:
+    """`CLOISTER_DATA`, else the user's data home (XDG base directory specification)."""
+    given = os.environ if environment is None else environment
+    if "CLOISTER_DATA" in given:
+        return Path(given["CLOISTER_DATA"])
+    home = Path(given.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "cloister"

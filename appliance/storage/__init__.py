@@ -1,0 +1,1 @@
+"""The encrypted database, the blob store and the keys."""

@@ -1,0 +1,109 @@
+"""One encrypted SQLite file: a single writer, readers beside it.
+
+SQLCipher encrypts every page (AES-256-CBC, HMAC-SHA512); the key is raw, so that opening costs no key derivation. Writers of
+all processes queue on SQLite's own lock (`BEGIN IMMEDIATE`); inside a process they queue on a plain lock first, which is fair.
+Connections are opened on first use and belong to the process that opened them: never carry one across a fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlite_vec
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.pool import QueuePool
+from sqlcipher3 import dbapi2
+
+from appliance.errors import SetupError
+
+_PLAINTEXT_HEADER = b"SQLite format 3\x00"
+_CACHE_KIB = {"read": 65_536, "write": 16_384}
+_BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """The appliance's one database; `read()` and `write()` are the only ways in."""
+
+    def __init__(self, path: Path, key: bytes, *, read_connections: int = 4) -> None:
+        """`key` is 32 raw bytes. Nothing is opened yet."""
+        self.path = path
+        self._key = key
+        self._write_lock = threading.Lock()
+        self._readers = self._engine("read", read_connections)
+        self._writer = self._engine("write", 1)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A snapshot: every statement inside sees the same state of the database."""
+        with self._readers.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock from its first moment; commits on leaving, rolls back on any error."""
+        with self._write_lock, self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections of this process."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+    def _engine(self, purpose: str, size: int) -> Engine:
+        engine = create_engine(
+            "sqlite://",
+            module=dbapi2,
+            creator=lambda: self._connect(purpose),
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=0,
+        )
+        begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
+
+        def begin_transaction(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        event.listen(engine, "begin", begin_transaction)
+        return engine
+
+    def _connect(self, purpose: str) -> Any:
+        connection = dbapi2.connect(str(self.path), isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA key = \"x'{self._key.hex()}'\"")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB[purpose]}")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except dbapi2.DatabaseError as error:
+            connection.close()
+            raise SetupError(
+                "The database cannot be opened with this root key: the key file does not belong to this data directory, "
+                "or the database is damaged.",
+                code="setup.key_mismatch",
+            ) from error
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.enable_load_extension(True)
+        sqlite_vec.load(connection)
+        connection.enable_load_extension(False)
+        if purpose == "read":
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def assert_encrypted(self) -> None:
+        """Raise `SetupError` if the file on disk is plain SQLite: a key that was not applied must never go unnoticed."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                if file.read(16) == _PLAINTEXT_HEADER:
+                    raise SetupError("The database file is not encrypted.", code="setup.plaintext", path=str(self.path))
+
+
+def checkpoint(database: Database) -> None:
+    """Fold the write-ahead log into the file, so that it does not grow without end."""
+    with database.read() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(PASSIVE)"))

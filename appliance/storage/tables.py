@@ -1,0 +1,257 @@
+"""The whole schema in SQLAlchemy Core terms; migrations create it, stores query it.
+
+Ids are random hexadecimal strings except `chunks.id` and `collections.number`, which the indexes need as integers. Times are
+milliseconds since 1970 UTC. The search index itself (sqlite-vec and FTS5 tables) belongs to `retrieval/index.py`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+def _id(name: str = "id") -> Column[str]:
+    return Column(name, String(64), primary_key=True)
+
+
+def _owner(name: str, target: str) -> Column[str]:
+    return Column(name, String(64), ForeignKey(target, ondelete="CASCADE"), nullable=False)
+
+
+# identity ---------------------------------------------------------------------------------------------------------------
+principals = Table(
+    "principals",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("pseudonym", String(64), nullable=False, unique=True),
+    Column("password_hash", String(300), nullable=False),
+    Column("created_ms", Integer, nullable=False),
+    Column("disabled_ms", Integer),
+)
+roles = Table(
+    "roles",
+    metadata,
+    Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(20), primary_key=True),
+)
+groups = Table("groups", metadata, _id(), Column("name", String(200), nullable=False, unique=True))
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", String(64), ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),
+    _owner("principal_id", "principals.id"),
+    Column("created_ms", Integer, nullable=False),
+    Column("last_seen_ms", Integer, nullable=False),
+    Column("expires_ms", Integer, nullable=False),
+    Index("sessions_by_principal", "principal_id"),
+)
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("subject", String(64), primary_key=True),  # digest of what is throttled, never the name itself
+    Column("failures", Integer, nullable=False),
+    Column("blocked_until_ms", Integer, nullable=False),
+)
+setup_links = Table(
+    "setup_links",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),
+    Column("created_ms", Integer, nullable=False),
+    Column("used_ms", Integer),
+)
+
+# collections and documents -----------------------------------------------------------------------------------------------
+collections = Table(
+    "collections",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("owner_id", String(64), ForeignKey("principals.id")),  # set for a person's own collection
+    Column("created_ms", Integer, nullable=False),
+)
+grants = Table(
+    "grants",
+    metadata,
+    Column("collection_id", String(64), ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True),
+    Column("grantee_kind", String(10), primary_key=True),  # "principal" or "group"
+    Column("grantee_id", String(64), primary_key=True),
+    Column("permission", String(12), primary_key=True),  # "read" or "contribute"
+    CheckConstraint("grantee_kind IN ('principal', 'group')"),
+    CheckConstraint("permission IN ('read', 'contribute')"),
+)
+documents = Table(
+    "documents",
+    metadata,
+    _id(),
+    Column("collection_id", String(64), ForeignKey("collections.id"), nullable=False),
+    Column("name", String(500), nullable=False),
+    Column("media_type", String(120), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("blob_name", String(64), nullable=False),
+    Column("uploaded_by", String(64), nullable=False),
+    Column("uploaded_ms", Integer, nullable=False),
+    Column("status", String(12), nullable=False),  # documents/models.py DocumentStatus
+    Column("stage", String(200), nullable=False, default=""),
+    Column("percent", Integer, nullable=False, default=0),
+    Column("reason_code", String(60)),
+    Column("reason", String(500)),
+    Column("page_count", Integer, nullable=False, default=0),
+    Column("chunk_count", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("claimed_by", String(64)),
+    Column("lease_until_ms", Integer, nullable=False, default=0),
+    UniqueConstraint("collection_id", "sha256"),
+    Index("documents_by_status", "status", "lease_until_ms"),
+    Index("documents_by_blob", "blob_name"),
+)
+pages = Table(
+    "pages",
+    metadata,
+    Column("document_id", String(64), ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("start", Integer, nullable=False),  # character offset of the page in the document's text
+    Column("text", Text, nullable=False),
+    Column("label", String(200), nullable=False, default=""),  # "Sheet Prices", "Slide 3", ...
+)
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _owner("document_id", "documents.id"),
+    Column("collection_id", String(64), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("page", Integer, nullable=False),  # page of the first character
+    Column("start", Integer, nullable=False),  # offsets in the document's text
+    Column("end", Integer, nullable=False),
+    Column("heading", Text, nullable=False, default=""),  # "Chapter > Section" the chunk stands under
+    Column("text", Text, nullable=False),
+    Column("token_count", Integer, nullable=False),  # in the embedder's tokens
+    Index("chunks_by_document", "document_id", "ordinal"),
+)
+
+# conversations ------------------------------------------------------------------------------------------------------------
+conversations = Table(
+    "conversations",
+    metadata,
+    _id(),
+    _owner("principal_id", "principals.id"),
+    Column("title", String(200), nullable=False),
+    Column("collection_id", String(64)),  # where the person narrowed the conversation to one collection
+    Column("created_ms", Integer, nullable=False),
+    Column("updated_ms", Integer, nullable=False),
+    Index("conversations_by_principal", "principal_id", "updated_ms"),
+)
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    _owner("conversation_id", "conversations.id"),
+    Column("ordinal", Integer, nullable=False),
+    Column("role", String(10), nullable=False),  # "user" or "assistant"
+    Column("text", Text, nullable=False, default=""),
+    Column("status", String(12), nullable=False),  # chat/models.py MessageStatus
+    Column("created_ms", Integer, nullable=False),
+    Column("finished_ms", Integer),
+    Column("finish_reason", String(20)),
+    Column("reason_code", String(60)),
+    Column("reason", String(500)),
+    Column("model", String(200)),
+    Column("passages_found", Integer, nullable=False, default=0),
+    Column("passages_used", Integer, nullable=False, default=0),
+    Column("prompt_tokens", Integer, nullable=False, default=0),
+    Column("completion_tokens", Integer, nullable=False, default=0),
+    Column("timing", Text, nullable=False, default="{}"),  # JSON, milliseconds per step
+    Column("stop_requested", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("claimed_by", String(64)),
+    Column("lease_until_ms", Integer, nullable=False, default=0),
+    UniqueConstraint("conversation_id", "ordinal"),
+    Index("messages_by_status", "status", "lease_until_ms"),
+)
+message_passages = Table(
+    "message_passages",
+    metadata,
+    Column("message_id", String(64), ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # as shown to the model and cited, from 1
+    # gone when the document is: then the answer says that its source was deleted
+    Column("chunk_id", Integer, ForeignKey("chunks.id", ondelete="SET NULL")),
+    Column("document_id", String(64), ForeignKey("documents.id", ondelete="SET NULL")),
+    Column("page", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("score", Float, nullable=False),
+    Index("message_passages_by_chunk", "chunk_id"),
+    Index("message_passages_by_document", "document_id"),
+)
+citations = Table(
+    "citations",
+    metadata,
+    Column("message_id", String(64), ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),  # the passage
+    Column("answer_start", Integer, nullable=False),  # where in the answer the mark "[n]" stands
+    Column("answer_end", Integer, nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("start", Integer, nullable=False),  # the supporting span, offsets in the document's text
+    Column("end", Integer, nullable=False),
+)
+
+# audit --------------------------------------------------------------------------------------------------------------------
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),  # gapless from 1
+    Column("class_uid", Integer, nullable=False),
+    Column("class_seq", Integer, nullable=False),  # gapless per class
+    Column("time_ms", Integer, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("actor_pseudonym", String(64), nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON; the bytes that were hashed
+    Column("leaf_hash", LargeBinary(32), nullable=False),
+    UniqueConstraint("class_uid", "class_seq"),
+    Index("audit_events_by_actor", "actor_pseudonym", "seq"),
+    Index("audit_events_by_event", "event", "seq"),
+    Index("audit_events_by_time", "time_ms"),
+)
+audit_resources = Table(
+    "audit_resources",
+    metadata,
+    Column("seq", Integer, ForeignKey("audit_events.seq"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("resource_id", String(64), primary_key=True),
+    Index("audit_resources_by_resource", "kind", "resource_id", "seq"),
+)
+audit_sealed = Table(
+    "audit_sealed",
+    metadata,
+    Column("seq", Integer, ForeignKey("audit_events.seq"), primary_key=True),
+    Column("field", String(40), primary_key=True),
+    Column("subject", String(64), nullable=False),  # pseudonym of whose value it is: the unit of erasure
+    Column("sealed_value", LargeBinary, nullable=False),  # nonce || AES-GCM(salt || value)
+    Index("audit_sealed_by_subject", "subject"),
+)
