@@ -31,7 +31,11 @@ def migrate(database: Database) -> list[str]:
             steps = script.iterate_revisions("heads", before or "base")
             pending = [revision.revision for revision in steps][::-1]
             if pending:
-                with EnvironmentContext(config, script, fn=lambda revision, _: script._upgrade_revs("heads", revision)) as context:  # type: ignore[arg-type]
+                with EnvironmentContext(
+                    config,
+                    script,
+                    fn=lambda revision, _: script._upgrade_revs("heads", revision),  # noqa: SLF001 - the documented recipe
+                ) as context:
                     context.configure(connection=connection, transactional_ddl=False)
                     context.run_migrations()
             return pending

@@ -1,0 +1,35 @@
+# make run    install, prepare the models, start the appliance and print where it is
+# make test   every test;  make lint  style, types, import directions;  make bench  the measurements
+PYTHON ?= python3
+DATA ?=
+PORT ?=
+BIN := .venv/bin
+
+.PHONY: run install develop test lint bench lock
+
+run: install
+	@$(BIN)/cloister up $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
+
+install:
+	@$(PYTHON) appliance/install.py
+
+develop:
+	@$(PYTHON) appliance/install.py --development
+
+test: develop
+	$(BIN)/python -m pytest
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: develop
+	$(BIN)/python -m bench
+
+lock: develop
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --extra build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock

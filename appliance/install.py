@@ -1,0 +1,167 @@
+"""Install the appliance into `.venv`: run as a file by any Python 3.11 or newer, with nothing installed yet.
+
+Everything comes from the hashed lock. llama.cpp is compiled here, for this processor; AMX kernels are never built, they crash on
+batches of more than one token (llama.cpp issue 20824). A stamp in the environment makes the second run cost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# kernel name of a processor feature -> option of ggml's build; without NATIVE, AVX to BMI2 are on unless told otherwise
+FEATURES = {
+    "sse4_2": "GGML_SSE42",
+    "avx": "GGML_AVX",
+    "avx2": "GGML_AVX2",
+    "fma": "GGML_FMA",
+    "f16c": "GGML_F16C",
+    "bmi2": "GGML_BMI2",
+    "avx_vnni": "GGML_AVX_VNNI",
+    "avx512f": "GGML_AVX512",
+    "avx512vbmi": "GGML_AVX512_VBMI",
+    "avx512_vnni": "GGML_AVX512_VNNI",
+    "avx512_bf16": "GGML_AVX512_BF16",
+}
+
+
+class InstallError(Exception):
+    """Raised with the one sentence that tells a person what to do."""
+
+
+def build_options(machine: str, cpuinfo: str) -> list[str]:
+    """CMake options for llama.cpp on this processor, e.g. `GGML_AVX512=ON`."""
+    if machine not in {"x86_64", "AMD64"} or not cpuinfo:
+        return []
+    match = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
+    flags = set(match.group(1).split()) if match else set()
+    switches = [f"{option}={'ON' if feature in flags else 'OFF'}" for feature, option in FEATURES.items()]
+    never = [f"GGML_AMX_{kind}=OFF" for kind in ("TILE", "INT8", "BF16")]
+    return ["GGML_NATIVE=OFF", *switches, *never]
+
+
+def _stamp(lock: Path, options: list[str]) -> str:
+    return hashlib.sha256(lock.read_bytes() + repr((options, sys.version_info[:2])).encode()).hexdigest()
+
+
+def _find_uv() -> str:
+    """Path of uv; a private virtual environment gets one, pinned by the lock, where the machine has none."""
+    if found := shutil.which("uv"):
+        return found
+    private = ROOT / ".uv"
+    uv = private / "bin" / "uv"
+    if not uv.exists():
+        print("Getting uv, the installer ...", flush=True)
+        try:
+            venv.create(private, with_pip=True, clear=True)
+        except subprocess.CalledProcessError as error:
+            raise InstallError("Python's venv module does not work here; on Debian: apt install python3-venv.") from error
+        lock = (ROOT / "requirements.lock").read_text()
+        block = re.search(r"^uv==.*(?:\n    .*)*", lock, re.MULTILINE)
+        if block is None:
+            raise InstallError("requirements.lock names no version of uv; the checkout is damaged.")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(block.group(0) + "\n")
+            file.flush()
+            _run(
+                [str(private / "bin" / "python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", file.name],
+                "uv could not be installed",
+            )
+    return str(uv)
+
+
+def _run(command: list[str], failure: str) -> None:
+    try:
+        subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own command line
+    except subprocess.CalledProcessError as error:
+        raise InstallError(f"{failure}; the lines above say why (exit code {error.returncode}).") from error
+
+
+def _with_clock(work: Callable[[], None]) -> None:
+    """Say every 20 seconds that the long step still runs."""
+    done = threading.Event()
+    started = time.monotonic()
+
+    def tick() -> None:
+        while not done.wait(20):
+            print(f"  ... still installing, {time.monotonic() - started:.0f} s", flush=True)
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        work()
+    finally:
+        done.set()
+        thread.join()
+
+
+def install(*, development: bool) -> None:
+    """Make `.venv` match the lock. Raises `InstallError`."""
+    environment = ROOT / ".venv"
+    lock = ROOT / ("requirements-dev.lock" if development else "requirements.lock")
+    cpuinfo = Path("/proc/cpuinfo")
+    options = build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else "")
+    stamp_file = environment / ".installed"
+    stamps = stamp_file.read_text().split() if stamp_file.exists() else []
+    # the development lock holds everything the other does
+    satisfied = {_stamp(lock, options), _stamp(ROOT / "requirements-dev.lock", options)}
+    if satisfied & set(stamps):
+        return
+    for compiler in (("cc", "gcc", "clang"), ("c++", "g++", "clang++")):
+        if not any(map(shutil.which, compiler)):
+            raise InstallError(
+                f"A C and C++ compiler is needed to build llama.cpp and {compiler[1]} was not found; "
+                "on Debian: apt install build-essential."
+            )
+    probe = ROOT / ".writable"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InstallError(f"The directory {ROOT} is not writable ({error.strerror}); clone it to a place that is.") from error
+    uv = _find_uv()
+    python = environment / "bin" / "python"
+    if not python.exists():
+        _run(
+            [uv, "venv", "-q", "--python", sys.executable, str(environment)],
+            "The virtual environment could not be made",
+        )
+    print("Installing; llama.cpp is compiled for this processor, about 5 minutes on two cores ...", flush=True)
+    settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
+    requirements = ["--require-hashes", "--build-constraints", "requirements.lock", lock.name]
+    _with_clock(lambda: _run([uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements], "The installation failed"))
+    here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
+    _run(here, "The appliance itself could not be installed")
+    stamp_file.write_text(_stamp(lock, options))
+
+
+def main() -> int:
+    """Entry point; exit code 1 and one sentence where something is missing."""
+    parser = argparse.ArgumentParser(description="Install Cloister into .venv")
+    parser.add_argument("--development", action="store_true", help="what the tests need, too")
+    arguments = parser.parse_args()
+    if sys.version_info < (3, 11):
+        print(f"cloister: Python 3.11 or newer is needed, this is {platform.python_version()}.", file=sys.stderr)
+        return 1
+    try:
+        install(development=arguments.development)
+    except InstallError as error:
+        print(f"cloister: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
