@@ -1,1 +1,48 @@
-"""The command line."""
+"""The command line: one file per command, each with `register` (its arguments) and `run` (its work)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from appliance.cli.output import Output
+from appliance.errors import ApplianceError
+from appliance.settings import default_data_dir
+
+COMMANDS = {
+    "up": "run everything on this box",
+    "init": "make a data directory, its keys and the first administrator, without a browser",
+    "ingest": "upload files from the shell and wait until they can be searched",
+    "ask": "ask one question and print the answer with its citations",
+    "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
+    "doctor": "check the box: keys, database, audit log, models, processes",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; exit code 0 means that it held."""
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="cloister", description="A private assistant appliance.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in words if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command.add_argument("--data", type=Path, default=None, metavar="DIR", help="the data directory")
+        command.add_argument("--json", action="store_true", help="one JSON document on the last line")
+        if name == chosen:  # the others are not even imported
+            importlib.import_module(f"appliance.cli.{name}").register(command)
+    parsed = parser.parse_args(words)
+    output = Output(as_json=parsed.json)
+    parsed.data = parsed.data or default_data_dir()
+    try:
+        return int(importlib.import_module(f"appliance.cli.{parsed.command}").run(parsed, output))
+    except ApplianceError as error:
+        output.failure(error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, `cloister doctor | head`
+        sys.stderr.close()
+        return 0

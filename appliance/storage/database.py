@@ -72,6 +72,7 @@ class Database:
 
     def _connect(self, purpose: str) -> Any:
         connection = dbapi2.connect(str(self.path), isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         try:
             connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to stderr what we raise below
             connection.execute(f"PRAGMA key = \"x'{self._key.hex()}'\"")
@@ -84,7 +85,6 @@ class Database:
                 code="setup.key_mismatch",
             ) from error
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB[purpose]}")
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")

@@ -8,6 +8,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,7 +40,7 @@ def migrate(database: Database) -> list[str]:
                     context.configure(connection=connection, transactional_ddl=False)
                     context.run_migrations()
             return pending
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise SetupError("The data directory belongs to a newer version of Cloister.", code="setup.schema_newer") from error
     except SQLAlchemyError as error:
         raise SetupError("The database could not be migrated; it was left as it was.", code="setup.migration_failed") from error

@@ -1,0 +1,177 @@
+"""Wire the parts together; the only place that does.
+
+What costs memory or time (models, the language model's runtime) is built when it is first asked for, so that each process
+carries only what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.administration.audit_review import AuditReview
+from appliance.administration.collections import Collections
+from appliance.administration.people import People
+from appliance.administration.setup import Setup
+from appliance.audit.events import AuditEvent, EventName
+from appliance.audit.log import AuditLog
+from appliance.errors import SetupError
+from appliance.identity.models import SYSTEM
+from appliance.identity.sessions import Sessions
+from appliance.inference.store import ModelStore
+from appliance.policy.access import Access
+from appliance.policy.engine import Policies
+from appliance.settings import Settings
+from appliance.storage.blobs import BlobStore
+from appliance.storage.database import Database
+from appliance.storage.keys import derive_keys, load_or_create_root_key
+from appliance.storage.migrations import migrate
+
+if TYPE_CHECKING:
+    from appliance.chat.service import ChatService
+    from appliance.documents.service import DocumentService
+    from appliance.inference.embedder import Embedder
+    from appliance.inference.runtime import Runtime
+    from appliance.retrieval.search import Search
+
+POLICIES_DIR = Path(__file__).resolve().parent.parent / "policies"
+_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Appliance:
+    """All parts of one data directory, in one process."""
+
+    def __init__(self, settings: Settings, root_key: bytes) -> None:
+        self.settings = settings
+        self.keys = derive_keys(root_key)
+        self.database = Database(settings.database_path, self.keys.database)
+        self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
+        self.policies = Policies(POLICIES_DIR)
+        self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
+        self.access = Access(self.policies, self.database, self.audit)
+        self.sessions = Sessions(
+            self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
+        )
+        self.people = People(self.database, self.access, self.audit, self.sessions)
+        self.collections = Collections(self.database, self.access, self.audit)
+        self.setup = Setup(self.database, self.audit)
+        self.audit_review = AuditReview(self.database, self.access, self.audit)
+        self.models = ModelStore(settings.models_dir)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from appliance.inference.embedder import load_embedder
+
+        return load_embedder(self.settings.models_dir, threads=self.threads)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        from appliance.inference.llamacpp import LlamaCppRuntime
+
+        return LlamaCppRuntime(
+            self.models.active("language"),
+            self.settings.models_dir,
+            context_tokens=self.settings.context_tokens,
+            threads=self.threads,
+        )
+
+    @cached_property
+    def search(self) -> Search:
+        from appliance.retrieval.search import Search
+
+        return Search(self.database, self.access, lambda: self.embedder)
+
+    @cached_property
+    def documents(self) -> DocumentService:
+        from appliance.documents.service import DocumentService
+        from appliance.retrieval.index import SearchIndex
+
+        return DocumentService(
+            database=self.database,
+            blobs=self.blobs,
+            audit=self.audit,
+            access=self.access,
+            settings=self.settings,
+            embedder_factory=lambda: self.embedder,
+            index=SearchIndex(),
+        )
+
+    @cached_property
+    def chat(self) -> ChatService:
+        from appliance.chat.service import ChatService
+
+        return ChatService(
+            database=self.database,
+            access=self.access,
+            audit=self.audit,
+            search=self.search,
+            runtime_factory=lambda: self.runtime,
+            settings=self.settings,
+        )
+
+    @property
+    def threads(self) -> int:
+        """Cores this process may use, unless the settings say otherwise."""
+        return self.settings.threads or len(os.sched_getaffinity(0))
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        if "runtime" in self.__dict__:
+            self.runtime.close()
+        self.database.close()
+
+
+def open_appliance(settings: Settings, *, create: bool = False) -> Appliance:
+    """The appliance on `settings.data_dir`, its database at the schema of this version.
+
+    `create` makes the directory and the keys where there are none. Raises `SetupError` for everything that keeps it from
+    starting; nothing is served on a database that could not be migrated.
+    """
+    make_directories(settings, create=create)
+    # a new key beside an existing database would make that database unreadable for good
+    fresh = create and not settings.database_path.exists()
+    appliance = Appliance(settings, load_or_create_root_key(settings.root_key_path, create=fresh))
+    appliance.database.assert_encrypted()
+    applied = migrate(appliance.database)
+    settings.database_path.chmod(0o600)
+    if applied:
+        with appliance.database.write() as connection:
+            for revision in applied:
+                event = AuditEvent(EventName.MIGRATION_APPLIED, SYSTEM, facts={"revision": revision})
+                appliance.audit.append(connection, event)
+    return appliance
+
+
+def make_directories(settings: Settings, *, create: bool) -> None:
+    """The data directory and its parts, for the owner's eyes only. Raises `SetupError` where that is impossible."""
+    if not create and not settings.data_dir.is_dir():
+        raise SetupError(
+            f"There is no data directory at {settings.data_dir}; `cloister up` or `cloister init` makes one.",
+            code="setup.no_data_directory",
+        )
+    try:
+        for directory in (
+            settings.data_dir,
+            settings.root_key_path.parent,
+            settings.blobs_dir,
+            settings.models_dir,
+            settings.run_dir,
+        ):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = settings.data_dir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"The data directory {settings.data_dir} cannot be written to ({error.strerror}).", code="setup.data_directory"
+        ) from error
+    mode = settings.data_dir.stat().st_mode & 0o777
+    if mode & 0o077:
+        settings.data_dir.chmod(0o700)
+
+
+def _boot_id() -> str:
+    return _KERNEL_BOOT_ID.read_text().strip() if _KERNEL_BOOT_ID.exists() else secrets.token_hex(16)

@@ -1,0 +1,61 @@
+"""`cloister ask`: one question, answered in this process, whether the appliance is running or not."""
+
+from __future__ import annotations
+
+import argparse
+
+from appliance.bootstrap import open_appliance
+from appliance.cli.acting import acting_principal
+from appliance.cli.output import Output
+from appliance.errors import NotFound
+from appliance.inference.preparation import prepare_models
+from appliance.settings import load_settings
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument("--as", dest="person", metavar="USER", help="whose question this is")
+    parser.add_argument("--collection", metavar="NAME", help="search this collection alone")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Print the answer; exit code 1 when it failed, 0 also when the documents do not contain it."""
+    settings = load_settings(arguments.data)
+    appliance = open_appliance(settings)
+    try:
+        prepare_models(settings.models_dir, output.progress)
+        principal = acting_principal(appliance, arguments.person)
+        collection_id = None
+        if arguments.collection is not None:
+            readable = {summary.name: summary.id for summary in appliance.collections.readable(principal)}
+            if arguments.collection not in readable:
+                raise NotFound(f"There is no collection {arguments.collection}.", code="collection.unknown")
+            collection_id = readable[arguments.collection]
+        message = appliance.chat.answer_now(principal, arguments.question, collection_id=collection_id)
+    finally:
+        appliance.close()
+    citations = [
+        {
+            "number": citation.number,
+            "document": citation.document_name,
+            "page": citation.page,
+            "text": citation.text,
+            "start": citation.start,
+            "end": citation.end,
+        }
+        for citation in message.citations
+    ]
+    document = {
+        "answer": message.text,
+        "citations": citations,
+        "model": message.model,
+        "timing": message.timing,
+        "status": message.status.value,
+        "passages": {"found": message.passages_found, "used": message.passages_used},
+        "tokens": {"prompt": message.prompt_tokens, "completion": message.completion_tokens},
+    }
+    if message.reason_code:
+        document["error"] = {"code": message.reason_code, "message": message.reason}
+    sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {c['text']}" for c in citations]
+    output.result(document, message.text or str(message.reason), *sources)
+    return 1 if message.status.value == "FAILED" else 0

@@ -1,0 +1,35 @@
+"""`cloister evaluate`: how good are retrieval and answers on a file of questions."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from appliance.cli.output import Output
+from appliance.evaluation import evaluate
+from appliance.inference.preparation import prepare_models
+from appliance.settings import load_settings
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET.json", help="SQuAD format")
+    parser.add_argument("--answers", type=int, default=0, metavar="N", help="also answer N of the questions")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Index the file in a throw-away directory, never in the box's own; print the figures."""
+    settings = load_settings(arguments.data)
+    prepare_models(settings.models_dir, output.progress)
+    report = evaluate(arguments.dataset, settings=settings, answers=arguments.answers, progress=output.progress)
+    lines = [f"{report['questions']} questions over {report['chunks']} chunks"]
+    for part, figures in report["retrieval"].items():
+        covered = figures["coverage_at_tokens"]["1000"]
+        lines.append(
+            f"{part:>7}: hit@1 {figures['hit_at_1']:.3f}  hit@5 {figures['hit_at_5']:.3f}  hit@10 {figures['hit_at_10']:.3f}  "
+            f"MRR {figures['mrr']:.3f}  within 1000 tokens {covered:.3f}"
+        )
+    lines.append(f" search: p50 {report['search_ms']['p50']:.1f} ms, p95 {report['search_ms']['p95']:.1f} ms")
+    if "answers" in report:
+        lines.append("answers: " + ", ".join(f"{name} {value}" for name, value in report["answers"].items()))
+    output.result(report, *lines)
+    return 0

@@ -1,0 +1,107 @@
+"""A real appliance on a throw-away data directory, and the people the tests speak of."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.identity.models import Principal, Role
+from appliance.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "a long enough passphrase"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("CLOISTER_") or name == "REDIS_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for another machine fails."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(address[0]).is_loopback:
+            raise AssertionError(f"a test tried to reach {address!r}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The prepared default models, made once per checkout."""
+    from appliance.inference.preparation import prepare_models
+
+    directory = ROOT / ".models"
+    prepare_models(directory, print)
+    return directory
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Short enough for UNIX sockets, which pytest's own directories are not."""
+    directory = Path(tempfile.mkdtemp(prefix="cl-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> Settings:
+    return Settings(data_dir=data_dir)
+
+
+@pytest.fixture
+def appliance(settings: Settings) -> Iterator[Appliance]:
+    opened = open_appliance(settings, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def appliance_with_models(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
+    """As `appliance`, with the default models in place."""
+    (settings.data_dir / "models").symlink_to(models_dir)
+    opened = open_appliance(settings, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def administrator(request: pytest.FixtureRequest) -> Principal:
+    appliance = _any_appliance(request)
+    return appliance.setup.complete(appliance.setup.make_link(), "administrator", PASSWORD)
+
+
+@pytest.fixture
+def alice(request: pytest.FixtureRequest, administrator: Principal) -> Principal:
+    return _any_appliance(request).people.create(administrator, "alice", PASSWORD, frozenset({Role.EMPLOYEE}))
+
+
+@pytest.fixture
+def bob(request: pytest.FixtureRequest, administrator: Principal) -> Principal:
+    return _any_appliance(request).people.create(administrator, "bob", PASSWORD, frozenset({Role.EMPLOYEE}))
+
+
+@pytest.fixture
+def officer(request: pytest.FixtureRequest, administrator: Principal) -> Principal:
+    return _any_appliance(request).people.create(administrator, "officer", PASSWORD, frozenset({Role.OFFICER}))
+
+
+def _any_appliance(request: pytest.FixtureRequest) -> Appliance:
+    """The one appliance of this test, with or without models."""
+    name = "appliance_with_models" if "appliance_with_models" in request.fixturenames else "appliance"
+    return request.getfixturevalue(name)

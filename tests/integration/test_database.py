@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from appliance.errors import SetupError
+from appliance.storage.database import Database
+from appliance.storage.migrations import migrate
+
+KEY = b"k" * 32
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(tmp_path / "c.db", KEY)
+    migrate(opened)
+    yield opened
+    opened.close()
+
+
+def test_another_key_does_not_open_it(database):
+    with pytest.raises(SetupError, match="root key"):
+        migrate(Database(database.path, b"x" * 32))
+
+
+def test_a_plain_file_is_noticed(tmp_path):
+    path = tmp_path / "plain.db"
+    path.write_bytes(b"SQLite format 3\x00" + bytes(84))
+    with pytest.raises(SetupError, match="not encrypted"):
+        Database(path, KEY).assert_encrypted()
+
+
+def test_readers_cannot_write(database):
+    with database.read() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.execute(text("INSERT INTO groups VALUES ('a', 'b')"))
+
+
+def test_a_failed_write_leaves_nothing(database):
+    with pytest.raises(RuntimeError), database.write() as connection:
+        connection.execute(text("INSERT INTO groups VALUES ('a', 'b')"))
+        raise RuntimeError
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM groups WHERE id = 'a'")).scalar() == 0
+
+
+def test_the_audit_log_cannot_be_changed_or_cut(database):
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO audit_events VALUES (1, 1, 1, 0, 'e', 'a', 'success', x'00', x'00')"))
+    for statement in ("UPDATE audit_events SET event = 'x'", "DELETE FROM audit_events"):
+        with pytest.raises(DatabaseError, match="append-only"), database.write() as connection:
+            connection.execute(text(statement))
+
+
+def test_writers_of_many_threads_queue_and_none_is_lost(database):
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE counter (n INTEGER)"))
+        connection.execute(text("INSERT INTO counter VALUES (0)"))
+
+    def add() -> None:
+        for _ in range(20):
+            with database.write() as connection:
+                value = connection.execute(text("SELECT n FROM counter")).scalar()
+                connection.execute(text("UPDATE counter SET n = :n"), {"n": value + 1})
+
+    threads = [threading.Thread(target=add) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT n FROM counter")).scalar() == 100
+
+
+def test_migrating_twice_changes_nothing(database):
+    assert migrate(database) == []
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database):
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SetupError, match="newer version"):
+        migrate(database)
+
+
+def test_a_failing_migration_is_rolled_back_whole(tmp_path, monkeypatch):
+    from appliance.storage import tables
+
+    database = Database(tmp_path / "c.db", KEY)
+    create_all = tables.metadata.create_all
+
+    def create_then_fail(bind):
+        create_all(bind)
+        bind.execute(text("SELECT * FROM no_such_table"))
+
+    monkeypatch.setattr(tables.metadata, "create_all", create_then_fail)
+    with pytest.raises(SetupError, match="left as it was"):
+        migrate(database)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
+
+
+@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])
+def test_the_pragmas_that_durability_rests_on(database, pragma, value):
+    for open_ in (database.read, database.write):
+        with open_() as connection:
+            assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
