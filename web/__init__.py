@@ -1,1 +1,1 @@
-"""The front door."""
+"""The browser's side of the appliance: pages, JSON routes and event streams."""

@@ -1,0 +1,71 @@
+"""The web application, made anew by each call of `create_app`.
+
+To add a controller: write `web/controllers/<noun>.py` with a `litestar.Controller`, import it here and add it to `CONTROLLERS`.
+
+    class ThingsController(Controller):
+        @get("/things", opt=declares(Action.THING_LIST, unaudited="an empty frame; the data comes by JSON"))
+        async def things_page(self, request: Request[Any, Any, Any]) -> Template:
+            return page(request, "things.html", place="things")
+
+        @get("/api/things", opt=declares(Action.THING_LIST, EventName.THING_LISTED), sync_to_thread=True)
+        def things(self, appliance: Box, principal: Caller) -> list[ThingOut]:
+            return [ThingOut.of(thing) for thing in appliance.things.list(principal)]
+
+- `declares` (web/guards.py) names the action and the audit event, or why there is none. A handler without it answers 403.
+- `Box` and `Caller` (web/dependencies.py) annotate the parameters `appliance` and `principal`, which go by exactly these names.
+- Parameters are marked: `id: FromPath[str]`, `limit: FromQuery[int] = 50` (litestar.params); a body is `data: AStruct`.
+- Handlers that call the appliance are plain functions with `sync_to_thread=True`; an event stream is `web/sse.py`.
+- Errors of the core are raised and never caught: web/errors.py turns them into a status, JSON for /api, a page elsewhere.
+- Request bodies are limited to 64 KiB; a handler that streams an upload sets `request_max_body_size=None`.
+
+A template extends `layout.html`, sets `place` to the key of its navigation entry (`chat`, `documents`, `audit`, `admin`) and
+fills the blocks `title`, `main` and `script` (`<script type="module" src="/static/things.js"></script>`; inline scripts and
+styles are refused by the browser). Scripts import `./api.js` (`api.get/post/patch/delete`, errors as `ApiError` with `message`
+and `code`) and `./dom.js` (`h(tag, attributes, ...children)`; text only, innerHTML is refused by the browser). Styles go into
+`web/styles/<nn>-<noun>.css`; all of them together are served as the one sheet `/static/cloister.css`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litestar import Controller, Litestar
+from litestar.datastructures import State
+
+from web.assets import load_assets
+from web.controllers.assets import AssetsController
+from web.controllers.health import HealthController
+from web.dependencies import providers
+from web.errors import HANDLERS
+from web.guards import authorise_request
+from web.pages import template_config
+from web.security_headers import add_security_headers
+
+if TYPE_CHECKING:
+    from appliance.bootstrap import Appliance
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    AssetsController,
+    HealthController,
+)
+
+BODY_LIMIT_BYTES = 64 * 1024
+
+
+def create_app(appliance: Appliance, controllers: tuple[type[Controller], ...] = CONTROLLERS) -> Litestar:
+    """The application over an opened appliance. `app.state.closing` is set when the server begins to shut down."""
+    return Litestar(
+        route_handlers=controllers,
+        guards=[authorise_request],
+        dependencies=providers(),
+        exception_handlers=HANDLERS,
+        before_send=[add_security_headers],
+        template_config=template_config(),
+        state=State({"appliance": appliance, "assets": load_assets(Path(__file__).parent), "closing": asyncio.Event()}),
+        request_max_body_size=BODY_LIMIT_BYTES,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )

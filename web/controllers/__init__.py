@@ -1,0 +1,1 @@
+"""One controller per noun; each handler is a signature, a call into the core and a struct out."""

@@ -1,0 +1,99 @@
+"""The one guard: who is asking, was the request really made by our page, and does policy allow it.
+
+Every handler declares `opt=declares(Action..., EventName...)`. What declares nothing is refused, automatic OPTIONS handlers
+included. Acts on one collection, document or conversation are decided in the services, which know the object; the guard still
+demands a session for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.handlers import BaseRouteHandler
+
+from appliance.audit.events import EventName
+from appliance.errors import Denied, NotSignedIn
+from appliance.identity.models import NOBODY
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE, AUDIT_LOG, Resource
+from web.authentication import Connection, authenticate
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+WITHOUT_SESSION = frozenset({Action.ASSET_READ, Action.HEALTH_READ})
+"""No session is looked up for these: style sheets and the health check cost no query."""
+
+ANONYMOUS = WITHOUT_SESSION | {Action.SESSION_CREATE, Action.SETUP_COMPLETE}
+"""Decided for NOBODY, whoever asks."""
+
+IN_SERVICE = frozenset(
+    {
+        Action.COLLECTION_UPDATE,
+        Action.CONVERSATION_DELETE,
+        Action.CONVERSATION_READ,
+        Action.DOCUMENT_DELETE,
+        Action.DOCUMENT_READ,
+        Action.DOCUMENT_UPLOAD,
+        Action.MESSAGE_ASK,
+        Action.MESSAGE_STOP,
+    }
+)
+"""Acts on one object; the service that loads the object asks the policy."""
+
+RESOURCES: Mapping[Action, Resource] = {
+    action: AUDIT_LOG if action in {Action.AUDIT_READ, Action.AUDIT_EXPORT} else APPLIANCE
+    for action in Action
+    if action not in IN_SERVICE
+}
+
+
+def declares(action: Action, event: EventName | None = None, *, unaudited: str = "") -> dict[str, Any]:
+    """What a handler does (`opt=`): its action and the audit event it leaves, or the reason why it leaves none."""
+    if (event is None) == (not unaudited):
+        raise ValueError("declare either an event or the reason for none")
+    return {"action": action, "event": event, "unaudited": unaudited}
+
+
+async def authorise_request(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Raises `Denied`, `NotSignedIn` or, where policy hides the object, `NotFound`."""
+    action = handler.opt.get("action")
+    if not isinstance(action, Action) or _method(connection) == "OPTIONS":
+        raise Denied("This address does nothing that anybody may do.", code="route.undeclared")
+    await asyncio.to_thread(_authorise, connection, action)
+
+
+def _method(connection: Connection) -> str:
+    return str(connection.scope.get("method", ""))  # web sockets have none
+
+
+def _authorise(connection: Connection, action: Action) -> None:
+    principal, token = (NOBODY, None) if action in WITHOUT_SESSION else authenticate(connection)
+    connection.scope["user"] = principal
+    connection.scope["auth"] = token
+    if token is None and action not in ANONYMOUS:
+        raise NotSignedIn("Please sign in.")
+    if _method(connection) not in SAFE_METHODS:
+        _require_own_page(connection, token)
+    if action not in IN_SERVICE:
+        asking = NOBODY if action in ANONYMOUS else principal
+        connection.app.state.appliance.access.require(asking, action, RESOURCES[action])
+
+
+def _require_own_page(connection: Connection, token: str | None) -> None:
+    """Refuse requests that another site made the browser send (cross-site request forgery)."""
+    if token is not None:
+        expected = connection.app.state.appliance.sessions.csrf_token(token)
+        given = connection.headers.get("x-csrf-token", "")
+        if not hmac.compare_digest(expected.encode(), given.encode()):
+            raise Denied("This page is out of date. Reload it and try again.", code="csrf.mismatch")
+        return
+    # Before sign-in there is no secret to repeat. Browsers always name the origin of a POST; what names none is no browser.
+    site = connection.headers.get("sec-fetch-site")
+    origin = connection.headers.get("origin")
+    foreign_site = site is not None and site not in {"same-origin", "none"}
+    foreign_origin = origin is not None and urlsplit(origin).netloc != connection.headers.get("host", "")
+    if foreign_site or foreign_origin:
+        raise Denied("This request came from another site.", code="csrf.origin")

@@ -1,0 +1,53 @@
+"""The top navigation: what policy lets this person open, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from appliance.identity.models import NOBODY, Principal
+from appliance.policy.actions import Action
+from web.guards import RESOURCES
+
+if TYPE_CHECKING:
+    from appliance.bootstrap import Appliance
+
+
+class Place(NamedTuple):
+    """A page of the navigation; `key` is what a template names to mark where the person is."""
+
+    key: str
+    title: str
+    path: str
+    action: Action
+
+
+PLACES = (
+    Place("chat", "Chat", "/chat", Action.CONVERSATION_CREATE),
+    Place("documents", "Documents", "/documents", Action.DOCUMENT_LIST),
+    Place("audit", "Audit", "/audit", Action.AUDIT_READ),
+    Place("admin", "Administration", "/admin/people", Action.PERSON_LIST),
+)
+
+ADMINISTRATION = (
+    Place("people", "People", "/admin/people", Action.PERSON_LIST),
+    Place("collections", "Collections", "/admin/collections", Action.COLLECTION_LIST),
+    Place("models", "Models", "/admin/models", Action.MODEL_LIST),
+    Place("box", "The box", "/admin/box", Action.BOX_READ),
+)
+
+
+def places(appliance: Appliance, principal: Principal, among: tuple[Place, ...] = PLACES) -> list[Place]:
+    """Those of `among` that policy allows; asking leaves no audit event, opening one does."""
+    if principal is NOBODY:
+        return []
+    return [
+        place
+        for place in among
+        if appliance.policies.authorize(principal=principal, action=place.action, resource=RESOURCES[place.action]).allowed
+    ]
+
+
+def home(appliance: Appliance, principal: Principal) -> str:
+    """Where this person begins."""
+    allowed = places(appliance, principal)
+    return allowed[0].path if allowed else "/sign-in"

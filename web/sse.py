@@ -1,0 +1,98 @@
+"""Server-sent events (WHATWG HTML, section 9.2): frames, keep-alive comments, and an end when the session or the server ends.
+
+A handler authorises first, then returns `event_stream(request, source)`, where `source` is an async iterator of `Event`. When the
+source is silent a comment goes out, so that proxies keep the connection; a browser that lost it comes back with `Last-Event-ID`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request
+from litestar.response import Stream
+
+from appliance.errors import ApplianceError
+from web.authentication import session_alive
+
+KEEP_ALIVE_S = 15.0
+RETRY_MS = 1_000
+"""How long a browser waits before it connects again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; `data` is JSON on one line, `id` is what the browser sends back as `Last-Event-ID`."""
+
+    name: str
+    data: str
+    id: str | None = None
+
+    def encode(self) -> bytes:
+        mark = f"id: {self.id}\n" if self.id is not None else ""
+        lines = "".join(f"data: {line}\n" for line in self.data.splitlines() or [""])
+        return f"{mark}event: {self.name}\n{lines}\n".encode()
+
+
+def event_stream(request: Request[Any, Any, Any], source: AsyncIterator[Event]) -> Stream:
+    """The response that sends `source` until it ends, the session ends or the server shuts down."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(_frames(request, source), media_type="text/event-stream", headers=headers)
+
+
+async def _frames(request: Request[Any, Any, Any], source: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    closing = asyncio.ensure_future(request.app.state.closing.wait())
+    pending = asyncio.ensure_future(anext(source))
+    checked = monotonic()
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    try:
+        while True:
+            done, _ = await asyncio.wait({pending, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+            if closing in done:
+                return
+            if monotonic() - checked >= KEEP_ALIVE_S:
+                checked = monotonic()
+                if not await asyncio.to_thread(session_alive, request):
+                    return
+            if not done:
+                yield b": keep-alive\n\n"
+                continue
+            event = _result(pending)
+            if event is None:
+                return
+            yield event.encode()
+            if event.name == "problem":
+                return
+            pending = asyncio.ensure_future(anext(source))
+    finally:
+        closing.cancel()
+        pending.cancel()
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await pending
+        await source.aclose()  # type: ignore[attr-defined]
+
+
+def _result(pending: asyncio.Future[Event]) -> Event | None:
+    """The next event; None at the end. The response has begun, so errors can only be told as an event."""
+    try:
+        return pending.result()
+    except StopAsyncIteration:
+        return None
+    except ApplianceError as error:
+        return Event("problem", _json(error.diagnostics()))
+    except Exception as error:  # noqa: BLE001  the status line is sent; the log keeps what happened
+        correlation_id = secrets.token_hex(8)
+        structlog.get_logger("web").error("stream.failed", correlation_id=correlation_id, exc_info=error)
+        message = f"Something went wrong inside the box. Tell your administrator this number: {correlation_id}."
+        return Event("problem", _json({"code": "internal", "message": message}))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
