@@ -20,6 +20,7 @@ class EventName(StrEnum):
     ACCESS_DENIED = "access.denied"
     ANSWER_FAILED = "answer.failed"
     ANSWER_RELEASED = "answer.released"
+    ANSWER_STARTED = "answer.started"
     ANSWER_STOPPED = "answer.stopped"
     APPLIANCE_STARTED = "appliance.started"
     APPLIANCE_STOPPED = "appliance.stopped"
@@ -81,3 +82,5 @@ class AuditEvent:
     correlation_id: str = ""
     facts: Mapping[str, str | int] = field(default_factory=dict)
     sealed: Mapping[str, str] = field(default_factory=dict)
+    sealed_subject: str = ""
+    """Pseudonym of the person the sealed values are about, where that is not the one who acts."""

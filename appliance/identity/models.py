@@ -33,3 +33,12 @@ NOBODY = Principal(id="nobody", name="nobody", pseudonym="nobody")
 
 SYSTEM = Principal(id="system", name="system", pseudonym="system")
 """The box acting for itself: migrations, sweeps, start and stop. It holds no role and may read no document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person as administrators see one: the principal, when it was made, and since when it is disabled (milliseconds)."""
+
+    principal: Principal
+    created_ms: int
+    disabled_ms: int | None = None

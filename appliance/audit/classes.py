@@ -1,0 +1,87 @@
+"""Where each event stands in the Open Cybersecurity Schema Framework (OCSF 1.9): class and activity.
+
+Pure table. 99 is OCSF's "other": the class fits and none of its named activities does.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import NamedTuple
+
+from appliance.audit.events import EventName
+
+OTHER = 99
+
+
+class EventClass(NamedTuple):
+    """OCSF `class_uid` and `activity_id`."""
+
+    class_uid: int
+    activity_id: int
+
+
+_AUTHENTICATION = 3002
+_ENTITY_MANAGEMENT = 3004
+_USER_MANAGEMENT = 3007
+_EVENT_LOG = 1008
+_LIFECYCLE = 6002
+_API = 6003
+_DATASTORE = 6005
+_FILE_HOSTING = 6006
+
+CLASSES = MappingProxyType(
+    {
+        EventName.ANSWER_FAILED: EventClass(_API, 1),
+        EventName.ANSWER_RELEASED: EventClass(_API, 1),
+        EventName.ANSWER_STOPPED: EventClass(_API, 1),
+        EventName.APPLIANCE_STARTED: EventClass(_LIFECYCLE, 3),
+        EventName.APPLIANCE_STOPPED: EventClass(_LIFECYCLE, 4),
+        EventName.AUDIT_EXPORTED: EventClass(_EVENT_LOG, 3),
+        EventName.AUDIT_READ: EventClass(_EVENT_LOG, OTHER),
+        EventName.BOX_READ: EventClass(_ENTITY_MANAGEMENT, 2),
+        EventName.COLLECTION_CREATED: EventClass(_ENTITY_MANAGEMENT, 1),
+        EventName.COLLECTION_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
+        EventName.COLLECTION_UPDATED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.CONVERSATION_CREATED: EventClass(_API, 1),
+        EventName.CONVERSATION_DELETED: EventClass(_API, 4),
+        EventName.CONVERSATION_LISTED: EventClass(_API, 2),
+        EventName.CONVERSATION_READ: EventClass(_API, 2),
+        EventName.DOCUMENT_DELETED: EventClass(_FILE_HOSTING, 4),
+        EventName.DOCUMENT_FAILED: EventClass(_DATASTORE, OTHER),
+        EventName.DOCUMENT_INGESTED: EventClass(_DATASTORE, OTHER),
+        EventName.DOCUMENT_LISTED: EventClass(_FILE_HOSTING, OTHER),
+        EventName.DOCUMENT_READ: EventClass(_FILE_HOSTING, 14),
+        EventName.DOCUMENT_UPLOADED: EventClass(_FILE_HOSTING, 1),
+        EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),
+        EventName.MODEL_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
+        EventName.PERSON_CREATED: EventClass(_USER_MANAGEMENT, 1),
+        EventName.PERSON_LISTED: EventClass(_USER_MANAGEMENT, OTHER),
+        EventName.PERSON_UPDATED: EventClass(_USER_MANAGEMENT, 2),
+        EventName.QUESTION_ASKED: EventClass(_API, 1),
+        EventName.SESSION_CREATED: EventClass(_AUTHENTICATION, 1),
+        EventName.SESSION_DELETED: EventClass(_AUTHENTICATION, 2),
+        EventName.SESSION_REFUSED: EventClass(_AUTHENTICATION, 1),
+        EventName.STOP_REQUESTED: EventClass(_API, 3),
+    }
+)
+
+# a refused act is filed under the class of the act that was tried
+_REFUSED = MappingProxyType(
+    {
+        "audit": _EVENT_LOG,
+        "box": _ENTITY_MANAGEMENT,
+        "collection": _ENTITY_MANAGEMENT,
+        "document": _FILE_HOSTING,
+        "model": _ENTITY_MANAGEMENT,
+        "person": _USER_MANAGEMENT,
+        "session": _AUTHENTICATION,
+        "setup": _USER_MANAGEMENT,
+    }
+)
+
+
+def classify(name: EventName, attempted: str = "") -> EventClass:
+    """The class of an event; `attempted` is the action (`noun:verb`) that `access.denied` was about."""
+    if name is EventName.ACCESS_DENIED:
+        return EventClass(_REFUSED.get(attempted.partition(":")[0], _API), OTHER)
+    return CLASSES[name]

@@ -1,0 +1,161 @@
+"""Server-side sessions: a random token in the cookie, its digest in the table.
+
+A session ends after an idle time, after an absolute time, on signing out, and with any change of password, roles or state of its
+account (identity/store.py). Roles are read afresh for each request, never kept in the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.errors import NotSignedIn
+from appliance.identity import store, throttling
+from appliance.identity.clock import now_ms
+from appliance.identity.models import NOBODY, Account, Principal
+from appliance.identity.passwords import DECOY_HASH, hash_password, needs_rehash, verify_password
+from appliance.storage.database import Database
+from appliance.storage.tables import sessions
+
+_TOKEN_BYTES = 32
+_TOUCH_MS = 60_000
+_MAX_TYPED = 200
+
+
+class Sessions:
+    """Signing in and out, and who a token belongs to."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audit: AuditLog,
+        key: bytes,
+        idle_min: int,
+        max_h: int,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        """`key` derives CSRF tokens and throttle subjects; `clock` gives milliseconds since 1970."""
+        self._database = database
+        self._audit = audit
+        self._key = key
+        self._idle_ms = idle_min * 60_000
+        self._max_ms = max_h * 3_600_000
+        self._clock = clock
+        # each verification takes 64 MiB: a crowd at the door must not take the memory of the models
+        self._hashing = threading.BoundedSemaphore(2)
+
+    def sign_in(self, name: str, password: str, source: str) -> str:
+        """A new token. `source` is the network address of the caller.
+
+        Raises `NotSignedIn` for a wrong name or password and for a disabled account, all alike; `Throttled` after too many tries.
+        """
+        typed = " ".join(name.split()).lower()[:_MAX_TYPED]
+        by_name = throttling.subject(self._key, throttling.NAME_LIMIT, typed)
+        by_source = throttling.subject(self._key, throttling.SOURCE_LIMIT, source)
+        now = self._clock()
+        with self._database.write() as connection:
+            throttling.count_try(connection, throttling.SOURCE_LIMIT, by_source, now)
+            throttling.count_try(connection, throttling.NAME_LIMIT, by_name, now)
+        with self._database.read() as connection:
+            found = store.credentials(connection, typed)
+        account, encoded = found or (None, DECOY_HASH)
+        with self._hashing:
+            right = verify_password(encoded, password)
+            renewed = hash_password(password) if right and account and needs_rehash(encoded) else None
+        if account is None or not right or account.disabled_ms is not None:
+            self._refuse(account, typed, source, right=right)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        with self._database.write() as connection:
+            # disabled, or given another password, while this one was being verified
+            if store.credentials(connection, typed) != found:
+                raise NotSignedIn("The name or the password is wrong.", code="session.refused")
+            throttling.clear(connection, by_name)
+            throttling.forgive(connection, by_source, now)
+            throttling.forget_old(connection, now)
+            if renewed:
+                store.replace_hash(connection, account.principal.id, renewed)
+            self._insert(connection, account.principal, token)
+            self._audit.append(connection, AuditEvent(EventName.SESSION_CREATED, account.principal, sealed={"source": source}))
+        return token
+
+    def principal(self, token: str) -> Principal | None:
+        """Who the token belongs to, with today's roles; None when the session has ended or never was."""
+        digest, now = _digest(token), self._clock()
+        with self._database.read() as connection:
+            row = connection.execute(select(sessions).where(sessions.c.token_sha256 == digest)).first()
+            if row is None or now >= row.expires_ms or now - row.last_seen_ms >= self._idle_ms:
+                return None
+            person = store.load_principal(connection, row.principal_id)
+        if person is not None and now - row.last_seen_ms >= min(_TOUCH_MS, self._idle_ms // 2):
+            with self._database.write() as connection:
+                connection.execute(update(sessions).where(sessions.c.token_sha256 == digest).values(last_seen_ms=now))
+        return person
+
+    def sign_out(self, token: str) -> None:
+        """End the session; nothing happens where it has ended already."""
+        digest = _digest(token)
+        with self._database.write() as connection:
+            row = connection.execute(select(sessions).where(sessions.c.token_sha256 == digest)).first()
+            if row is None:
+                return
+            connection.execute(delete(sessions).where(sessions.c.token_sha256 == digest))
+            account = store.load_account(connection, row.principal_id)
+            if account is not None:
+                self._audit.append(connection, AuditEvent(EventName.SESSION_DELETED, account.principal))
+
+    def csrf_token(self, token: str) -> str:
+        """The value that unsafe requests of this session must repeat in a header; it reveals nothing about the token."""
+        return hmac.new(self._key, b"csrf/" + token.encode(), hashlib.sha256).hexdigest()
+
+    def csrf_valid(self, token: str, given: str) -> bool:
+        """Whether `given` is this session's CSRF token."""
+        return hmac.compare_digest(self.csrf_token(token).encode(), given.encode())
+
+    def end_all(self, principal_id: str) -> int:
+        """End every session of a person; how many there were."""
+        with self._database.write() as connection:
+            return store.end_sessions(connection, principal_id)
+
+    def _insert(self, connection: Connection, person: Principal, token: str) -> None:
+        now = self._clock()
+        connection.execute(delete(sessions).where(sessions.c.expires_ms <= now))
+        connection.execute(
+            insert(sessions).values(
+                token_sha256=_digest(token),
+                principal_id=person.id,
+                created_ms=now,
+                last_seen_ms=now,
+                expires_ms=now + self._max_ms,
+            )
+        )
+
+    def _refuse(self, account: Account | None, typed: str, source: str, *, right: bool) -> NoReturn:
+        reason = "unknown_name" if account is None else "disabled" if right else "wrong_password"
+        person = account.principal if account else NOBODY
+        with self._database.write() as connection:
+            self._audit.append(
+                connection,
+                AuditEvent(
+                    EventName.SESSION_REFUSED,
+                    NOBODY,
+                    resources=(ResourceRef("person", person.pseudonym),) if account else (),
+                    outcome=Outcome.FAILURE,
+                    facts={"reason": reason},
+                    sealed={"name": typed, "source": source},
+                    sealed_subject=person.pseudonym,
+                ),
+            )
+        raise NotSignedIn("The name or the password is wrong.", code="session.refused")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

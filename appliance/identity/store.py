@@ -1,0 +1,193 @@
+"""The SQL of people. Whatever weakens or changes an account ends its sessions here, so that no caller can forget to."""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from appliance.errors import Conflict, InvalidInput, NotFound
+from appliance.identity.clock import now_ms
+from appliance.identity.models import EVERYONE, Account, Principal, Role
+from appliance.storage import tables
+
+_MAX_NAME = 200
+
+
+def clean_name(name: str) -> str:
+    """The form in which a name is kept and compared. Raises `InvalidInput` for an empty, over-long or unprintable one."""
+    cleaned = " ".join(unicodedata.normalize("NFKC", name).split())
+    if not cleaned or len(cleaned) > _MAX_NAME or not cleaned.isprintable():
+        raise InvalidInput(f"A name has 1 to {_MAX_NAME} printable characters.", code="person.name")
+    return cleaned
+
+
+def check_roles(roles: Iterable[Role]) -> frozenset[Role]:
+    """The roles as a set. Raises `InvalidInput` for officer and administrator together: nobody audits themselves."""
+    chosen = frozenset(roles)
+    if {Role.OFFICER, Role.ADMINISTRATOR} <= chosen:
+        raise InvalidInput("Nobody may be compliance officer and administrator at once.", code="person.roles_conflict")
+    return chosen
+
+
+def create_principal(connection: Connection, *, name: str, password_hash: str, roles: Iterable[Role]) -> Principal:
+    """A new account. Raises `Conflict` when somebody has that name already, in whatever case."""
+    cleaned, chosen = clean_name(name), check_roles(roles)
+    if principal_by_name(connection, cleaned, include_disabled=True):
+        raise Conflict("Somebody has that name already.", code="person.name_taken")
+    principal = Principal(
+        id=secrets.token_hex(16),
+        name=cleaned,
+        pseudonym=secrets.token_hex(16),
+        roles=chosen,
+        groups=frozenset({EVERYONE}),
+    )
+    connection.execute(
+        insert(tables.principals).values(
+            id=principal.id,
+            name=cleaned,
+            pseudonym=principal.pseudonym,
+            password_hash=password_hash,
+            created_ms=now_ms(),
+        )
+    )
+    _insert_roles(connection, principal.id, chosen)
+    return principal
+
+
+def load_principal(connection: Connection, principal_id: str) -> Principal | None:
+    """The person with today's roles and groups; None for an unknown id and for a disabled account."""
+    row = connection.execute(
+        select(tables.principals).where(tables.principals.c.id == principal_id, tables.principals.c.disabled_ms.is_(None))
+    ).first()
+    return _principals(connection, [row])[0] if row else None
+
+
+def principal_by_name(connection: Connection, name: str, *, include_disabled: bool = False) -> Principal | None:
+    """The person of that name, upper and lower case alike."""
+    row = _row_by_name(connection, name)
+    if row is None or (row.disabled_ms is not None and not include_disabled):
+        return None
+    return _principals(connection, [row])[0]
+
+
+def credentials(connection: Connection, name: str) -> tuple[Account, str] | None:
+    """The account of that name and its password hash, for signing in only."""
+    row = _row_by_name(connection, name)
+    return (_account(connection, row), row.password_hash) if row else None
+
+
+def load_account(connection: Connection, principal_id: str) -> Account | None:
+    """The account, disabled or not."""
+    row = connection.execute(select(tables.principals).where(tables.principals.c.id == principal_id)).first()
+    return _account(connection, row) if row else None
+
+
+def list_principals(connection: Connection) -> list[Account]:
+    """All accounts by name, the disabled ones too."""
+    rows = connection.execute(select(tables.principals).order_by(func.lower(tables.principals.c.name))).all()
+    people = _principals(connection, rows)
+    return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
+
+
+def count_principals(connection: Connection) -> int:
+    """How many accounts there are, the disabled ones too."""
+    return connection.execute(select(func.count()).select_from(tables.principals)).scalar_one()
+
+
+def set_roles(connection: Connection, principal_id: str, roles: Iterable[Role]) -> None:
+    """Replace the roles and end the person's sessions. Raises `Conflict` rather than leave the box without administrator."""
+    chosen = check_roles(roles)
+    _require(connection, principal_id)
+    if Role.ADMINISTRATOR not in chosen:
+        _require_other_administrator(connection, principal_id)
+    connection.execute(delete(tables.roles).where(tables.roles.c.principal_id == principal_id))
+    _insert_roles(connection, principal_id, chosen)
+    end_sessions(connection, principal_id)
+
+
+def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -> None:
+    """Disable (sessions end) or enable an account. Raises `Conflict` for the last administrator."""
+    _require(connection, principal_id)
+    if disabled:
+        _require_other_administrator(connection, principal_id)
+    connection.execute(
+        update(tables.principals).where(tables.principals.c.id == principal_id).values(disabled_ms=now_ms() if disabled else None)
+    )
+    end_sessions(connection, principal_id)
+
+
+def set_password(connection: Connection, principal_id: str, password_hash: str) -> None:
+    """Replace the password hash and end the person's sessions."""
+    _require(connection, principal_id)
+    replace_hash(connection, principal_id, password_hash)
+    end_sessions(connection, principal_id)
+
+
+def replace_hash(connection: Connection, principal_id: str, password_hash: str) -> None:
+    """Store the same password under newer parameters; sessions live on."""
+    connection.execute(
+        update(tables.principals).where(tables.principals.c.id == principal_id).values(password_hash=password_hash)
+    )
+
+
+def end_sessions(connection: Connection, principal_id: str) -> int:
+    """Delete all sessions of a person; how many there were."""
+    return connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id)).rowcount
+
+
+def groups(connection: Connection) -> list[tuple[str, str]]:
+    """Id and name of every group, the built-in one first."""
+    rows = connection.execute(select(tables.groups.c.id, tables.groups.c.name).order_by(tables.groups.c.name))
+    return [(EVERYONE, "Everyone"), *((row.id, row.name) for row in rows)]
+
+
+def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:
+    lowered = " ".join(unicodedata.normalize("NFKC", name).split()).lower()
+    rows = connection.execute(select(tables.principals.c.id, tables.principals.c.name)).all()
+    # the database lowers ASCII only
+    match = next((row.id for row in rows if row.name.lower() == lowered), None)
+    return connection.execute(select(tables.principals).where(tables.principals.c.id == match)).first() if match else None
+
+
+def _account(connection: Connection, row: Row[Any]) -> Account:
+    return Account(_principals(connection, [row])[0], row.created_ms, row.disabled_ms)
+
+
+def _principals(connection: Connection, rows: Sequence[Row[Any]]) -> list[Principal]:
+    held: dict[str, set[Role]] = {row.id: set() for row in rows}
+    joined: dict[str, set[str]] = {row.id: {EVERYONE} for row in rows}
+    only = list(held) if len(held) == 1 else None
+    roles, members = select(tables.roles), select(tables.group_members)
+    if only:
+        roles = roles.where(tables.roles.c.principal_id.in_(only))
+        members = members.where(tables.group_members.c.principal_id.in_(only))
+    for role in connection.execute(roles):
+        held[role.principal_id].add(Role(role.role))
+    for member in connection.execute(members):
+        joined[member.principal_id].add(member.group_id)
+    return [Principal(row.id, row.name, row.pseudonym, frozenset(held[row.id]), frozenset(joined[row.id])) for row in rows]
+
+
+def _insert_roles(connection: Connection, principal_id: str, roles: frozenset[Role]) -> None:
+    for role in sorted(roles):
+        connection.execute(insert(tables.roles).values(principal_id=principal_id, role=str(role)))
+
+
+def _require(connection: Connection, principal_id: str) -> None:
+    if load_account(connection, principal_id) is None:
+        raise NotFound("There is no such person.", code="person.not_found")
+
+
+def _require_other_administrator(connection: Connection, principal_id: str) -> None:
+    active = (
+        select(tables.roles.c.principal_id)
+        .join(tables.principals, tables.principals.c.id == tables.roles.c.principal_id)
+        .where(tables.roles.c.role == str(Role.ADMINISTRATOR), tables.principals.c.disabled_ms.is_(None))
+    )
+    administrators = {row.principal_id for row in connection.execute(active)}
+    if administrators == {principal_id}:
+        raise Conflict("The last administrator must stay one.", code="person.last_administrator")

@@ -1,0 +1,76 @@
+"""The SQL of collections and of who they are opened to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select
+
+from appliance.identity.clock import now_ms
+from appliance.policy.resources import Grantee, Resource, ResourceKind
+from appliance.storage.tables import collections, grants
+
+
+class StoredCollection(NamedTuple):
+    """A collection as a resource, with its number in the search index and its name."""
+
+    resource: Resource
+    number: int
+    name: str
+
+
+def insert_collection(connection: Connection, *, name: str, owner_id: str | None = None) -> StoredCollection:
+    """A new collection; `owner_id` makes it a person's own. Nobody else may read it until it is granted."""
+    collection_id = secrets.token_hex(16)
+    number = connection.execute(
+        insert(collections)
+        .values(id=collection_id, name=name, owner_id=owner_id, created_ms=now_ms())
+        .returning(collections.c.number)
+    ).scalar_one()
+    return StoredCollection(Resource(ResourceKind.COLLECTION, collection_id, owner_id=owner_id), number, name)
+
+
+def load_collection(connection: Connection, collection_id: str) -> StoredCollection | None:
+    """One collection with its grants."""
+    found = _load(
+        connection,
+        select(collections).where(collections.c.id == collection_id),
+        select(grants).where(grants.c.collection_id == collection_id),
+    )
+    return found[0] if found else None
+
+
+def load_collections(connection: Connection) -> list[StoredCollection]:
+    """All collections with their grants, by number."""
+    return _load(connection, select(collections).order_by(collections.c.number), select(grants))
+
+
+def replace_grants(connection: Connection, collection_id: str, permission: str, grantees: Iterable[Grantee]) -> None:
+    """Open the collection to exactly these, for `permission` "read" or "contribute"."""
+    connection.execute(delete(grants).where(grants.c.collection_id == collection_id, grants.c.permission == permission))
+    for grantee in sorted(set(grantees)):
+        connection.execute(
+            insert(grants).values(
+                collection_id=collection_id, grantee_kind=grantee.kind, grantee_id=grantee.id, permission=permission
+            )
+        )
+
+
+def _load(connection: Connection, which: Select[Any], granted: Select[Any]) -> list[StoredCollection]:
+    rows = connection.execute(which).all()
+    opened: dict[tuple[str, str], set[Grantee]] = {}
+    for row in connection.execute(granted):
+        opened.setdefault((row.collection_id, row.permission), set()).add(Grantee(row.grantee_kind, row.grantee_id))
+    return [StoredCollection(_resource(row, opened), row.number, row.name) for row in rows]
+
+
+def _resource(row: Row[Any], opened: dict[tuple[str, str], set[Grantee]]) -> Resource:
+    return Resource(
+        ResourceKind.COLLECTION,
+        row.id,
+        owner_id=row.owner_id,
+        readers=frozenset(opened.get((row.id, "read"), ())),
+        contributors=frozenset(opened.get((row.id, "contribute"), ())),
+    )
