@@ -1,0 +1,171 @@
+"""Everything on one box: start, watch, restart, stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from appliance.errors import SetupError
+from appliance.settings import Settings
+from appliance.supervisor import states, wire
+from appliance.supervisor.children import Child, ChildPlan, child_environment
+from appliance.supervisor.locks import sole_holder
+from appliance.supervisor.plans import QUEUES, redis_plan, web_plan, worker_plan
+from appliance.supervisor.signals import Signals
+from appliance.supervisor.sockets import bind_front_door, socket_path
+
+START_LIMIT_S = 120.0
+STOP_LIMIT_S = 9.0
+_REDIS_STOP_LIMIT_S = 2.0
+_TRIES_AT_START = 3
+_LOOK_S = 0.5
+_LOOK_AT_START_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is told to `ready` once everything works. `seconds` is how long that took."""
+
+    host: str
+    port: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something an operator may want to see: `event` is starting, ready, died, restarted or stopping."""
+
+    event: str
+    process: str
+    detail: str = ""
+
+
+def run(
+    settings: Settings,
+    *,
+    ready: Callable[[Running], None],
+    notice: Callable[[Notice], None] = lambda _: None,
+    prepare: Callable[[], None] = lambda: None,
+    opt_outs: Mapping[str, str] | None = None,
+) -> None:
+    """Run the box on `settings.data_dir` until SIGTERM or SIGINT; main thread only.
+
+    `prepare` runs once we know that we are alone and own the port (it may migrate the database), `ready` once every process
+    works, `notice` for what happens in between and after. Raises `SetupError` where the box cannot start.
+    """
+    began = time.monotonic()
+    socket_path(settings)
+    with ExitStack() as stack:
+        stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
+        door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
+        signals = stack.enter_context(Signals(also=(signal.SIGCHLD,)))
+        prepare()
+        port = int(door.getsockname()[1])
+        first = () if settings.redis_url else (redis_plan(settings),)
+        rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QUEUES))
+        box = _Box(settings, (*first, *rest), signals, notice, opt_outs or {})
+        stack.callback(box.stop)
+        if not box.start(first) or not _existing_redis_answers(settings) or not box.start(rest):
+            return
+        ready(Running(settings.host, port, time.monotonic() - began))
+        box.watch()
+
+
+def _existing_redis_answers(settings: Settings) -> bool:
+    if settings.redis_url and not wire.answers(settings):
+        raise SetupError("The Redis named by redis_url does not answer.", code="setup.redis_unreachable")
+    return True
+
+
+class _Box:
+    """The children of one supervisor."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plans: Sequence[ChildPlan],
+        signals: Signals,
+        notice: Callable[[Notice], None],
+        opt_outs: Mapping[str, str],
+    ) -> None:
+        environment = child_environment(settings, opt_outs)
+        logs = settings.data_dir / "logs"
+        self._settings = settings
+        self._signals = signals
+        self._notice = notice
+        self._started_ms = int(time.time() * 1_000)
+        self._published = 0.0
+        self.children = {plan.name: Child(plan, environment, logs / f"{plan.name}.log") for plan in plans}
+
+    def start(self, plans: Sequence[ChildPlan]) -> bool:
+        """Start these and wait until all are ready; False when the end was asked for meanwhile."""
+        starting = [self.children[plan.name] for plan in plans]
+        for child in starting:
+            self._notice(Notice("starting", child.plan.name))
+            child.start()
+        deadline = time.monotonic() + START_LIMIT_S
+        while not all(child.ready for child in starting):
+            if self._signals.wait(_LOOK_AT_START_S):
+                return False
+            self._look()
+            for child in starting:
+                if child.starts >= _TRIES_AT_START and child.process is None:
+                    raise SetupError(self._why(child, "did not start"), code="setup.process", process=child.plan.name)
+                if not child.ready and time.monotonic() > deadline:
+                    raise SetupError(self._why(child, "was not ready in time"), code="setup.process", process=child.plan.name)
+        return True
+
+    def watch(self) -> None:
+        """Keep everything running until the end is asked for."""
+        while not self._signals.wait(self._pause()):
+            self._look()
+
+    def stop(self) -> None:
+        """End all processes, Redis last: the others still have work to put away."""
+        last = [child for name, child in self.children.items() if name == "redis"]
+        others = [child for name, child in self.children.items() if name != "redis"]
+        self._notice(Notice("stopping", "all"))
+        _end(others, STOP_LIMIT_S)
+        _end(last, _REDIS_STOP_LIMIT_S)
+        if last:
+            socket_path(self._settings).unlink(missing_ok=True)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for name, child in self.children.items():
+            was_ready = child.ready
+            if child.look():
+                self._notice(Notice("died", name, child.last_words()))
+            elif child.ready and not was_ready:
+                self._notice(Notice("ready", name))
+            if child.process is None and child.starts and now >= child.start_at:
+                child.start()
+                self._notice(Notice("restarted", name))
+        if now - self._published >= states.PERIOD_S:
+            self._published = now
+            states.publish(self._settings, list(self.children.values()), self._started_ms)
+
+    def _pause(self) -> float:
+        """Seconds until something is due; the death of a child ends the sleep by its signal."""
+        waiting = any(child.process is None or not child.ready for child in self.children.values())
+        return _LOOK_AT_START_S if waiting else _LOOK_S
+
+    def _why(self, child: Child, what: str) -> str:
+        words = child.last_words()
+        return f"The process {child.plan.name} {what}: {words or 'it said nothing'} (log: {child.log_path})"
+
+
+def _end(children: Sequence[Child], limit_s: float) -> None:
+    """Ask, wait, then kill."""
+    for child in children:
+        child.send(signal.SIGTERM)
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline and not all(child.ended() for child in children):
+        time.sleep(0.02)
+    for child in children:
+        child.send(signal.SIGKILL)
+        if child.process is not None:
+            child.process.wait()

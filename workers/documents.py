@@ -1,0 +1,32 @@
+"""Queue `ingest`: parses, embeds and indexes; yields to chat."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import dramatiq
+
+from appliance.errors import ApplianceError
+from workers.queue import QueueName
+
+
+class Ingesting(Protocol):
+    """The part of `DocumentService` that is needed here."""
+
+    def ingest(self, document_id: str, worker_id: str) -> None: ...
+
+
+def declare_ingest(broker: dramatiq.Broker, documents: Ingesting, worker_id: str, parse_timeout_s: int) -> None:
+    """Declare the actor `ingest_document(document_id)`."""
+
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=QueueName.INGEST.value,
+        max_retries=0,  # as for answers
+        time_limit=(parse_timeout_s + 3_600) * 1_000,  # parsing has its own limit; embedding 100,000 chunks takes half an hour
+        max_age=24 * 3_600_000,
+        throws=(ApplianceError,),
+        notify_shutdown=True,
+    )
+    def ingest_document(document_id: str) -> None:
+        documents.ingest(document_id, worker_id)

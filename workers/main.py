@@ -1,0 +1,145 @@
+"""One worker process for one queue: `python -m workers.main QUEUE --data DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from appliance.errors import ApplianceError
+from appliance.settings import Settings, load_settings
+from appliance.storage import leases
+from appliance.storage.tables import documents, messages
+from appliance.supervisor.locks import sole_holder
+from appliance.supervisor.signals import ENDING, Signals
+from workers.broker import IDLE_MS, NudgedBroker, make_broker
+from workers.connection import connect
+from workers.heartbeat import PERIOD_S, Heartbeat
+from workers.lifecycle import FinishFirst, LogContext
+from workers.logs import configure_logs
+from workers.maintenance import Schedule
+from workers.queue import Queue, QueueName
+
+if TYPE_CHECKING:
+    from appliance.bootstrap import Appliance
+
+INGEST_NICENESS = 10
+"""Ingest gives way to chat on a busy box, and still gets a tenth of it."""
+
+EXIT_REFUSED = 2
+_INTERRUPTED_MS = 3_000
+
+log = structlog.get_logger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a queue until SIGTERM or SIGINT. Exit code 2 and one sentence where the process cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m workers.main", description="One worker process of the appliance.")
+    parser.add_argument("queue", choices=[name.value for name in QueueName])
+    parser.add_argument("--data", type=Path, required=True, help="data directory")
+    given = parser.parse_args(arguments)
+    queue = QueueName(given.queue)
+    # until there is work in hand, the plain end is the right one
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    configure_logs(f"worker-{queue.value}")
+    try:
+        settings = load_settings(given.data)
+        lock = settings.run_dir / f"worker-{queue.value}.lock"
+        with sole_holder(lock, f"Another process already serves the queue {queue.value} of {settings.data_dir}."):
+            serve(settings, queue)
+    except ApplianceError as error:
+        sys.stderr.write(f"{error.sentence}\n")
+        return EXIT_REFUSED
+    return 0
+
+
+def serve(settings: Settings, queue: QueueName) -> None:
+    """Open the appliance, take up what was left undone, work until told to stop."""
+    from appliance.bootstrap import open_appliance
+
+    if queue is QueueName.INGEST:
+        os.nice(INGEST_NICENESS)
+    worker_id = f"{queue.value}:{secrets.token_hex(8)}"
+    appliance = open_appliance(settings)
+    try:
+        broker = make_broker(settings, [FinishFirst(), LogContext()])
+        _declare(queue, broker, appliance, worker_id)
+        _release(appliance, queue)
+        ended = _serve_broker(settings, queue, broker, appliance)
+        _release(appliance, queue)
+        if not ended:
+            # a thread still runs native code: taking its memory away would crash
+            log.warning("worker.abandoned_work", queue=queue.value)
+            os._exit(0)
+    finally:
+        appliance.close()
+
+
+def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worker_id: str) -> None:
+    """Declare the actors of one queue, and load what they need before the first message wants it."""
+    if queue is QueueName.ANSWERS:
+        from workers.answers import declare_answer
+
+        declare_answer(broker, appliance.chat, connect(appliance.settings), worker_id)
+        _ = appliance.embedder, appliance.runtime
+    elif queue is QueueName.INGEST:
+        from workers.documents import declare_ingest
+
+        declare_ingest(broker, appliance.documents, worker_id, appliance.settings.parse_timeout_s)
+        _ = appliance.embedder
+    else:
+        from workers.care import cares
+        from workers.maintenance import declare_maintenance
+
+        declare_maintenance(broker, appliance.chat, appliance.documents, cares(appliance))
+
+
+def _release(appliance: Appliance, queue: QueueName) -> None:
+    """Let go of rows that a process of this queue still holds: we are the only one, so whoever it was is dead."""
+    table = {QueueName.ANSWERS: messages, QueueName.INGEST: documents}.get(queue)
+    if table is not None:
+        with appliance.database.write() as connection:
+            leases.release(connection, table, f"{queue.value}:")
+
+
+def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> None:
+    from workers.sweep import resend_answers, resend_documents
+
+    if queue is QueueName.ANSWERS:
+        resend_answers(broker, appliance.chat.pending_ids(), at_once=True)
+    elif queue is QueueName.INGEST:
+        resend_documents(broker, appliance.documents.pending_ids(), at_once=True)
+
+
+def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, appliance: Appliance) -> bool:
+    """Work until told to stop; False where work could be neither finished nor interrupted in time."""
+    import dramatiq
+
+    heartbeat = Heartbeat(connect(settings), queue.value)
+    schedule = Schedule() if queue is QueueName.MAINTENANCE else None
+    sender = Queue(broker)
+    with Signals() as signals:
+        worker = dramatiq.Worker(broker, queues={queue.value}, worker_threads=1, worker_timeout=IDLE_MS)
+        worker.start()
+        _resume(appliance, queue, broker)
+        log.info("worker.ready", queue=queue.value)
+        heartbeat.beat()
+        while not signals.wait(PERIOD_S):
+            heartbeat.beat()
+            for name in schedule.due() if schedule else ():
+                sender.enqueue_maintenance(name)
+        log.info("worker.stopping", queue=queue.value)
+        worker.stop(timeout=_INTERRUPTED_MS)
+        return not any(thread.is_alive() for thread in worker.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

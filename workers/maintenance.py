@@ -1,0 +1,86 @@
+"""Queue `maintenance`: the sweep that makes rows into jobs again, and the hourly care of the data directory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import dramatiq
+import structlog
+
+from appliance.errors import ApplianceError
+from workers.broker import NudgedBroker
+from workers.queue import QueueName
+from workers.sweep import resend_answers, resend_documents
+
+SWEEP_PERIOD_S = 3.0
+CARE_PERIOD_S = 3_600.0
+
+log = structlog.get_logger(__name__)
+
+
+class Pending(Protocol):
+    """The part of `ChatService` and `DocumentService` that is needed here."""
+
+    def pending_ids(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """One thing that is done about every hour; it returns how much it found to do."""
+
+    name: str
+    act: Callable[[], int]
+
+
+def declare_maintenance(broker: NudgedBroker, chat: Pending, documents: Pending, cares: Sequence[Care]) -> None:
+    """Declare the actors `sweep()` and `care()`."""
+
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=QueueName.MAINTENANCE.value,
+        max_retries=0,  # the next one is seconds away
+        time_limit=60_000,
+        max_age=10_000,
+        throws=(ApplianceError,),
+    )
+    def sweep() -> None:
+        resend_answers(broker, chat.pending_ids())
+        resend_documents(broker, documents.pending_ids())
+
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=QueueName.MAINTENANCE.value,
+        max_retries=0,
+        time_limit=1_800_000,
+        max_age=600_000,
+        throws=(ApplianceError,),
+    )
+    def care() -> None:
+        for item in cares:
+            try:
+                log.info("care.done", care=item.name, count=item.act())
+            except Exception:  # one care that fails must not keep the others from being done
+                log.exception("care.failed", care=item.name)
+
+
+class Schedule:
+    """When the next sweep and the next care are due."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sweep_at = clock()
+        self._care_at = clock() + 60.0  # not while the box starts
+
+    def due(self) -> list[str]:
+        """Names of the actors to send now."""
+        now, names = self._clock(), []
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_PERIOD_S
+            names.append("sweep")
+        if now >= self._care_at:
+            self._care_at = now + CARE_PERIOD_S
+            names.append("care")
+        return names
