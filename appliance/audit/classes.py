@@ -33,6 +33,7 @@ CLASSES = MappingProxyType(
     {
         EventName.ANSWER_FAILED: EventClass(_API, 1),
         EventName.ANSWER_RELEASED: EventClass(_API, 1),
+        EventName.ANSWER_STARTED: EventClass(_API, 2),
         EventName.ANSWER_STOPPED: EventClass(_API, 1),
         EventName.APPLIANCE_STARTED: EventClass(_LIFECYCLE, 3),
         EventName.APPLIANCE_STOPPED: EventClass(_LIFECYCLE, 4),

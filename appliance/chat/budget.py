@@ -1,0 +1,81 @@
+"""How much fits: passages and earlier turns are taken whole or not at all, counted by the model's own tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from appliance.chat.prompt import Turn, build_prompt
+from appliance.errors import InvalidInput
+from appliance.inference.models import PromptMessage
+from appliance.retrieval.models import Hit
+
+CountTokens = Callable[[Sequence[PromptMessage]], int]
+
+_FRAME_TOKENS = 256
+"""Set aside for rules, template and boundaries when a question is judged without a model at hand."""
+_PASSAGE_TOKENS = 512
+"""Room that a question must leave for what it is about."""
+_HISTORY_SHARE = 4
+"""Earlier turns may take at most one part in so many of the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A prompt that fits, with what is in it."""
+
+    messages: tuple[PromptMessage, ...]
+    passages: tuple[Hit, ...]
+    turns: int
+    tokens: int
+
+
+def question_limit_bytes(context_tokens: int, answer_tokens: int) -> int:
+    """UTF-8 bytes that certainly fit: a byte-level vocabulary never makes more tokens than there are bytes."""
+    return max(0, context_tokens - answer_tokens - _FRAME_TOKENS - _PASSAGE_TOKENS)
+
+
+def fit_prompt(
+    question: str,
+    passages: Sequence[Hit],
+    history: Sequence[Turn],
+    boundary: str,
+    *,
+    room: int,
+    count_tokens: CountTokens,
+) -> Fitted:
+    """The fullest prompt of at most `room` tokens: passages leave from the lowest rank, then turns from the oldest.
+
+    Raises `InvalidInput` (`chat.question_too_long`) when the question alone does not fit.
+    """
+    kept_turns = _recent(history, room // _HISTORY_SHARE, count_tokens)
+    kept = list(passages)
+    while True:
+        messages = build_prompt(question, kept, kept_turns, boundary)
+        tokens = count_tokens(messages)
+        if tokens <= room:
+            return Fitted(messages, tuple(kept), len(kept_turns), tokens)
+        if len(kept) > 1 or (kept and not kept_turns):
+            kept.pop()
+        elif kept_turns:
+            kept_turns = kept_turns[1:]
+        else:
+            raise InvalidInput(
+                "The question is longer than the language model can read at once. Please shorten it.",
+                code="chat.question_too_long",
+                room_tokens=room,
+            )
+
+
+def _recent(history: Sequence[Turn], room: int, count_tokens: CountTokens) -> list[Turn]:
+    kept = list(history)
+    while kept:
+        exchange = [
+            message
+            for turn in kept
+            for message in (PromptMessage("user", turn.question), PromptMessage("assistant", turn.answer))
+        ]
+        if count_tokens(exchange) <= room:
+            break
+        kept.pop(0)
+    return kept

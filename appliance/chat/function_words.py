@@ -1,0 +1,57 @@
+"""The closed word classes (articles, pronouns, prepositions, conjunctions, auxiliaries, question words) of seven languages.
+
+They carry no meaning of their own, so they are not counted when a text is compared with a question or a sentence with its
+source. In a language that is not here they count like any other word, which makes the appliance more careful, not less.
+"""
+
+from __future__ import annotations
+
+BY_LANGUAGE = {
+    "en": """
+        a about above after again all also am an and any are as at be because been before being below between both but
+        by can could did do does doing done down during each either few for from further had has have having he her
+        here hers him his how i if in into is it its itself just may me might more most must my no nor not of off on
+        once only or other our out over own please same shall she should so some such tell than that the their them
+        then there these they this those through to too under until up us very was we were what when where which while
+        who whom whose why will with would you your someone something anyone anything many much way happen happens
+        mean means happened
+    """,
+    "de": """
+        aber alle als also am an auch auf aus bei bin bis da das dass dem den der des die dies diese dieser dieses
+        doch dort du durch ein eine einem einen einer eines er es euch für hat habe haben hatte ich ihm ihn ihr ihre
+        im in ist ja kann kein keine können man mein mich mir mit muss müssen nach nicht noch nur ob oder ohne sein
+        seine sich sie sind so soll sollen über um und uns unser unter viel viele vom von vor wann war warum was
+        welche welcher welches wem wen wenn wer werden wie wieviel wir wird wo wurde zu zum zur
+    """,
+    "es": """
+        al algo ante aquí como con contra cual cuál cuales cuando cuándo cuánto cuánta cuántos cuántas de debe deben
+        del desde donde dónde durante el él ella ellas ellos en entre era eres es esa ese eso esta está están este
+        esto estos fue ha hace hacia han hasta hay la las le les lo los más me mi mientras mucho muy ni no nos o para
+        pero por porque pueda puede pueden puedo qué que quién quien se según ser si sí sin sobre son su sus también
+        tiene tienen toda todas todo todos tu tus un una uno unos y ya yo
+    """,
+    "pt": """
+        à ao aos as às até com como da das de dela dele deve devem do dos e é ela ele eles em entre era essa esse esta
+        este eu foi há isso isto já lhe mais mas me mesmo meu minha muito na não nas nem no nos nós num numa o onde os
+        ou para pela pelas pelo pelos pode podem por porquê posso qual quais quando quanto quanta quantos quantas que
+        quem se sem ser seu são só sobre sua também tem têm um uma você
+    """,
+    "fr": """
+        à au aux avec ce ces cet cette comme comment dans de des doit doivent donc du elle elles en est et être eu
+        faut il ils je jusque la le les leur leurs lui ma mais me mes moi mon même ne nos notre nous on ont ou où par
+        pas peut peuvent peux plus pour pourquoi quand que quel quelle quelles quels qui quoi sa sans se ses si son
+        sont sous sur ta te tes toi ton tous tout très tu un une vos votre vous y
+    """,
+    "it": """
+        agli ai al alla alle allo anche che chi ci come con cosa cui da dagli dai dal dalla dalle degli dei del della
+        delle deve devono di dove è e ed essere fra gli ha hanno ho i il in io la le lei lo loro lui ma mi mio ne nei
+        nel nella nelle non noi o ogni per perché più può possono posso qual quale quali quando quanto quanti quante
+        questa questo se si sia sono su sua sue sul sulla suo suoi tra tu un una uno vi voi
+    """,
+    "nl": """
+        aan al als bij dan dat de deze die dit door een en er haar had heb hebben heeft hem het hij hoe hun ik in is
+        je kan kunnen maar me men met mijn moet moeten mogen na naar niet nog nu of om onder ons ook op over te tot
+        uit van veel voor waar waarom wanneer wat we wel welke werd wie wij worden wordt zal ze zich zij zijn zo
+        zonder zou
+    """,
+}

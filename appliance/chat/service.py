@@ -1,0 +1,229 @@
+"""Conversations: what a person does with them, and the way from a question to its answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.chat import claims, store
+from appliance.chat.answering import Answering, Searcher
+from appliance.chat.budget import question_limit_bytes
+from appliance.chat.claims import ATTEMPTS_LIMIT, Claim, Ending
+from appliance.chat.models import Conversation, Message, MessageStatus
+from appliance.chat.records import answer_ended
+from appliance.chat.sink import DeltaSink, SilentSink
+from appliance.errors import InvalidInput, NotFound
+from appliance.identity.models import Principal
+from appliance.identity.store import load_principal
+from appliance.inference.models import FinishReason
+from appliance.inference.runtime import Runtime
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.policy.resources import conversation as conversation_resource
+from appliance.settings import Settings
+from appliance.storage.database import Database
+
+
+class ChatService:
+    """Every act is authorised for the principal it is given and leaves its audit event in the same transaction."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        access: Access,
+        audit: AuditLog,
+        search: Searcher,
+        runtime_factory: Callable[[], Runtime],
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._audit = audit
+        self._settings = settings
+        self._answering = Answering(
+            database=database,
+            access=access,
+            audit=audit,
+            search=search,
+            runtime_factory=runtime_factory,
+            settings=settings,
+        )
+
+    def create_conversation(self, principal: Principal, collection_id: str | None = None) -> Conversation:
+        """A new conversation, narrowed to one collection where given. Raises `NotFound` for a collection out of reach."""
+        self._access.require(principal, Action.CONVERSATION_CREATE, APPLIANCE)
+        if collection_id is not None:
+            self._access.require_collection(principal, Action.DOCUMENT_READ, collection_id)
+        with self._database.write() as connection:
+            conversation = store.insert_conversation(connection, principal.id, collection_id)
+            self._record(connection, EventName.CONVERSATION_CREATED, principal, conversation)
+        return conversation
+
+    def conversations(self, principal: Principal) -> list[Conversation]:
+        """The principal's own, newest first."""
+        self._access.require(principal, Action.CONVERSATION_LIST, APPLIANCE)
+        with self._database.write() as connection:
+            found = store.list_conversations(connection, principal.id)
+            event = AuditEvent(name=EventName.CONVERSATION_LISTED, principal=principal, facts={"count": len(found)})
+            self._audit.append(connection, event)
+        return found
+
+    def conversation(self, principal: Principal, conversation_id: str) -> tuple[Conversation, list[Message]]:
+        """A conversation with all its messages. Raises `NotFound` for what is not the principal's."""
+        conversation = self._require(principal, Action.CONVERSATION_READ, conversation_id)
+        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        with self._database.write() as connection:
+            messages = store.load_messages(connection, conversation_id, readable)
+            self._record(connection, EventName.CONVERSATION_READ, principal, conversation)
+        return conversation, messages
+
+    def message(self, principal: Principal, message_id: str) -> Message:
+        """One message of one of the principal's conversations. Raises `NotFound` otherwise."""
+        conversation = self._require_message(principal, Action.CONVERSATION_READ, message_id)
+        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        with self._database.write() as connection:
+            message = store.load_message(connection, message_id, readable)
+            if message is None:
+                raise NotFound("There is no such message.", code="message.unknown")
+            self._record(connection, EventName.CONVERSATION_READ, principal, conversation, message_id)
+        return message
+
+    def delete_conversation(self, principal: Principal, conversation_id: str) -> None:
+        """Remove the conversation with everything in it; an answer in the works ends unseen."""
+        conversation = self._require(principal, Action.CONVERSATION_DELETE, conversation_id)
+        with self._database.write() as connection:
+            store.delete_conversation(connection, conversation_id)
+            self._record(connection, EventName.CONVERSATION_DELETED, principal, conversation)
+
+    def ask(self, principal: Principal, conversation_id: str, text: str) -> tuple[Message, Message]:
+        """Store the question and its PENDING answer; the caller then nudges a worker.
+
+        Raises `InvalidInput` for an empty question and for one longer than the language model can read.
+        """
+        question, answer_id = self._ask(principal, conversation_id, text)
+        with self._database.read() as connection:
+            answer = store.load_message(connection, answer_id, ())
+        if answer is None:
+            raise NotFound("There is no such conversation.", code="conversation.unknown")
+        return question, answer
+
+    def answer_now(self, principal: Principal, question: str, collection_id: str | None = None) -> Message:
+        """Ask in a new conversation and answer in this process; no other worker can take the question meanwhile."""
+        conversation = self.create_conversation(principal, collection_id)
+        worker_id = f"here-{secrets.token_hex(8)}"
+        _, answer_id = self._ask(principal, conversation.id, question, worker_id=worker_id)
+        return self.message(principal, answer_id)
+
+    def stop(self, principal: Principal, message_id: str) -> None:
+        """End the answer within a second, keeping what is written; an answer nobody works on ends at once."""
+        conversation = self._require_message(principal, Action.MESSAGE_STOP, message_id)
+        with self._database.write() as connection:
+            self._record(connection, EventName.STOP_REQUESTED, principal, conversation, message_id)
+            if claims.request_stop(connection, message_id):
+                claim = claims.claim_answer(connection, message_id, "stop")
+                if claim is not None:
+                    ending = Ending(MessageStatus.STOPPED, finish_reason=FinishReason.CANCELLED.value)
+                    claims.finish(connection, claim, ending)
+                    self._audit.append(connection, answer_ended(claim, principal, ending, None))
+
+    def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> None:
+        """Answer the question if nobody else does. Doing it twice does it once; after three crashes the answer has failed."""
+        with self._database.write() as connection:
+            claim = claims.claim_answer(connection, message_id, worker_id)
+            if claim is None:
+                return
+            crashed = claim.attempt > ATTEMPTS_LIMIT
+            if crashed:
+                self._give_up(connection, claim)
+        if crashed:
+            sink.finished(message_id)
+            return
+        self._answering.answer(claim, sink)
+
+    def pending_ids(self) -> list[str]:
+        """Answers nobody works on: not begun, or their worker's lease ran out."""
+        with self._database.read() as connection:
+            return claims.pending_ids(connection)
+
+    def _give_up(self, connection: Connection, claim: Claim) -> None:
+        ending = Ending(
+            MessageStatus.FAILED,
+            finish_reason=FinishReason.ERROR.value,
+            reason_code="answer.crashed",
+            reason="The language model crashed several times on this question. Please ask it differently.",
+        )
+        claims.finish(connection, claim, ending)
+        self._audit.append(connection, answer_ended(claim, load_principal(connection, claim.principal_id), ending, None))
+
+    def _ask(self, principal: Principal, conversation_id: str, text: str, *, worker_id: str | None = None) -> tuple[Message, str]:
+        conversation = self._require(principal, Action.MESSAGE_ASK, conversation_id)
+        question = text.strip()
+        limit = question_limit_bytes(self._settings.context_tokens, self._settings.answer_tokens)
+        if not question:
+            raise InvalidInput("Please type a question.", code="chat.question_empty")
+        size = len(question.encode())
+        if size > limit:
+            raise InvalidInput(
+                f"The question is too long: {size} bytes, and at most {limit} are possible here.",
+                code="chat.question_too_long",
+                limit_bytes=limit,
+            )
+        with self._database.write() as connection:
+            if store.load_conversation(connection, conversation_id) is None:
+                raise NotFound("There is no such conversation.", code="conversation.unknown")
+            question_id, answer_id = store.insert_exchange(connection, conversation, question)
+            event = AuditEvent(
+                EventName.QUESTION_ASKED,
+                principal,
+                resources=(
+                    ResourceRef("conversation", conversation_id),
+                    ResourceRef("message", question_id),
+                    ResourceRef("message", answer_id),
+                ),
+                correlation_id=answer_id,
+                facts={"question_bytes": size},
+                sealed={"question": question},
+            )
+            self._audit.append(connection, event)
+            claim = claims.claim_answer(connection, answer_id, worker_id) if worker_id else None
+            asked = store.load_message(connection, question_id, ())
+        if claim is not None:
+            self._answering.answer(claim, SilentSink())
+        assert asked is not None
+        return asked, answer_id
+
+    def _require(self, principal: Principal, action: Action, conversation_id: str) -> Conversation:
+        with self._database.read() as connection:
+            found = store.load_conversation(connection, conversation_id)
+        return self._authorised(principal, action, found)
+
+    def _require_message(self, principal: Principal, action: Action, message_id: str) -> Conversation:
+        with self._database.read() as connection:
+            found = store.conversation_of(connection, message_id)
+        return self._authorised(principal, action, found)
+
+    def _authorised(self, principal: Principal, action: Action, found: Conversation | None) -> Conversation:
+        resource = None if found is None else conversation_resource(found.id, found.principal_id)
+        self._access.require(principal, action, resource)
+        if found is None:
+            raise NotFound("There is no such conversation.", code="conversation.unknown")
+        return found
+
+    def _record(
+        self,
+        connection: Connection,
+        name: EventName,
+        principal: Principal,
+        conversation: Conversation,
+        message_id: str | None = None,
+    ) -> None:
+        resources = [ResourceRef("conversation", conversation.id)]
+        if message_id is not None:
+            resources.append(ResourceRef("message", message_id))
+        self._audit.append(connection, AuditEvent(name, principal, resources=tuple(resources)))

@@ -1,0 +1,71 @@
+"""Where a growing answer is shown while it is written."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import structlog
+
+
+class DeltaSink(Protocol):
+    """What the answering side tells a watcher. The row in the database is the truth, the sink a live view of it."""
+
+    def reset(self, attempt: int) -> None:
+        """The answer starts, or starts again after a crash: forget what was shown."""
+
+    def stage(self, name: str) -> None:
+        """What is happening now: `searching`, `reading`, `writing`, `checking`."""
+
+    def delta(self, text: str, offset: int) -> None:
+        """The next piece of text; `offset` counts the characters shown before it."""
+
+    def finished(self, message_id: str) -> None:
+        """The answer is stored, in whatever state; read it from the database."""
+
+
+class SilentSink:
+    """Shows nothing: for callers that only want the stored answer."""
+
+    def reset(self, attempt: int) -> None: ...
+
+    def stage(self, name: str) -> None: ...
+
+    def delta(self, text: str, offset: int) -> None: ...
+
+    def finished(self, message_id: str) -> None: ...
+
+
+class ToleratingSink:
+    """Passes everything on until the sink behind it fails, then goes quiet: nobody watching must not cost the answer."""
+
+    def __init__(self, sink: DeltaSink, message_id: str) -> None:
+        self._sink: DeltaSink = sink
+        self._message_id = message_id
+
+    def reset(self, attempt: int) -> None:
+        try:
+            self._sink.reset(attempt)
+        except Exception as error:  # noqa: BLE001 - whatever broke the live view, the answer goes on
+            self._give_up(error)
+
+    def stage(self, name: str) -> None:
+        try:
+            self._sink.stage(name)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(error)
+
+    def delta(self, text: str, offset: int) -> None:
+        try:
+            self._sink.delta(text, offset)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(error)
+
+    def finished(self, message_id: str) -> None:
+        try:
+            self._sink.finished(message_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        structlog.get_logger().warning("sink_failed", message_id=self._message_id, error=type(error).__name__)
+        self._sink = SilentSink()

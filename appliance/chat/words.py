@@ -1,0 +1,51 @@
+"""What counts as a word when texts are compared, in any language."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from appliance.chat.function_words import BY_LANGUAGE
+from appliance.retrieval.terms import index_terms
+
+_WORD = re.compile(r"\w+(?:[.,:/'\u2019-]\w+)*")
+_NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
+
+
+@lru_cache(maxsize=1)
+def _empty_terms() -> frozenset[str]:
+    return frozenset(term for words_of in BY_LANGUAGE.values() for term in index_terms(words_of))
+
+
+def content_terms(text: str) -> list[str]:
+    """Terms of the words that carry meaning, in order, repeated where the text repeats them."""
+    empty = _empty_terms()
+    return [term for term in index_terms(text) if term not in empty]
+
+
+def fold(text: str) -> str:
+    """Case, width and accents taken away; the length may change."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def words(text: str) -> set[str]:
+    """All words, folded."""
+    return set(_WORD.findall(fold(text)))
+
+
+def numbers(text: str) -> set[str]:
+    """Numbers with their separators, as written: `1,200`, `3.5`, `08:30`, `2024-05-01`."""
+    return set(_NUMBER.findall(text))
+
+
+def names(sentence: str) -> set[str]:
+    """Words that look like names or codes, folded: capitals that do not merely open the sentence, letters mixed with digits."""
+    found = set()
+    for position, word in enumerate(_WORD.findall(sentence)):
+        capital = word[0].isupper() and (position > 0 or word[1:] != word[1:].lower())
+        mixed = any(c.isdigit() for c in word) and any(c.isalpha() for c in word)
+        if (capital or mixed) and content_terms(word):
+            found.add(fold(word))
+    return found

@@ -1,0 +1,280 @@
+"""From a question to a stored, cited, audited answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import select, update
+
+from appliance.chat.answering import NO_ANSWER
+from appliance.chat.models import MessageStatus
+from appliance.errors import InvalidInput, NotFound, Unavailable
+from appliance.identity.store import set_disabled
+from appliance.storage import tables
+
+LEAVE = "Every employee has thirty days of paid leave in a calendar year. Unused days expire on 31 March."
+PARKING = "The car park behind the workshop is open from 06:30 to 22:00. Visitors register at the front desk."
+QUESTION = "How many days of paid leave does an employee have?"
+
+
+@pytest.fixture
+def alice(office):
+    person = office.person("alice")
+    office.handbook = office.document(office.collection(person), "handbook.txt", PARKING, LEAVE)
+    return person
+
+
+def ask(office, person, text=QUESTION):
+    conversation = office.chat.create_conversation(person)
+    return office.chat.ask(person, conversation.id, text)[1].id
+
+
+def test_a_person_cannot_see_ask_stop_or_delete_in_somebody_elses_conversation(office, alice):
+    stranger = office.person("stranger")
+    conversation = office.chat.create_conversation(alice)
+    _, answer = office.chat.ask(alice, conversation.id, QUESTION)
+    for act in (
+        lambda: office.chat.conversation(stranger, conversation.id),
+        lambda: office.chat.ask(stranger, conversation.id, "?"),
+        lambda: office.chat.delete_conversation(stranger, conversation.id),
+        lambda: office.chat.message(stranger, answer.id),
+        lambda: office.chat.stop(stranger, answer.id),
+        lambda: office.chat.message(stranger, "no such message"),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert office.chat.conversations(stranger) == []
+    assert office.events().count("access.denied") == 6
+    assert office.chat.message(alice, answer.id).status is MessageStatus.PENDING
+
+
+def test_documents_out_of_scope_never_reach_prompt_answer_or_citation(office, alice, sink):
+    stranger = office.person("stranger")
+    answer_id = ask(office, stranger)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(stranger, answer_id)
+    assert (answer.status, answer.text, answer.citations) == (MessageStatus.DONE, NO_ANSWER, ())
+    assert office.runtime.requests == []
+
+
+def test_a_supported_answer_is_streamed_cited_stored_and_audited(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave in a calendar year [7]."]
+    answer_id = ask(office, alice)
+    assert office.chat.pending_ids() == [answer_id]
+    office.chat.answer(answer_id, sink, "w1")
+    assert office.chat.pending_ids() == []
+    answer = office.chat.message(alice, answer_id)
+    assert answer.status is MessageStatus.DONE
+    assert answer.text == "An employee has thirty days of paid leave in a calendar year. [1]"
+    (citation,) = answer.citations
+    assert answer.text[citation.answer_start : citation.answer_end] == "[1]"
+    assert citation.text == "Every employee has thirty days of paid leave in a calendar year."
+    assert (citation.document_id, citation.document_name, citation.page) == (office.handbook, "handbook.txt", 2)
+    assert answer.passages_found == 1 and answer.passages_used == 1 and answer.model == "scripted"
+    assert sink.seen[0] == ("reset", 1) and sink.seen[-1] == ("finished", answer_id)
+    assert sink.text.startswith("An employee")
+    events = office.events()
+    assert events.index("question.asked") < events.index("answer.started") < events.index("answer.released")
+
+
+def test_what_was_read_is_in_the_log_before_the_first_delta_leaves(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    durable = []
+    office.runtime.before_each = lambda position: durable.append(office.events()[-1])
+    office.chat.answer(ask(office, alice), sink, "w1")
+    assert durable[0] == "answer.started"
+
+
+def test_an_invented_answer_is_replaced_by_the_passages_own_words(office, alice, sink):
+    office.runtime.replies = ["Employees enjoy unlimited holidays and 45 days of parental sabbatical [1]."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert "45" not in answer.text
+    assert "“Every employee has thirty days of paid leave in a calendar year.” [1]" in answer.text
+    assert answer.citations[0].text == "Every employee has thirty days of paid leave in a calendar year."
+
+
+def test_a_question_the_documents_do_not_answer_costs_no_generation_and_cites_nothing(office, alice, sink):
+    answer_id = ask(office, alice, "What is the boiling temperature of tungsten hexafluoride?")
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.text, answer.citations, answer.passages_used) == (NO_ANSWER, (), 0)
+    assert office.runtime.requests == []
+
+
+def test_answering_twice_answers_once(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave.", "Something else."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    before = office.chat.message(alice, answer_id)
+    office.chat.answer(answer_id, sink, "w2")
+    assert office.chat.message(alice, answer_id) == before
+    assert len(office.runtime.requests) == 1
+
+
+def test_a_claimed_answer_is_left_alone_until_its_lease_runs_out_and_given_up_after_three_crashes(office, alice, sink):
+    answer_id = ask(office, alice)
+    for attempt in (1, 2, 3):
+        with office.database.write() as connection:
+            from appliance.chat.claims import claim_answer
+
+            assert claim_answer(connection, answer_id, f"dead-{attempt}").attempt == attempt
+        office.chat.answer(answer_id, sink, "w")
+        assert sink.seen == [] and office.chat.pending_ids() == []
+        with office.database.write() as connection:
+            connection.execute(update(tables.messages).where(tables.messages.c.id == answer_id).values(lease_until_ms=1))
+        assert office.chat.pending_ids() == [answer_id]
+    office.chat.answer(answer_id, sink, "w")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.reason_code) == (MessageStatus.FAILED, "answer.crashed")
+    assert "answer.failed" in office.events()
+    assert sink.seen == [("finished", answer_id)]
+
+
+def test_a_disabled_person_gets_no_answer(office, alice, sink):
+    answer_id = ask(office, alice)
+    with office.database.write() as connection:
+        connection.execute(update(tables.principals).where(tables.principals.c.id == alice.id).values(disabled_ms=1))
+    office.chat.answer(answer_id, sink, "w1")
+    with office.database.read() as connection:
+        row = connection.execute(select(tables.messages).where(tables.messages.c.id == answer_id)).one()
+    assert (row.status, row.reason_code, row.text) == ("FAILED", "answer.denied", "")
+    assert office.search.queries == []
+
+
+def test_a_runtime_that_fails_leaves_a_reason(office, alice, sink):
+    def fail(position):
+        raise Unavailable("The language model does not answer.", code="inference.unavailable")
+
+    office.runtime.before_each = fail
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.reason_code) == (MessageStatus.FAILED, "inference.unavailable")
+    assert answer.reason == "The language model does not answer."
+
+
+def test_a_broken_sink_does_not_cost_the_answer(office, alice):
+    class Broken:
+        def __getattr__(self, name):
+            raise ConnectionError("gone")
+
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, Broken(), "w1")
+    assert office.chat.message(alice, answer_id).status is MessageStatus.DONE
+
+
+def test_stop_before_the_start_ends_the_answer_at_once(office, alice, sink):
+    answer_id = ask(office, alice)
+    office.chat.stop(alice, answer_id)
+    assert office.chat.message(alice, answer_id).status is MessageStatus.STOPPED
+    office.chat.answer(answer_id, sink, "w1")
+    assert sink.seen == [] and office.runtime.requests == []
+    assert {"stop.requested", "answer.stopped"} <= set(office.events())
+
+
+def test_stop_while_writing_keeps_what_is_written_with_valid_citations_only(office, alice, sink):
+    office.runtime.replies = [
+        "Every employee has thirty days of paid leave in a calendar year [3]. " + "More and more [2]. " * 400
+    ]
+    answer_id = ask(office, alice)
+    reached = threading.Event()
+
+    def slowly(position):
+        if position == 20:
+            reached.set()
+        if position > 20:
+            time.sleep(0.02)
+
+    office.runtime.before_each = slowly
+    worker = threading.Thread(target=office.chat.answer, args=(answer_id, sink, "w1"))
+    worker.start()
+    assert reached.wait(5)
+    pressed = time.monotonic()
+    office.chat.stop(alice, answer_id)
+    worker.join(5)
+    assert time.monotonic() - pressed < 1
+    answer = office.chat.message(alice, answer_id)
+    assert answer.status is MessageStatus.STOPPED and answer.finish_reason == "cancelled"
+    assert answer.text.startswith("Every employee has thirty days of paid leave in a calendar year. [1]")
+    assert [citation.number for citation in answer.citations] == [1]
+    assert "[3]" not in answer.text and "[2]" not in answer.text
+
+
+def test_a_question_that_cannot_fit_is_refused_when_asked(office, alice):
+    conversation = office.chat.create_conversation(alice)
+    with pytest.raises(InvalidInput) as refusal:
+        office.chat.ask(alice, conversation.id, "why " * 2_000)
+    assert refusal.value.stable_code == "chat.question_too_long"
+    with pytest.raises(InvalidInput) as refusal:
+        office.chat.ask(alice, conversation.id, "  \n ")
+    assert refusal.value.stable_code == "chat.question_empty"
+    assert office.chat.conversation(alice, conversation.id)[1] == []
+
+
+def test_a_followup_searches_with_what_it_leans_on_and_sees_the_history(office, alice, sink):
+    conversation = office.chat.create_conversation(alice)
+    office.runtime.replies = ["An employee has thirty days of paid leave.", "Unused days expire on 31 March."]
+    for text in (QUESTION, "And when do they expire?"):
+        office.chat.answer(office.chat.ask(alice, conversation.id, text)[1].id, sink, "w1")
+    assert "leave" in office.search.queries[1] and "expire" in office.search.queries[1]
+    prompt = office.runtime.requests[1].messages
+    assert [message.role for message in prompt] == ["system", "user", "assistant", "user"]
+    assert prompt[1].text == QUESTION
+    assert office.chat.conversation(alice, conversation.id)[1][-1].text == "Unused days expire on 31 March. [1]"
+
+
+def test_a_deleted_document_leaves_the_answer_and_takes_the_cited_text(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    with office.database.write() as connection:
+        connection.execute(tables.documents.delete().where(tables.documents.c.id == office.handbook))
+    (citation,) = office.chat.message(alice, answer_id).citations
+    assert (citation.document_id, citation.text) == (None, "")
+
+
+def test_losing_the_right_to_a_document_takes_the_cited_text_from_old_answers(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    with office.database.write() as connection:
+        connection.execute(tables.grants.delete())
+    (citation,) = office.chat.message(alice, answer_id).citations
+    assert (citation.document_id, citation.document_name, citation.text) == (None, "", "")
+
+
+def test_deleting_a_conversation_while_it_is_answered_ends_the_work_unseen(office, alice, sink):
+    office.runtime.replies = ["word " * 400]
+    office.runtime.before_each = lambda _: time.sleep(0.01)
+    conversation = office.chat.create_conversation(alice)
+    answer_id = office.chat.ask(alice, conversation.id, QUESTION)[1].id
+    worker = threading.Thread(target=office.chat.answer, args=(answer_id, sink, "w1"))
+    worker.start()
+    time.sleep(0.3)
+    office.chat.delete_conversation(alice, conversation.id)
+    worker.join(2)
+    assert not worker.is_alive()
+    assert office.chat.conversations(alice) == []
+
+
+def test_answer_now_takes_its_own_question_before_any_worker_can(office, alice):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    swept = []
+    office.runtime.before_each = lambda _: swept.extend(office.chat.pending_ids())
+    message = office.chat.answer_now(alice, QUESTION)
+    assert message.status is MessageStatus.DONE and message.citations[0].page == 2
+    assert swept == []
+
+
+def test_conversations_take_their_title_from_the_first_question(office, alice):
+    conversation = office.chat.create_conversation(alice)
+    office.chat.ask(alice, conversation.id, QUESTION)
+    office.chat.ask(alice, conversation.id, "Something else?")
+    assert [item.title for item in office.chat.conversations(alice)] == [QUESTION]
+    office.chat.delete_conversation(alice, conversation.id)
+    assert office.chat.conversations(alice) == []
