@@ -93,6 +93,27 @@ class BlobStore:
         """Names of all finished blobs."""
         return (path.name for path in self.directory.glob("??/*") if path.suffix != ".part")
 
+    def holds(self, name: str) -> bool:
+        """Whether a finished blob of this name is there."""
+        return self._path(name).exists()
+
+    def modified_s(self, name: str) -> float | None:
+        """When the blob was stored, in seconds since 1970 UTC; None where it is gone."""
+        try:
+            return self._path(name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def remove_drafts(self, *, older_than_s: float) -> int:
+        """Delete drafts last written to before `older_than_s` (seconds since 1970 UTC): uploads that a crash cut off."""
+        removed = 0
+        for draft in self.directory.glob("drafts/*.part"):
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < older_than_s:
+                    draft.unlink()
+                    removed += 1
+        return removed
+
     def content_name(self, sha256: str) -> str:
         """The name under which content with this SHA-256 lies, or would lie."""
         return hmac.new(self._name_key, bytes.fromhex(sha256), hashlib.sha256).hexdigest()

@@ -1,0 +1,162 @@
+"""The row is the job: who works on a document, for how long, and how far it has got.
+
+A claim is a lease that its holder renews. A holder that dies lets it run out, and the document is anybody's again; a holder
+that was only slow finds its claim gone and stops, so two workers never finish the same document.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+
+from appliance.documents.models import Document, DocumentStatus
+from appliance.documents.store import load_document, now_ms
+from appliance.errors import ApplianceError
+from appliance.storage.database import Database
+from appliance.storage.tables import collections, documents
+
+LEASE_MS = 20_000
+ATTEMPTS_LIMIT = 3
+_RENEWALS = 4  # per lease
+_UPDATE_S = 0.5
+_WORKING = (DocumentStatus.PARSING, DocumentStatus.EMBEDDING)
+
+
+class ClaimLost(ApplianceError):
+    """Raised inside the ingest when the document was deleted or has passed to another worker; never reaches a person."""
+
+    code = "document.claim_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one document."""
+
+    document: Document
+    collection_number: int
+    blob_name: str
+    worker_id: str
+    attempt: int
+
+
+def pending_ids(connection: Connection) -> list[str]:
+    """Documents that wait for a worker or whose worker is gone, oldest first."""
+    found = select(documents.c.id).where(_free(now_ms())).order_by(documents.c.uploaded_ms)
+    return list(connection.execute(found).scalars())
+
+
+def claim_document(connection: Connection, document_id: str, worker_id: str) -> Claim | None:
+    """Take the document if nobody has it; None where it is finished, failed, gone or in someone's hands."""
+    free = and_(documents.c.id == document_id, _free(now_ms()))
+    taken = (
+        update(documents)
+        .where(free)
+        .values(
+            status=DocumentStatus.PARSING,
+            stage="Reading",
+            percent=0,
+            attempts=documents.c.attempts + 1,
+            claimed_by=worker_id,
+            lease_until_ms=now_ms() + LEASE_MS,
+        )
+    )
+    if connection.execute(taken).rowcount != 1:
+        return None
+    document = load_document(connection, document_id)
+    assert document is not None
+    columns = (documents.c.blob_name, documents.c.attempts, collections.c.number)
+    joined = select(*columns).join(collections, collections.c.id == documents.c.collection_id)
+    row = connection.execute(joined.where(documents.c.id == document_id)).one()
+    return Claim(document, row.number, row.blob_name, worker_id, row.attempts)
+
+
+def still_held(connection: Connection, claim: Claim) -> bool:
+    return connection.execute(select(documents.c.id).where(_held(claim))).first() is not None
+
+
+def finish(connection: Connection, claim: Claim, *, page_count: int, chunk_count: int) -> None:
+    """READY. Raises `ClaimLost`."""
+    _end(connection, claim, status=DocumentStatus.READY, percent=100, page_count=page_count, chunk_count=chunk_count)
+
+
+def fail(connection: Connection, claim: Claim, code: str, reason: str) -> None:
+    """FAILED, with the reason a person sees. Raises `ClaimLost`."""
+    _end(connection, claim, status=DocumentStatus.FAILED, reason_code=code, reason=reason)
+
+
+def hand_back(connection: Connection, claim: Claim, *, blameless: bool) -> None:
+    """PENDING again; the attempt does not count where the work was only interrupted."""
+    waiting = update(documents).where(_held(claim)).values(attempts=claim.attempt - int(blameless))
+    connection.execute(
+        waiting.values(status=DocumentStatus.PENDING, stage="Waiting", percent=0, claimed_by=None, lease_until_ms=0)
+    )
+
+
+def _end(connection: Connection, claim: Claim, **values: object) -> None:
+    ended = update(documents).where(_held(claim)).values(stage="", lease_until_ms=0, claimed_by=None, **values)
+    if connection.execute(ended).rowcount != 1:
+        raise ClaimLost("The document was deleted or has passed to another worker.")
+
+
+def _free(moment_ms: int) -> ColumnElement[bool]:
+    abandoned = and_(documents.c.status.in_(_WORKING), documents.c.lease_until_ms < moment_ms)
+    return or_(documents.c.status == DocumentStatus.PENDING, abandoned)
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        documents.c.id == claim.document.id,
+        documents.c.claimed_by == claim.worker_id,
+        documents.c.attempts == claim.attempt,
+        documents.c.status.in_(_WORKING),
+    )
+
+
+class Tracker:
+    """Shows how far the work is and notices, at each step, when the claim is lost."""
+
+    def __init__(self, database: Database, claim: Claim) -> None:
+        self._database = database
+        self._claim = claim
+        self._lost = threading.Event()
+        self._ended = threading.Event()
+        self._updated = 0.0
+
+    def show(self, status: DocumentStatus, stage: str, percent: int, *, always: bool = False) -> None:
+        """Write progress to the row, at most twice a second unless `always`. Raises `ClaimLost`."""
+        if self._lost.is_set():
+            raise ClaimLost("The document was deleted or has passed to another worker.")
+        moment = time.monotonic()
+        if always or moment - self._updated >= _UPDATE_S:
+            self._updated = moment
+            self._write(status=status, stage=stage, percent=percent)
+
+    @contextmanager
+    def running(self) -> Iterator[Tracker]:
+        """Renew the lease from a thread of its own for as long as the block runs."""
+        heart = threading.Thread(target=self._beat, name="document-lease", daemon=True)
+        heart.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            heart.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(LEASE_MS / _RENEWALS / 1_000):
+            try:
+                self._write()
+            except ClaimLost:
+                return
+
+    def _write(self, **values: object) -> None:
+        renewed = update(documents).where(_held(self._claim)).values(lease_until_ms=now_ms() + LEASE_MS, **values)
+        with self._database.write() as connection:
+            if connection.execute(renewed).rowcount != 1:
+                self._lost.set()
+                raise ClaimLost("The document was deleted or has passed to another worker.")

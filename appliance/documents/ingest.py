@@ -1,0 +1,198 @@
+"""The second half of an upload: from a stored file to indexed passages, in steps that can be repeated after any crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert
+
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.documents.chunking import Tokens, chunk, searchable_text
+from appliance.documents.claims import (
+    ATTEMPTS_LIMIT,
+    Claim,
+    ClaimLost,
+    Tracker,
+    claim_document,
+    fail,
+    finish,
+    hand_back,
+    still_held,
+)
+from appliance.documents.models import Chunk, DocumentStatus, ParsedDocument
+from appliance.documents.rejections import SENTENCES
+from appliance.documents.sandbox import ParseLimits, parse_in_child
+from appliance.documents.store import insert_pages, next_chunk_id
+from appliance.errors import DocumentRejected, NotFound, Unavailable
+from appliance.identity.models import SYSTEM
+from appliance.identity.store import load_principal
+from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.storage.blobs import BlobStore
+from appliance.storage.database import Database
+from appliance.storage.tables import chunks as chunk_table
+
+_BATCH = 64
+_ROWS = 1_000
+_PARSED_PERCENT = 25
+_EMBEDDED_PERCENT = 98
+
+
+class PassageEmbedder(Tokens, Protocol):
+    """What the ingest needs of an embedder."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One L2-normalised row for each text."""
+
+
+class Ingest:
+    """Takes documents from PENDING to READY or FAILED. The write lock is never held while parsing or embedding."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        audit: AuditLog,
+        index: SearchIndex,
+        embedder_factory: Callable[[], PassageEmbedder],
+        limits: ParseLimits,
+        chunk_tokens: int,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._audit = audit
+        self._index = index
+        self._embedder_factory = embedder_factory
+        self._limits = limits
+        self._chunk_tokens = chunk_tokens
+
+    def run(self, document_id: str, worker_id: str) -> None:
+        """Claim the document and work on it; nothing happens where it is finished, gone or another worker's.
+
+        A file that cannot be read becomes FAILED and raises nothing. Anything else that goes wrong hands the document back and
+        is raised.
+        """
+        with self._database.write() as connection:
+            claim = claim_document(connection, document_id, worker_id)
+        if claim is None:
+            return
+        if claim.attempt > ATTEMPTS_LIMIT:
+            self._fail(claim, "document.parser_crashed", SENTENCES["document.parser_crashed"])
+            return
+        try:
+            with Tracker(self._database, claim).running() as tracker:
+                self._work(claim, tracker)
+        except DocumentRejected as error:
+            self._fail(claim, error.stable_code, error.sentence)
+        except NotFound:
+            if not self._gone(claim):
+                self._fail(claim, "document.corrupt", "The stored file is missing; upload it again.")
+        except ClaimLost:
+            return
+        except BaseException as error:
+            if isinstance(error, Unavailable) and error.stable_code == "blob.damaged":
+                self._fail(claim, error.stable_code, error.sentence)
+                return
+            with self._database.write() as connection:
+                hand_back(connection, claim, blameless=not isinstance(error, Exception))
+            raise
+
+    def _work(self, claim: Claim, tracker: Tracker) -> None:
+        def reading(done: int, total: int) -> None:
+            percent = _PARSED_PERCENT * done // max(total, 1)
+            tracker.show(DocumentStatus.PARSING, f"Reading page {done} of {total}", percent)
+
+        parsed = parse_in_child(self._blobs.read(claim.blob_name), claim.document.media_type, self._limits, reading)
+        embedder = self._embedder_factory()
+        passages = chunk(parsed, embedder, self._chunk_tokens)
+        if not passages:
+            raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
+        tracker.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
+        vectors = _embed(passages, embedder, tracker)
+        self._store(claim, parsed, passages, vectors)
+
+    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], vectors: NDArray[np.float32]) -> None:
+        document = claim.document
+        with self._database.write() as connection:
+            if not still_held(connection, claim):
+                raise ClaimLost("The document was deleted or has passed to another worker.")
+            insert_pages(connection, document.id, parsed)
+            first = next_chunk_id(connection)
+            for start in range(0, len(passages), _ROWS):
+                rows = [
+                    {
+                        "id": first + passage.ordinal,
+                        "document_id": document.id,
+                        "collection_id": document.collection_id,
+                        "ordinal": passage.ordinal,
+                        "page": passage.page,
+                        "start": passage.start,
+                        "end": passage.end,
+                        "heading": passage.heading,
+                        "text": passage.text,
+                        "token_count": passage.token_count,
+                    }
+                    for passage in passages[start : start + _ROWS]
+                ]
+                connection.execute(insert(chunk_table), rows)
+            title = parsed.title or document.name
+            self._index.add(connection, [_index_row(claim, first, title, passage, vectors) for passage in passages])
+            finish(connection, claim, page_count=len(parsed.pages), chunk_count=len(passages))
+            self._record(connection, claim, EventName.DOCUMENT_INGESTED, pages=len(parsed.pages), chunks=len(passages))
+
+    def _fail(self, claim: Claim, code: str, reason: str) -> None:
+        try:
+            with self._database.write() as connection:
+                fail(connection, claim, code, reason)
+                self._record(connection, claim, EventName.DOCUMENT_FAILED, reason=code)
+        except ClaimLost:
+            return
+
+    def _gone(self, claim: Claim) -> bool:
+        with self._database.read() as connection:
+            return not still_held(connection, claim)
+
+    def _record(self, connection: Connection, claim: Claim, name: EventName, **facts: str | int) -> None:
+        document = claim.document
+        self._audit.append(
+            connection,
+            AuditEvent(
+                name,
+                SYSTEM,
+                resources=(ResourceRef("document", document.id), ResourceRef("collection", document.collection_id)),
+                outcome=Outcome.FAILURE if name is EventName.DOCUMENT_FAILED else Outcome.SUCCESS,
+                on_behalf_of=load_principal(connection, document.uploaded_by),
+                facts={"sha256": document.sha256, "attempt": claim.attempt, **facts},
+                sealed={"name": document.name},
+            ),
+        )
+
+
+def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, tracker: Tracker) -> NDArray[np.float32]:
+    """Vectors in the order of `passages`, made in order of length: a batch costs as much as its longest text."""
+    order = sorted(range(len(passages)), key=lambda at: passages[at].token_count)
+    made: list[NDArray[np.float32]] = []
+    for start in range(0, len(order), _BATCH):
+        made.append(embedder.embed([searchable_text(passages[at].text) for at in order[start : start + _BATCH]]))
+        done = min(start + _BATCH, len(order))
+        percent = _PARSED_PERCENT + (_EMBEDDED_PERCENT - _PARSED_PERCENT) * done // len(order)
+        tracker.show(DocumentStatus.EMBEDDING, f"Indexing passage {done} of {len(order)}", percent)
+    sorted_vectors = np.concatenate(made)
+    vectors = np.empty_like(sorted_vectors)
+    vectors[order] = sorted_vectors
+    return vectors
+
+
+def _index_row(claim: Claim, first: int, title: str, passage: Chunk, vectors: NDArray[np.float32]) -> IndexRow:
+    return IndexRow(
+        chunk_id=first + passage.ordinal,
+        collection_number=claim.collection_number,
+        title=title,
+        heading=passage.heading,
+        text=searchable_text(passage.text),
+        vector=vectors[passage.ordinal],
+    )

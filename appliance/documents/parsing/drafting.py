@@ -1,0 +1,82 @@
+"""Pages in the making: parsers hand over blocks and headings, this keeps offsets, page sizes and the output limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from appliance.documents.parsing.messages import PageText
+from appliance.documents.rejections import rejected
+
+PART_CHARACTERS = 12_000
+"""Formats without pages are cut into parts of about this size, at the end of a block, so that a viewer can show one."""
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
+
+
+def clean(text: str) -> str:
+    """One block of running text: unprintable characters out, runs of spaces to one, no empty lines."""
+    printable = _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = (_SPACES.sub(" ", line).strip() for line in printable.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+class Draft:
+    """Collects the pages of one document and passes each on as soon as it is complete."""
+
+    def __init__(self, emit: Callable[[PageText], None], *, output_bytes: int) -> None:
+        self._emit = emit
+        self._left = output_bytes
+        self._label = ""
+        self._keep_blank = False
+        self._size = 0
+        self._blocks: list[str] = []
+        self._headings: list[tuple[int, int, int]] = []
+        self.page_count = 0
+        self.blank = True
+
+    def block(self, text: str, *, separator: str = "\n\n") -> None:
+        """Add a paragraph, a list entry or, with a single newline as separator, a further line of the block before."""
+        cleaned = clean(text)
+        if cleaned:
+            self._append(cleaned, separator)
+
+    def heading(self, level: int, text: str) -> None:
+        """Add a heading of `level` 1 (highest) to 9."""
+        cleaned = clean(text).replace("\n", " ")
+        if cleaned:
+            start = self._append(cleaned, "\n\n")
+            self._headings.append((level, start, start + len(cleaned)))
+
+    def page(self, label: str = "", *, keep_blank: bool = False) -> None:
+        """Finish the page under way and begin another; with `keep_blank` it counts even if nothing is put on it."""
+        self.finish()
+        self._label = label
+        self._keep_blank = keep_blank
+
+    def finish(self) -> None:
+        """Pass on the page under way, if there is one."""
+        if self._blocks or self._keep_blank:
+            self.whole_page(PageText("".join(self._blocks), self._label, tuple(self._headings)))
+        self._blocks, self._headings, self._size, self._keep_blank = [], [], 0, False
+
+    def whole_page(self, page: PageText) -> None:
+        """Pass on a page a parser has put together itself."""
+        self._left -= len(page.text) * 4 if not page.text.isascii() else len(page.text)
+        if self._left < 0:
+            raise rejected("document.too_large")
+        self.page_count += 1
+        self.blank = self.blank and not page.text.strip()
+        self._emit(page)
+
+    def _append(self, text: str, separator: str) -> int:
+        if self._size > PART_CHARACTERS or (self._size and self._size + len(text) > 2 * PART_CHARACTERS):
+            self.finish()
+        if self._blocks:
+            self._blocks.append(separator)
+            self._size += len(separator)
+        start = self._size
+        self._blocks.append(text)
+        self._size += len(text)
+        return start

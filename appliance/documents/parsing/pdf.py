@@ -1,0 +1,152 @@
+"""PDF by PDFium. Every character of a page's text is one PDFium character, so a span of text can be found on the page."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+from pypdfium2 import raw
+
+from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.headings import Line, find_headings
+from appliance.documents.parsing.messages import PageText, Progress
+from appliance.documents.rejections import rejected
+
+_PASSWORD_ERROR = 4
+_SECURITY_ERROR = 5
+_SOFT_HYPHEN = "\u00ad"
+_HYPHENS = {0x02, 0xFFFE}  # what PDFium puts where a line ends in a hyphen
+_GAP = 1.75
+"""A new paragraph begins where lines are this many times their own height apart, from top to top."""
+_RESIZED = 1.12
+_LONGEST_SIDE = 4_000
+_PROGRESS_PAGES = 5
+_NO_TITLES = frozenset({"untitled", "unknown"})
+
+
+def open_pdf(path: str) -> Any:
+    """The document at `path`. Raises `document.encrypted` and `document.corrupt`."""
+    try:
+        document = pypdfium2.PdfDocument(Path(path).read_bytes())
+    except pypdfium2.PdfiumError as error:
+        locked = getattr(error, "err_code", None) in {_PASSWORD_ERROR, _SECURITY_ERROR}
+        raise rejected("document.encrypted" if locked else "document.corrupt") from error
+    if len(document) == 0:
+        raise rejected("document.corrupt")
+    return document
+
+
+def parse_pdf(path: str, draft: Draft, report: Any) -> str:
+    """All pages in order; a page that PDFium cannot read counts as blank, unless none can be read."""
+    document = open_pdf(path)
+    total = len(document)
+    unreadable = 0
+    pages: list[tuple[str, list[Line]]] = []
+    heights: Counter[float] = Counter()
+    for number in range(total):
+        try:
+            text, lines = _read_page(document, number)
+        except pypdfium2.PdfiumError:
+            text, lines = "", []
+            unreadable += 1
+        pages.append((text, lines))
+        for line in lines:
+            heights[line.height] += line.end - line.start
+        if number % _PROGRESS_PAGES == 0 or number + 1 == total:
+            report(Progress(number + 1, total))
+    if unreadable == total:
+        raise rejected("document.corrupt")
+    for text, headings in find_headings(pages, heights):
+        draft.whole_page(PageText(text, "", headings))
+    title = str(document.get_metadata_dict().get("Title", "")).strip()
+    return "" if title.lower() in _NO_TITLES else title
+
+
+def _read_page(document: Any, number: int) -> tuple[str, list[Line]]:
+    page = document[number]
+    try:
+        text_page = page.get_textpage()
+        try:
+            characters = _characters(text_page)
+            lines = _lines(text_page, characters)
+        finally:
+            text_page.close()
+    finally:
+        page.close()
+    for before, line in pairwise(lines):
+        apart = before.top - line.top
+        resized = max(before.height, line.height) > _RESIZED * min(before.height, line.height)
+        if apart > _GAP * max(before.height, line.height) or apart < 0 or resized:
+            # PDFium ends lines with CR LF; making both a newline marks the paragraph and keeps every offset
+            characters[before.end : line.start] = "\n" * (line.start - before.end)
+    return "".join(characters), lines
+
+
+def _characters(text_page: Any) -> list[str]:
+    handle = text_page.raw
+    unicode_of = raw.FPDFText_GetUnicode
+    return [_character(unicode_of(handle, index)) for index in range(text_page.count_chars())]
+
+
+def _character(code: int) -> str:
+    if code in _HYPHENS:
+        return _SOFT_HYPHEN
+    if code == 0x0A:
+        return "\n"
+    if code < 0x20 or code == 0x7F:
+        return " "
+    if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+        return "\ufffd"
+    return chr(code)
+
+
+def _lines(text_page: Any, characters: list[str]) -> list[Line]:
+    """Lines with something on them, and where their first visible character stands."""
+    lines: list[Line] = []
+    box = raw.FS_RECTF()
+    start = 0
+    for part in "".join(characters).split("\n"):
+        end = start + len(part)
+        visible = start + len(part) - len(part.lstrip())
+        if visible < end and raw.FPDFText_GetLooseCharBox(text_page.raw, visible, box):
+            trimmed = start + len(part.rstrip())
+            lines.append(Line(visible, trimmed, box.top, round(abs(box.top - box.bottom), 1)))
+        start = end + 1
+    return lines
+
+
+def render_page(path: str, number: int, width: int) -> bytes:
+    """The page as a PNG, `width` pixels wide; very long pages come out smaller."""
+    page = open_pdf(path)[number - 1]
+    points_wide, points_high = page.get_size()
+    scale = min(width / max(points_wide, 1), _LONGEST_SIDE / max(points_high, 1))
+    image = page.render(scale=scale, draw_annots=True).to_pil()
+    out = io.BytesIO()
+    image.convert("RGB").save(out, "PNG", compress_level=3)
+    return out.getvalue()
+
+
+def locate(path: str, number: int, start: int, end: int) -> tuple[tuple[float, float, float, float], ...]:
+    """Rectangles around the characters from `start` to `end` of the page, as shares of its shown width and height."""
+    page = open_pdf(path)[number - 1]
+    text_page = page.get_textpage()
+    count = max(0, min(end, text_page.count_chars()) - start)
+    return tuple(_shares(page, text_page.get_rect(index)) for index in range(text_page.count_rects(start, count)))
+
+
+def _shares(page: Any, rectangle: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    from ctypes import byref, c_int
+
+    grid = 100_000
+    left, bottom, right, top = rectangle
+    corners = []
+    for x, y in ((left, top), (right, bottom)):
+        across, down = c_int(), c_int()
+        raw.FPDF_PageToDevice(page.raw, 0, 0, grid, grid, 0, x, y, byref(across), byref(down))
+        corners.append((across.value / grid, down.value / grid))
+    (x1, y1), (x2, y2) = corners
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)

@@ -1,0 +1,66 @@
+"""Where sentences end, by their marks; written for running text in most scripts, not for any one language."""
+
+# ruff: noqa: RUF001 - the marks of other scripts look like ours
+
+from __future__ import annotations
+
+import re
+
+# after these a full stop is rarely the end; single letters (initials) are covered by the rule itself
+_ABBREVIATIONS = frozenset(
+    {"abb", "abs", "al", "approx", "apr", "art", "aug", "bd", "bzgl", "bzw", "ca", "cap", "cf", "co", "corp", "dec", "dept", "dr"}
+    | {"ed", "eds", "eg", "etc", "evtl", "feb", "fig", "gem", "ggf", "hr", "inc", "jan", "jr", "jul", "jun", "ltd", "mar", "max"}
+    | {"min", "mio", "mr", "mrs", "ms", "mt", "nov", "nr", "oct", "pp", "prof", "ref", "resp", "sec", "sep", "sept", "sr", "st"}
+    | {"std", "str", "tab", "tel", "usw", "vgl", "vol", "vs", "zb"}
+)
+_END = re.compile(
+    r"""
+    (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
+  | (?P<wide>[。！？．｡]+[”’」』）】〉》"')\]]*)              # full-width marks need no space after them
+  | (?P<mark>[.!?…؟۔।॥։]+["'”’»)\]]*)(?=\s|$)          # others do
+  | (?P<entry>\n)(?=[ \t]*(?:[-*•‣◦▪–]|\(?\d{1,3}[.)]|[a-z][.)])[ \t])   # the next list entry
+    """,
+    re.VERBOSE,
+)
+_LAST_WORD = re.compile(r"(\w+)$")
+
+
+def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """Spans of the sentences between `start` and `end`, without white space around them; together they hold all else."""
+    stop = len(text) if end is None else end
+    spans: list[tuple[int, int]] = []
+    begin = start
+    for found in _END.finditer(text, start, stop):
+        if found.lastgroup == "mark" and not _ends(text, begin, found):
+            continue
+        _add(spans, text, begin, found.end())
+        begin = found.end()
+    _add(spans, text, begin, stop)
+    return spans
+
+
+def _ends(text: str, begin: int, found: re.Match[str]) -> bool:
+    if not found.group().startswith("."):
+        return True
+    following = text[found.end() : found.end() + 3].lstrip()
+    if following and following[0].islower():
+        return False
+    if len(found.group()) > 1:
+        return True
+    word = _LAST_WORD.search(text, max(begin, found.start() - 20), found.start())
+    if word is None:
+        return True
+    last = word.group(1)
+    # "J. S. Bach", "Art. 5", "am 3. Mai": the stop belongs to the word
+    initial = len(last) == 1 and last.isalpha()
+    ordinal = last.isdigit() and len(last) <= 2 and "\n" not in text[found.end() : found.end() + 1]
+    return not (initial or ordinal or last.lower() in _ABBREVIATIONS)
+
+
+def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        spans.append((start, end))

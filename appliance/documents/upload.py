@@ -1,0 +1,126 @@
+"""The first half of an upload: pieces of a file go to the encrypted store, and one transaction makes them a document."""
+
+from __future__ import annotations
+
+import secrets
+
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
+from appliance.documents.models import Document, DocumentStatus
+from appliance.documents.store import insert_document, now_ms, same_content
+from appliance.errors import DocumentRejected, Unavailable
+from appliance.identity.models import Principal
+from appliance.storage.blobs import BlobStore, StoredBlob
+from appliance.storage.database import Database
+
+
+class Upload:
+    """One file on its way in: `write` each piece, then `commit`, or `discard`. A refusal discards by itself."""
+
+    def __init__(
+        self,
+        *,
+        principal: Principal,
+        collection_id: str,
+        name: str,
+        limit_bytes: int,
+        database: Database,
+        blobs: BlobStore,
+        audit: AuditLog,
+    ) -> None:
+        self._principal = principal
+        self._collection_id = collection_id
+        self._name = name
+        self._database = database
+        self._blobs = blobs
+        self._audit = audit
+        self._head = bytearray()
+        self._writer = blobs.writer(limit_bytes=limit_bytes)
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece. Raises `DocumentRejected` once the file is larger than allowed."""
+        if len(self._head) < HEAD_BYTES:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+        try:
+            self._writer.write(piece)
+        except DocumentRejected as error:
+            self._refuse(error)
+            raise
+
+    def commit(self) -> tuple[Document, bool]:
+        """The document, durable and PENDING; with True where the collection already had the same file: then that one.
+
+        Raises `DocumentRejected` for an empty file and for content that does not match the name.
+        """
+        try:
+            media_type = check_upload(self._name, bytes(self._head))
+        except DocumentRejected as error:
+            self._refuse(error)
+            raise
+        stored = self._writer.commit()
+        with self._database.write() as connection:
+            existing = same_content(connection, self._collection_id, stored.sha256)
+            document = existing or self._document(media_type, stored)
+            if existing is None:
+                if not self._blobs.holds(stored.name):
+                    # the last document with this content was deleted a moment ago, and took the file along
+                    raise Unavailable("The file was being deleted while it was uploaded; upload it again.", code="document.race")
+                insert_document(connection, document, stored.name)
+            self._audit.append(
+                connection,
+                AuditEvent(
+                    EventName.DOCUMENT_UPLOADED,
+                    self._principal,
+                    resources=(ResourceRef("document", document.id), ResourceRef("collection", self._collection_id)),
+                    facts={
+                        "sha256": stored.sha256,
+                        "size_bytes": stored.size_bytes,
+                        "media_type": str(media_type),
+                        "duplicate": int(existing is not None),
+                    },
+                    sealed={"name": self._name},
+                ),
+            )
+        return document, existing is not None
+
+    def discard(self) -> None:
+        """Forget what was written: the connection broke, or the person changed their mind."""
+        self._writer.discard()
+
+    def _document(self, media_type: MediaType, stored: StoredBlob) -> Document:
+        return Document(
+            id=secrets.token_hex(16),
+            collection_id=self._collection_id,
+            name=self._name,
+            media_type=str(media_type),
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            uploaded_by=self._principal.id,
+            uploaded_ms=now_ms(),
+            status=DocumentStatus.PENDING,
+            stage="Waiting",
+            percent=0,
+            reason_code=None,
+            reason=None,
+            page_count=0,
+            chunk_count=0,
+        )
+
+    def _refuse(self, error: DocumentRejected) -> None:
+        """Leave nothing but the audit event: the attempt is an act, too."""
+        self._writer.discard()
+        with self._database.write() as connection:
+            self._audit.append(connection, refusal(self._principal, self._collection_id, self._name, error))
+
+
+def refusal(principal: Principal, collection_id: str, name: str, error: DocumentRejected) -> AuditEvent:
+    """The audit event of an upload that was not taken."""
+    return AuditEvent(
+        EventName.DOCUMENT_UPLOADED,
+        principal,
+        resources=(ResourceRef("collection", collection_id),),
+        outcome=Outcome.FAILURE,
+        facts={"reason": error.stable_code},
+        sealed={"name": name},
+    )
