@@ -55,9 +55,9 @@ class Appliance:
         self.sessions = Sessions(
             self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
         )
-        self.people = People(self.database, self.access, self.audit, self.sessions)
+        self.people = People(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit)
-        self.setup = Setup(self.database, self.audit)
+        self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.models = ModelStore(settings.models_dir)
 

@@ -37,3 +37,11 @@ def commitment(salt: bytes, field: str, value: str) -> str:
     """Base64 of SHA-256 over the canonical `[base64(salt), field, value]`."""
     disclosed = canonical_json([b64encode(salt).decode(), field, value])
     return b64encode(hashlib.sha256(disclosed).digest()).decode()
+
+
+def indexed_resources(leaf: dict[str, Any]) -> set[tuple[str, str]]:
+    """What a leaf can be found by: its resources, and the person it was done for."""
+    found = {(item["kind"], item["id"]) for item in leaf["resources"]}
+    if "on_behalf_of" in leaf:
+        found.add(("person", leaf["on_behalf_of"]))
+    return found

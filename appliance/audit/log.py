@@ -14,7 +14,15 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
-from appliance.audit.canonical import FORMAT_VERSION, MAX_BODY_BYTES, NO_PREVIOUS, canonical_json, commitment, leaf_hash
+from appliance.audit.canonical import (
+    FORMAT_VERSION,
+    MAX_BODY_BYTES,
+    NO_PREVIOUS,
+    canonical_json,
+    commitment,
+    indexed_resources,
+    leaf_hash,
+)
 from appliance.audit.classes import classify
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.sealing import SALT_BYTES, seal
@@ -80,7 +88,7 @@ class AuditLog:
                 leaf_hash=leaf_hash(body),
             )
         )
-        unique = [{"seq": seq, "kind": ref.kind, "resource_id": ref.id} for ref in dict.fromkeys(event.resources)]
+        unique = [{"seq": seq, "kind": what, "resource_id": identifier} for what, identifier in sorted(indexed_resources(leaf))]
         if unique:
             connection.execute(insert(audit_resources), unique)
         self._seal(connection, seq, event, salts)

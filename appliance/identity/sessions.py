@@ -35,10 +35,10 @@ class Sessions:
 
     def __init__(
         self,
-        *,
         database: Database,
         audit: AuditLog,
         key: bytes,
+        *,
         idle_min: int,
         max_h: int,
         clock: Callable[[], int] = now_ms,

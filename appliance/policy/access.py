@@ -21,7 +21,7 @@ _OF_COLLECTIONS = frozenset(
 class Access:
     """Asks the policies with what the database knows. Never call it inside a write transaction: a refusal opens its own."""
 
-    def __init__(self, *, policies: Policies, database: Database, audit: AuditLog) -> None:
+    def __init__(self, policies: Policies, database: Database, audit: AuditLog) -> None:
         self._policies = policies
         self._database = database
         self._audit = audit

@@ -1,0 +1,186 @@
+"""Collections and who they are opened to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, update
+
+from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.errors import InvalidInput
+from appliance.identity import store as identity_store
+from appliance.identity.models import Principal
+from appliance.policy import store
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE, Grantee
+from appliance.storage.database import Database
+from appliance.storage.tables import collections, documents
+
+_MAX_NAME = 200
+# a change of many grants is told in several leaves, each below the size limit of a leaf
+_CHANGES_PER_LEAF = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """A collection as somebody sees it who may read it."""
+
+    id: str
+    number: int
+    name: str
+    owner_id: str | None
+    may_contribute: bool
+    document_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionDetail:
+    """A collection as administrators see it: who it is opened to, and nothing that lies in it."""
+
+    id: str
+    number: int
+    name: str
+    owner_id: str | None
+    readers: frozenset[Grantee]
+    contributors: frozenset[Grantee]
+    document_count: int
+
+
+class Collections:
+    """Making collections, opening them, listing them."""
+
+    def __init__(self, database: Database, access: Access, audit: AuditLog) -> None:
+        self._database = database
+        self._access = access
+        self._audit = audit
+
+    def create(self, principal: Principal, name: str) -> str:
+        """A new shared collection, open to nobody yet; its id."""
+        self._access.require(principal, Action.COLLECTION_CREATE, APPLIANCE)
+        cleaned = _clean_name(name)
+        with self._database.write() as connection:
+            stored = store.insert_collection(connection, name=cleaned)
+            about = (ResourceRef("collection", stored.resource.id),)
+            self._audit.append(connection, AuditEvent(EventName.COLLECTION_CREATED, principal, resources=about))
+        return stored.resource.id
+
+    def update(
+        self,
+        principal: Principal,
+        collection_id: str,
+        *,
+        name: str | None = None,
+        readers: Iterable[Grantee] | None = None,
+        contributors: Iterable[Grantee] | None = None,
+    ) -> None:
+        """Rename, and open to exactly the given readers and contributors; what is None stays.
+
+        Raises `InvalidInput` for a grantee that does not exist.
+        """
+        self._access.require_collection(principal, Action.COLLECTION_UPDATE, collection_id)
+        cleaned = None if name is None else _clean_name(name)
+        wanted = {
+            permission: frozenset(grantees)
+            for permission, grantees in (("read", readers), ("contribute", contributors))
+            if grantees is not None
+        }
+        with self._database.write() as connection:
+            stored = store.load_collection(connection, collection_id)
+            assert stored is not None  # nothing deletes a collection
+            pseudonyms = _known_grantees(connection, frozenset().union(*wanted.values()))
+            if cleaned is not None and cleaned != stored.name:
+                connection.execute(update(collections).where(collections.c.id == collection_id).values(name=cleaned))
+            before = {"read": stored.resource.readers, "contribute": stored.resource.contributors}
+            changes = []
+            for permission, grantees in wanted.items():
+                store.replace_grants(connection, collection_id, permission, grantees)
+                changes += list(_changes(permission, before[permission], grantees))
+            renamed: dict[str, str | int] = {"renamed": "yes"} if cleaned not in (None, stored.name) else {}
+            for people, facts in _leaves(changes, pseudonyms, renamed):
+                about = (ResourceRef("collection", collection_id), *people)
+                event = AuditEvent(EventName.COLLECTION_UPDATED, principal, resources=about, facts=facts)
+                self._audit.append(connection, event)
+
+    def list_all(self, principal: Principal) -> list[CollectionDetail]:
+        """Every collection with its grants, for administrators."""
+        self._access.require(principal, Action.COLLECTION_LIST, APPLIANCE)
+        with self._database.write() as connection:
+            counts = _document_counts(connection)
+            stored = store.load_collections(connection)
+            self._audit.append(connection, AuditEvent(EventName.COLLECTION_LISTED, principal, facts={"collections": len(stored)}))
+        return [
+            CollectionDetail(
+                item.resource.id,
+                item.number,
+                item.name,
+                item.resource.owner_id,
+                item.resource.readers,
+                item.resource.contributors,
+                counts.get(item.resource.id, 0),
+            )
+            for item in stored
+        ]
+
+    def readable(self, principal: Principal) -> list[CollectionSummary]:
+        """The collections whose documents `principal` may see, their own first, then by name. Nothing is recorded."""
+        visible = self._access.scope(principal, Action.DOCUMENT_LIST)
+        if not visible:
+            return []
+        writable = self._access.scope(principal, Action.DOCUMENT_UPLOAD)
+        with self._database.read() as connection:
+            counts = _document_counts(connection)
+            rows = connection.execute(select(collections)).all()
+        summaries = [
+            CollectionSummary(
+                row.id, row.number, row.name, row.owner_id, row.id in writable.collection_ids, counts.get(row.id, 0)
+            )
+            for row in rows
+            if row.id in visible.collection_ids
+        ]
+        return sorted(summaries, key=lambda item: (item.owner_id is None, item.name.casefold(), item.number))
+
+
+def _leaves(
+    changes: list[tuple[str, str, Grantee]], pseudonyms: dict[str, str], renamed: dict[str, str | int]
+) -> Iterator[tuple[tuple[ResourceRef, ...], dict[str, str | int]]]:
+    """People concerned and facts of each leaf that tells of the changes; one leaf where there are none."""
+    for start in range(0, max(len(changes), 1), _CHANGES_PER_LEAF):
+        part = changes[start : start + _CHANGES_PER_LEAF]
+        facts = dict(renamed)
+        for verb in ("granted", "revoked"):
+            told = [f"{permission}:{pseudonyms.get(who.id, who.id)}" for kind, permission, who in part if kind == verb]
+            if told:
+                facts[verb] = " ".join(told)
+        people = [ResourceRef("person", pseudonyms[who.id]) for _, _, who in part if who.id in pseudonyms]
+        yield tuple(dict.fromkeys(people)), facts or {"changed": "nothing"}
+
+
+def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grantee]) -> Iterator[tuple[str, str, Grantee]]:
+    yield from (("granted", permission, who) for who in sorted(after - before))
+    yield from (("revoked", permission, who) for who in sorted(before - after))
+
+
+def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[str, str]:
+    """Pseudonyms of all people by id. Raises `InvalidInput` where one of `wanted` is nobody."""
+    pseudonyms = {item.principal.id: item.principal.pseudonym for item in identity_store.list_principals(connection)}
+    groups = {group_id for group_id, _ in identity_store.groups(connection)}
+    known = {"principal": set(pseudonyms), "group": groups}
+    for grantee in wanted:
+        if grantee.id not in known.get(grantee.kind, ()):
+            raise InvalidInput("A collection can be opened to people and groups of this box only.", code="collection.grantee")
+    return pseudonyms
+
+
+def _document_counts(connection: Connection) -> dict[str, int]:
+    query = select(documents.c.collection_id, func.count()).group_by(documents.c.collection_id)
+    return dict(connection.execute(query).tuples().all())
+
+
+def _clean_name(name: str) -> str:
+    cleaned = " ".join(name.split())
+    if not cleaned or len(cleaned) > _MAX_NAME or not cleaned.isprintable():
+        raise InvalidInput(f"A collection's name has 1 to {_MAX_NAME} printable characters.", code="collection.name")
+    return cleaned

@@ -1,0 +1,131 @@
+"""Accounts, as administrators make and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.errors import NotFound
+from appliance.identity import store
+from appliance.identity.models import Account, Principal, Role
+from appliance.identity.passwords import check_strength, hash_password
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.policy.store import insert_collection
+from appliance.storage.database import Database
+
+OWN_COLLECTION = "My documents"
+
+
+class People:
+    """Creating, changing and listing accounts. Sessions end with any change (identity/store.py)."""
+
+    def __init__(self, database: Database, access: Access, audit: AuditLog) -> None:
+        self._database = database
+        self._access = access
+        self._audit = audit
+
+    def create(self, principal: Principal, name: str, password: str, roles: Iterable[Role]) -> Principal:
+        """A new account with a collection of its own.
+
+        Raises `InvalidInput` for a weak password, an impossible name, or officer and administrator together; `Conflict` for a
+        name that is taken.
+        """
+        self._access.require(principal, Action.PERSON_CREATE, APPLIANCE)
+        chosen = store.check_roles(roles)
+        check_strength(password)
+        password_hash = hash_password(password)
+        with self._database.write() as connection:
+            return open_account(connection, self._audit, by=principal, name=name, password_hash=password_hash, roles=chosen)
+
+    def update(
+        self,
+        principal: Principal,
+        person_id: str,
+        *,
+        roles: Iterable[Role] | None = None,
+        password: str | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        """Change what is given, all of it or nothing, and end the person's sessions.
+
+        Raises `NotFound`, `InvalidInput`, and `Conflict` when the box would be left without an administrator.
+        """
+        self._access.require(principal, Action.PERSON_UPDATE, APPLIANCE)
+        chosen = None if roles is None else store.check_roles(roles)
+        password_hash = None
+        if password is not None:
+            check_strength(password)
+            password_hash = hash_password(password)
+        facts: dict[str, str | int] = {}
+        with self._database.write() as connection:
+            before = _account(connection, person_id)
+            if chosen is not None and chosen != before.principal.roles:
+                store.set_roles(connection, person_id, chosen)
+                facts |= {"roles_before": _names(before.principal.roles), "roles": _names(chosen)}
+            if password_hash is not None:
+                store.set_password(connection, person_id, password_hash)
+                facts["changed"] = "password"
+            if disabled is not None and disabled != (before.disabled_ms is not None):
+                store.set_disabled(connection, person_id, disabled=disabled)
+                facts["disabled"] = "yes" if disabled else "no"
+            self._audit.append(
+                connection,
+                AuditEvent(
+                    EventName.PERSON_UPDATED,
+                    principal,
+                    resources=(ResourceRef("person", before.principal.pseudonym),),
+                    facts=facts or {"changed": "nothing"},
+                ),
+            )
+            return _account(connection, person_id)
+
+    def list(self, principal: Principal) -> list[Account]:
+        """All accounts, the disabled ones too."""
+        self._access.require(principal, Action.PERSON_LIST, APPLIANCE)
+        with self._database.write() as connection:
+            accounts = store.list_principals(connection)
+            event = AuditEvent(EventName.PERSON_LISTED, principal, facts={"people": len(accounts)})
+            self._audit.append(connection, event)
+            return accounts
+
+
+def open_account(
+    connection: Connection,
+    audit: AuditLog,
+    *,
+    by: Principal,
+    name: str,
+    password_hash: str,
+    roles: frozenset[Role],
+) -> Principal:
+    """The account, its own collection and the record of both, in the caller's transaction."""
+    person = store.create_principal(connection, name=name, password_hash=password_hash, roles=roles)
+    own = insert_collection(connection, name=OWN_COLLECTION, owner_id=person.id)
+    audit.append(
+        connection,
+        AuditEvent(
+            EventName.PERSON_CREATED,
+            by,
+            resources=(ResourceRef("person", person.pseudonym), ResourceRef("collection", own.resource.id)),
+            facts={"roles": _names(roles)},
+            sealed={"name": person.name},
+            sealed_subject=person.pseudonym,
+        ),
+    )
+    return person
+
+
+def _account(connection: Connection, person_id: str) -> Account:
+    account = store.load_account(connection, person_id)
+    if account is None:
+        raise NotFound("There is no such person.", code="person.not_found")
+    return account
+
+
+def _names(roles: frozenset[Role]) -> str:
+    return ",".join(sorted(roles)) or "none"
