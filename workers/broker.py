@@ -14,6 +14,7 @@ from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLi
 
 from appliance.settings import Settings
 from workers.connection import connect
+from workers.lifecycle import FinishFirst, LogContext
 
 IDLE_MS = 500
 """An idle consumer looks at its queue this often even when no nudge came."""
@@ -86,18 +87,22 @@ def middleware() -> list[Middleware]:
         AgeLimit(),
         # a thread that hangs is interrupted; the row's lease then runs out and the row is swept up
         TimeLimit(),
-        # actors that ask for it are told when the process ends, so that they let go of their row
+        # work in progress gets a few seconds to finish when the process ends; before the next one, which interrupts it
+        FinishFirst(),
+        # actors that ask for it are interrupted when the process ends, so that they let go of their row
         ShutdownNotifications(),
         # without it a failed message counts as done; with max_retries=0 on each actor it is kept for an hour to be looked at
         Retries(max_retries=0),
+        # every line logged meanwhile carries the ids of the message
+        LogContext(),
     ]
 
 
-def make_broker(settings: Settings, extra: list[Middleware] | None = None) -> NudgedBroker:
-    """A broker for `settings.broker_url`; `extra` middleware runs after the standing list. Opens no connection."""
+def make_broker(settings: Settings) -> NudgedBroker:
+    """A broker for `settings.broker_url`. Opens no connection."""
     return NudgedBroker(  # type: ignore[no-untyped-call]
         client=connect(settings),
-        middleware=[*middleware(), *(extra or [])],
+        middleware=middleware(),
         heartbeat_timeout=_HEARTBEAT_TIMEOUT_MS,
         dead_message_ttl=_DEAD_MESSAGE_MS,
         maintenance_chance=_MAINTENANCE_PER_MILLION,

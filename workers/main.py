@@ -22,7 +22,6 @@ from appliance.supervisor.signals import ENDING, Signals
 from workers.broker import IDLE_MS, NudgedBroker, make_broker
 from workers.connection import connect
 from workers.heartbeat import PERIOD_S, Heartbeat
-from workers.lifecycle import FinishFirst, LogContext
 from workers.logs import configure_logs
 from workers.maintenance import Schedule
 from workers.queue import Queue, QueueName
@@ -70,7 +69,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
     worker_id = f"{queue.value}:{secrets.token_hex(8)}"
     appliance = open_appliance(settings)
     try:
-        broker = make_broker(settings, [FinishFirst(), LogContext()])
+        broker = make_broker(settings)
         _declare(queue, broker, appliance, worker_id)
         _release(appliance, queue)
         ended = _serve_broker(settings, queue, broker, appliance)

@@ -86,7 +86,7 @@ class RedisDeltaSink:
             self._sent = 0
             entries.insert(0, ("reset", {"attempt": self._attempt}))
             expire_s = expire_s or _KEPT_MEANWHILE_S
-        if self._sent < len(self._text):
+        if carries_text := self._sent < len(self._text):
             unsent = ("delta", {"text": self._text[self._sent :], "offset": self._sent})
             entries.insert(1 if entries and entries[0][0] == "reset" else 0, unsent)
         try:
@@ -107,8 +107,8 @@ class RedisDeltaSink:
             self._broken_until = now + _OUTAGE_PAUSE_S
             return
         self._broken_until = None
-        self._sent = len(self._text)
-        self._flushed_at = now
+        if carries_text:
+            self._sent, self._flushed_at = len(self._text), now
 
 
 async def read_events(

@@ -135,6 +135,7 @@ class _Box:
 
     def _look(self) -> None:
         now = time.monotonic()
+        changed = False
         for name, child in self.children.items():
             was_ready = child.ready
             if child.look():
@@ -144,7 +145,8 @@ class _Box:
             if child.process is None and child.starts and now >= child.start_at:
                 child.start()
                 self._notice(Notice("restarted", name))
-        if now - self._published >= states.PERIOD_S:
+            changed = changed or child.ready != was_ready
+        if changed or now - self._published >= states.PERIOD_S:
             self._published = now
             states.publish(self._settings, list(self.children.values()), self._started_ms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from appliance.settings import Settings
 
 _PATH_LIMIT_BYTES = 100
 _BACKLOG = 256
+_ADDRESSES = {"localhost": "127.0.0.1"}
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 def socket_path(settings: Settings) -> Path:
@@ -27,12 +30,19 @@ def socket_path(settings: Settings) -> Path:
 
 
 def bind_front_door(host: str, port: int) -> socket.socket:
-    """A listening TCP socket, bound before anything else starts. Raises `SetupError` for a busy port or a foreign address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """A listening TCP socket, bound before anything else starts. Raises `SetupError` for a busy port or a foreign address.
+
+    `host` is an address or `localhost`: looking up any other name would ask the network.
+    """
+    address = _ADDRESSES.get(host, host)
+    try:
+        family = {4: socket.AF_INET, 6: socket.AF_INET6}[ipaddress.ip_address(address).version]
+    except ValueError:
+        raise SetupError(f"{host} is not an address: give one like 127.0.0.1 or 0.0.0.0.", code="setup.host") from None
     door = socket.socket(family, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind((host, port))
+        door.bind((address, port))
         door.listen(_BACKLOG)
     except OSError as error:
         door.close()
@@ -50,9 +60,9 @@ def bind_front_door(host: str, port: int) -> socket.socket:
 
 def door_answers(host: str, port: int, timeout_s: float = 1.0) -> bool:
     """Whether the web process answers `/health` with 200 through the front door."""
-    wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+    address = _ADDRESSES.get(host, host)
     try:
-        with socket.create_connection((wildcards.get(host, host), port), timeout=timeout_s) as connection:
+        with socket.create_connection((_WILDCARDS.get(address, address), port), timeout=timeout_s) as connection:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
