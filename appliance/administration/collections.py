@@ -76,7 +76,7 @@ class Collections:
         readers: Iterable[Grantee] | None = None,
         contributors: Iterable[Grantee] | None = None,
     ) -> None:
-        """Rename, and open to exactly the given readers and contributors; what is None stays.
+        """Rename, and open to exactly the given `principal:<id>` and `group:<id>`; what is None stays.
 
         Raises `InvalidInput` for a grantee that does not exist.
         """
@@ -151,10 +151,10 @@ def _leaves(
         part = changes[start : start + _CHANGES_PER_LEAF]
         facts = dict(renamed)
         for verb in ("granted", "revoked"):
-            told = [f"{permission}:{pseudonyms.get(who.id, who.id)}" for kind, permission, who in part if kind == verb]
+            told = [f"{permission}:{pseudonyms.get(who, who)}" for kind, permission, who in part if kind == verb]
             if told:
                 facts[verb] = " ".join(told)
-        people = [ResourceRef("person", pseudonyms[who.id]) for _, _, who in part if who.id in pseudonyms]
+        people = [ResourceRef("person", pseudonyms[who]) for _, _, who in part if who in pseudonyms]
         yield tuple(dict.fromkeys(people)), facts or {"changed": "nothing"}
 
 
@@ -164,13 +164,12 @@ def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grant
 
 
 def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[str, str]:
-    """Pseudonyms of all people by id. Raises `InvalidInput` where one of `wanted` is nobody."""
-    pseudonyms = {item.principal.id: item.principal.pseudonym for item in identity_store.list_principals(connection)}
-    groups = {group_id for group_id, _ in identity_store.groups(connection)}
-    known = {"principal": set(pseudonyms), "group": groups}
-    for grantee in wanted:
-        if grantee.id not in known.get(grantee.kind, ()):
-            raise InvalidInput("A collection can be opened to people and groups of this box only.", code="collection.grantee")
+    """Pseudonyms of all people by grantee. Raises `InvalidInput` where one of `wanted` is nobody."""
+    people = [account.principal for account in identity_store.list_principals(connection)]
+    pseudonyms = {f"principal:{person.id}": person.pseudonym for person in people}
+    groups = {f"group:{group_id}" for group_id, _ in identity_store.groups(connection)}
+    if not wanted <= groups | set(pseudonyms):
+        raise InvalidInput("A collection can be opened to people and groups of this box only.", code="collection.grantee")
     return pseudonyms
 
 

@@ -153,4 +153,5 @@ def _attributes(resource: Resource) -> dict[str, Any]:
 
 
 def _grantees(grantees: frozenset[Grantee], kind: str, entity_type: str) -> list[dict[str, Any]]:
-    return [{"__entity": _uid(entity_type, item.id)} for item in sorted(grantees) if item.kind == kind]
+    split = [item.partition(":") for item in sorted(grantees)]
+    return [{"__entity": _uid(entity_type, identifier)} for found, _, identifier in split if found == kind]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TypeAlias
 
 
 class ResourceKind(StrEnum):
@@ -16,11 +16,8 @@ class ResourceKind(StrEnum):
     CONVERSATION = "conversation"
 
 
-class Grantee(NamedTuple):
-    """Somebody a collection is opened to: `("principal", id)` or `("group", id)`."""
-
-    kind: str
-    id: str
+Grantee: TypeAlias = str
+"""Somebody a collection is opened to: `principal:<id>` or `group:<id>`."""
 
 
 @dataclass(frozen=True, slots=True)

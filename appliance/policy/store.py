@@ -51,10 +51,9 @@ def replace_grants(connection: Connection, collection_id: str, permission: str, 
     """Open the collection to exactly these, for `permission` "read" or "contribute"."""
     connection.execute(delete(grants).where(grants.c.collection_id == collection_id, grants.c.permission == permission))
     for grantee in sorted(set(grantees)):
+        kind, _, identifier = grantee.partition(":")
         connection.execute(
-            insert(grants).values(
-                collection_id=collection_id, grantee_kind=grantee.kind, grantee_id=grantee.id, permission=permission
-            )
+            insert(grants).values(collection_id=collection_id, grantee_kind=kind, grantee_id=identifier, permission=permission)
         )
 
 
@@ -62,7 +61,7 @@ def _load(connection: Connection, which: Select[Any], granted: Select[Any]) -> l
     rows = connection.execute(which).all()
     opened: dict[tuple[str, str], set[Grantee]] = {}
     for row in connection.execute(granted):
-        opened.setdefault((row.collection_id, row.permission), set()).add(Grantee(row.grantee_kind, row.grantee_id))
+        opened.setdefault((row.collection_id, row.permission), set()).add(f"{row.grantee_kind}:{row.grantee_id}")
     return [StoredCollection(_resource(row, opened), row.number, row.name) for row in rows]
 
 
