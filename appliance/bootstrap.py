@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.administration.audit_review import AuditReview
+from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
 from appliance.administration.people import People
 from appliance.administration.setup import Setup
@@ -60,6 +61,9 @@ class Appliance:
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.models = ModelStore(settings.models_dir)
+        self.box_review = BoxReview(
+            database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models
+        )
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -71,9 +75,10 @@ class Appliance:
     def runtime(self) -> Runtime:
         from appliance.inference.llamacpp import LlamaCppRuntime
 
+        model = self.models.active("language")
         return LlamaCppRuntime(
-            self.models.active("language"),
-            self.settings.models_dir,
+            model,
+            self.models.verified_path(model),
             context_tokens=self.settings.context_tokens,
             threads=self.threads,
         )

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         }
         for citation in message.citations
     ]
-    document = {
+    document: dict[str, object] = {
         "answer": message.text,
         "citations": citations,
         "model": message.model,

@@ -1,0 +1,111 @@
+"""`cloister doctor`: is this box in order? Looks at everything, changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import select, text
+
+from appliance.audit.integrity import check
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.cli.output import Output
+from appliance.errors import ApplianceError
+from appliance.settings import load_settings
+from appliance.storage.tables import documents
+from appliance.supervisor import wire
+from appliance.supervisor.redis_server import find_redis_server
+
+_DISK_LOW = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `state` is ok, warning or failure."""
+
+    name: str
+    state: str
+    sentence: str
+
+
+def register(_: argparse.ArgumentParser) -> None:
+    """No arguments beyond the common ones."""
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Print one line for each part; exit code 1 when any of them failed."""
+    settings = load_settings(arguments.data)
+    appliance = open_appliance(settings)
+    try:
+        findings = [finding for look in LOOKS for finding in _looked(look, appliance)]
+    finally:
+        appliance.close()
+    sound = all(finding.state != "failure" for finding in findings)
+    marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
+    lines = [f"{marks[finding.state]} {finding.name}: {finding.sentence}" for finding in findings]
+    output.result({"sound": sound, "findings": [asdict(finding) for finding in findings]}, *lines)
+    return 0 if sound else 1
+
+
+def _looked(look: Callable[[Appliance], Iterator[Finding]], appliance: Appliance) -> Iterator[Finding]:
+    try:
+        yield from look(appliance)
+    except ApplianceError as error:
+        yield Finding(look.__name__.strip("_"), "failure", error.sentence)
+
+
+def _database(appliance: Appliance) -> Iterator[Finding]:
+    with appliance.database.read() as connection:
+        faults = [row[0] for row in connection.execute(text("PRAGMA cipher_integrity_check"))]
+        state = connection.execute(text("PRAGMA quick_check")).scalar()
+    if faults or state != "ok":
+        yield Finding("database", "failure", f"pages were damaged or altered: {(faults or [state])[0]}")
+    else:
+        yield Finding("database", "ok", "encrypted, every page authentic, structure sound")
+
+
+def _audit_log(appliance: Appliance) -> Iterator[Finding]:
+    with appliance.database.read() as connection:
+        result = check(connection, appliance.keys.audit_sealing)
+    if result.intact:
+        yield Finding("audit log", "ok", f"{result.checked} entries, gapless and unaltered")
+    else:
+        yield Finding("audit log", "failure", f"entry {result.first_bad_seq}: {result.reason}")
+
+
+def _files(appliance: Appliance) -> Iterator[Finding]:
+    with appliance.database.read() as connection:
+        wanted = set(connection.execute(select(documents.c.blob_name)).scalars())
+    missing = wanted - set(appliance.blobs.names())
+    if missing:
+        yield Finding("files", "failure", f"{len(missing)} of {len(wanted)} stored files are missing")
+    else:
+        yield Finding("files", "ok", f"{len(wanted)} stored, none missing")
+
+
+def _models(appliance: Appliance) -> Iterator[Finding]:
+    for model in appliance.models.models():
+        appliance.models.verified_path(model)
+        yield Finding("model", "ok", f"{model.id}, {model.format}, digest verified{', active' if model.active else ''}")
+
+
+def _queue(appliance: Appliance) -> Iterator[Finding]:
+    settings = appliance.settings
+    if wire.answers(settings):
+        yield Finding("queue", "ok", "Redis answers: the appliance is running")
+    elif settings.redis_url:
+        yield Finding("queue", "failure", "the Redis named in the settings does not answer")
+    else:
+        yield Finding("queue", "ok", f"the appliance is not running; it would start {find_redis_server().name}")
+
+
+def _disk(appliance: Appliance) -> Iterator[Finding]:
+    usage = shutil.disk_usage(appliance.settings.data_dir)
+    free = usage.free / usage.total
+    sentence = f"{usage.free / 1e9:.1f} GB free, {free:.0%} of the disk"
+    yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
+
+
+LOOKS = (_database, _audit_log, _files, _models, _queue, _disk)
