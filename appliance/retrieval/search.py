@@ -1,0 +1,131 @@
+"""One search: the caller's scope, vectors and words side by side, fused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from appliance.errors import Denied
+from appliance.identity.models import Principal
+from appliance.policy.actions import Action
+from appliance.policy.scope import Scope
+from appliance.retrieval.fusion import fuse
+from appliance.retrieval.index import Scores, SearchIndex
+from appliance.retrieval.models import Hit
+from appliance.retrieval.terms import question_terms
+from appliance.storage.database import Database
+from appliance.storage.tables import chunks, collections, documents
+
+CANDIDATES = 100
+"""Taken from each of the two rankings: together they hold the answer nearly always, further down they hold noise."""
+
+
+class _Access(Protocol):
+    def scope(self, principal: Principal, action: Action) -> Scope: ...
+
+
+class _Embedder(Protocol):
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates of one search, best first, with the scores they were ranked by."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    similarities: NDArray[np.float32]
+    words: NDArray[np.float32]
+
+
+class Search:
+    """Finds passages for a person; there is no way to search without one."""
+
+    def __init__(
+        self, database: Database, access: _Access, embedder_factory: Callable[[], _Embedder], index: SearchIndex | None = None
+    ) -> None:
+        """`embedder_factory` is called per search and should give the same embedder each time."""
+        self._database = database
+        self._access = access
+        self._embedder = embedder_factory
+        self._index = index or SearchIndex()
+
+    def search(self, principal: Principal, query: str, limit: int, *, collection_id: str | None = None) -> list[Hit]:
+        """The best `limit` chunks this person may read, best first. Raises `Denied` without a principal."""
+        if not isinstance(principal, Principal):
+            raise Denied("A search needs a person.", code="search.no_principal")
+        scope = self._access.scope(principal, Action.DOCUMENT_READ)
+        if collection_id is not None:
+            scope = self._narrowed(scope, collection_id)
+        if not scope.numbers or limit < 1 or not query.strip():
+            return []
+        ranking = self.rank(scope.numbers, query)
+        return self._hits(scope, ranking, limit)
+
+    def rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
+        """Both rankings over the scope, fused. Vectors and words are asked at the same time: SQLite works outside the GIL."""
+        terms = question_terms(query)
+        with ThreadPoolExecutor(1) as beside:
+            matching = beside.submit(self._matching, scope_numbers, terms)
+            vector = self._embedder().embed([query])[0]
+            with self._database.read() as connection:
+                near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
+            words = matching.result()
+        return self._fused(near, words, vector)
+
+    def _matching(self, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
+        with self._database.read() as connection:
+            return self._index.matching(connection, scope_numbers, terms)
+
+    def _fused(self, near: Scores, words: Scores, vector: NDArray[np.float32]) -> Ranking:
+        missing = np.setdiff1d(words.ids[:CANDIDATES], near.ids)
+        with self._database.read() as connection:
+            more_ids, more = self._index.similarities(connection, missing, vector)
+        ids = np.concatenate([near.ids, more_ids])
+        similarities = np.concatenate([near.scores, more])
+        word_scores = words.of(ids)
+        scores = fuse(similarities, word_scores)
+        order = np.lexsort((ids, -scores))
+        return Ranking(ids[order], scores[order], similarities[order], word_scores[order])
+
+    def _narrowed(self, scope: Scope, collection_id: str) -> Scope:
+        if collection_id not in scope.collection_ids:
+            return Scope()
+        with self._database.read() as connection:
+            number = connection.execute(select(collections.c.number).where(collections.c.id == collection_id)).scalar()
+        return Scope(frozenset({collection_id}), frozenset() if number is None else scope.numbers & {number})
+
+    def _hits(self, scope: Scope, ranking: Ranking, limit: int) -> list[Hit]:
+        """The rows behind the best candidates, asked for within the scope once more."""
+        places = {int(chunk_id): at for at, chunk_id in enumerate(ranking.ids[:limit])}
+        query = (
+            select(chunks, documents.c.name)
+            .join(documents, documents.c.id == chunks.c.document_id)
+            .where(chunks.c.id.in_(places), chunks.c.collection_id.in_(scope.collection_ids))
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Hit(
+                chunk_id=row.id,
+                document_id=row.document_id,
+                document_name=row.name,
+                collection_id=row.collection_id,
+                page=row.page,
+                start=row.start,
+                end=row.end,
+                heading=row.heading,
+                text=row.text,
+                token_count=row.token_count,
+                score=float(ranking.scores[places[row.id]]),
+                similarity=float(ranking.similarities[places[row.id]]),
+                words_score=float(ranking.words[places[row.id]]),
+            )
+            for row in sorted(rows, key=lambda row: places[row.id])
+        ]

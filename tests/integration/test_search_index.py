@@ -1,0 +1,159 @@
+"""The search index on a real encrypted database: scope inside both queries, exact order, removal in the caller's transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, insert, text
+
+from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.terms import question_terms
+from appliance.storage.database import Database
+from appliance.storage.migrations import migrate
+from appliance.storage.tables import chunks, collections, documents
+
+INDEX = SearchIndex()
+
+
+@pytest.fixture
+def database(tmp_path) -> Iterator[Database]:
+    opened = Database(tmp_path / "test.db", b"k" * 32)
+    migrate(opened)
+    yield opened
+    opened.close()
+
+
+def unit(rng: np.random.Generator, count: int) -> np.ndarray:
+    vectors = rng.standard_normal((count, 384)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def store(connection: Connection, collection: int, document: str, texts: list[str], vectors: np.ndarray) -> list[int]:
+    """A document with these chunks, in the tables and in the index."""
+    if not connection.execute(text("SELECT 1 FROM collections WHERE number = :n"), {"n": collection}).scalar():
+        connection.execute(insert(collections).values(number=collection, id=f"c{collection}", name="c", created_ms=0))
+    connection.execute(
+        insert(documents).values(
+            id=document, collection_id=f"c{collection}", name=document, media_type="text/plain", size_bytes=1, sha256=document,
+            blob_name=document, uploaded_by="x", uploaded_ms=0, status="READY", stage="", percent=100, page_count=1,
+            chunk_count=len(texts), attempts=0, lease_until_ms=0,
+        )
+    )
+    connection.execute(
+        insert(chunks),
+        [
+            {"document_id": document, "collection_id": f"c{collection}", "ordinal": at, "page": 1, "start": 0, "end": len(words),
+             "heading": "", "text": words, "token_count": 1}
+            for at, words in enumerate(texts)
+        ],
+    )
+    ids = list(connection.execute(text("SELECT id FROM chunks WHERE document_id = :d ORDER BY ordinal"), {"d": document}).scalars())
+    INDEX.add(
+        connection,
+        [IndexRow(chunk_id, collection, document, "", words, vectors[at]) for at, (chunk_id, words) in enumerate(zip(ids, texts, strict=True))],
+    )
+    return ids
+
+
+def matched(connection: Connection, scope: set[int], question: str) -> list[int]:
+    return INDEX.matching(connection, scope, question_terms(question)).ids.tolist()
+
+
+def test_an_empty_scope_finds_nothing(database):
+    rng = np.random.default_rng(1)
+    vectors = unit(rng, 3)
+    with database.write() as connection:
+        store(connection, 1, "d", ["apples grow", "pears grow", "plums"], vectors)
+    with database.read() as connection:
+        assert INDEX.nearest(connection, set(), vectors[0], 5).ids.size == 0
+        assert matched(connection, set(), "apples") == []
+        assert INDEX.nearest(connection, {2}, vectors[0], 5).ids.size == 0
+        assert matched(connection, {2, 11, 10}, "apples") == []
+
+
+def test_vectors_and_words_come_best_first(database):
+    rng = np.random.default_rng(2)
+    vectors = unit(rng, 3)
+    filler = " ".join(f"word{n}" for n in range(90))
+    with database.write() as connection:
+        ids = store(connection, 1, "d", ["apples " + filler, "apples apples apples " + filler, "plums"], vectors)
+    with database.read() as connection:
+        near = INDEX.nearest(connection, {1}, vectors[2], 2)
+        assert near.ids[0] == ids[2]
+        assert near.scores[0] == pytest.approx(1.0, abs=1e-3)
+        assert matched(connection, {1}, "which apple?") == [ids[1], ids[0]]
+
+
+def test_the_scan_over_bits_loses_little(database):
+    rng = np.random.default_rng(3)
+    centres = unit(rng, 40)
+    vectors = centres[rng.integers(0, 40, 3_000)] + 0.7 * unit(rng, 3_000)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with database.write() as connection:
+        ids = np.array(store(connection, 1, "d", ["x"] * 3_000, vectors))
+    recalls = []
+    with database.read() as connection:
+        for at in range(0, 3_000, 100):
+            exact = ids[np.argsort(-(vectors @ vectors[at]))[:10]]
+            found = INDEX.nearest(connection, {1}, vectors[at], 10).ids
+            recalls.append(len(set(exact) & set(found)) / 10)
+    assert np.mean(recalls) >= 0.97
+
+
+def test_reading_partitions_agrees_with_the_extensions_own_search(database):
+    """`nearest` reads sqlite-vec's chunk tables; this fails when a new version lays them out differently."""
+    rng = np.random.default_rng(4)
+    vectors = unit(rng, 700)
+    with database.write() as connection:
+        store(connection, 1, "kept", ["x"] * 300, vectors[:300])
+        store(connection, 1, "gone", ["x"] * 200, vectors[300:500])
+        store(connection, 2, "other", ["x"] * 200, vectors[500:])
+        INDEX.remove(connection, "gone")
+    with database.read() as connection:
+        asked = np.packbits(vectors[7] > 0).tobytes()
+        theirs = connection.exec_driver_sql(
+            "SELECT chunk_id, distance FROM search_vectors WHERE bits MATCH vec_bit(?) AND k = 300 AND collection_number = 1", (asked,)
+        ).fetchall()
+        ids, bits = INDEX._partitions(connection, {1})
+        ours = np.bitwise_count(bits ^ np.frombuffer(asked, np.uint64)).sum(axis=1)
+        assert dict(zip(ids.tolist(), ours.tolist(), strict=True)) == {row[0]: int(row[1]) for row in theirs}
+
+
+def test_removal_is_part_of_the_callers_transaction(database):
+    rng = np.random.default_rng(5)
+    vectors = unit(rng, 2)
+    with database.write() as connection:
+        ids = store(connection, 1, "d", ["apples", "pears"], vectors)
+    with pytest.raises(RuntimeError), database.write() as connection:
+        INDEX.remove(connection, "d")
+        raise RuntimeError
+    with database.read() as connection:
+        assert matched(connection, {1}, "apples") == [ids[0]]
+        assert set(INDEX.nearest(connection, {1}, vectors[0], 5).ids.tolist()) == set(ids)
+    with database.write() as connection:
+        INDEX.remove(connection, "d")
+        INDEX.remove(connection, "d")
+        INDEX.remove(connection, "never there")
+    with database.read() as connection:
+        assert matched(connection, {1}, "apples") == []
+        assert INDEX.nearest(connection, {1}, vectors[0], 5).ids.size == 0
+
+
+def test_ten_thousand_chunks_are_removed_within_seconds(database):
+    rng = np.random.default_rng(6)
+    words = [f"word{n}" for n in range(3_000)]
+    vectors = unit(rng, 10_000)
+    texts = [" ".join(words[n] for n in rng.integers(0, 3_000, 60)) for _ in range(10_000)]
+    with database.write() as connection:
+        store(connection, 1, "big", texts, vectors)
+    started = time.perf_counter()
+    with database.write() as connection:
+        INDEX.remove(connection, "big")
+    assert time.perf_counter() - started < 8
+    with database.read() as connection:
+        assert matched(connection, {1}, "word1 word2") == []
+        for table in ("search_exact", "search_vectors"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
