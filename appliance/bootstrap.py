@@ -61,7 +61,7 @@ class Appliance:
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.models = ModelStore(settings.models_dir)
-        self.box_review = BoxReview(
+        self.box = BoxReview(
             database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models
         )
 
