@@ -19,9 +19,14 @@ def parse_text(path: str, draft: Draft, _report: object) -> str:
     """Paragraphs of a text file; a form feed begins a new page, as printers had it."""
     for part in decode(Path(path).read_bytes()).replace("\r\n", "\n").replace("\r", "\n").split("\f"):
         draft.page()
-        for paragraph in _PARAGRAPHS.split(part):
-            draft.block(paragraph)
+        add_paragraphs(part, draft)
     return ""
+
+
+def add_paragraphs(text: str, draft: Draft) -> None:
+    """Put text on the draft whose paragraphs are parted by empty lines."""
+    for paragraph in _PARAGRAPHS.split(text.replace("\r\n", "\n")):
+        draft.block(paragraph)
 
 
 def parse_csv(path: str, draft: Draft, _report: object) -> str:

@@ -1,0 +1,77 @@
+"""ZIP files opened with suspicion: members are counted and measured before one byte of them is unpacked."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lxml import etree
+
+from appliance.documents.rejections import rejected
+
+_MEMBERS = 20_000
+_MEMBER_BYTES = 256_000_000
+_TOTAL_BYTES = 1_000_000_000
+_RATIO = 250
+_RATIO_FREE_BYTES = 4_000_000
+"""Small members may shrink as much as they like: long runs of equal cells are ordinary."""
+_ENCRYPTED_FLAG = 0x1
+
+
+class Archive:
+    """The members of an opened ZIP file."""
+
+    def __init__(self, file: zipfile.ZipFile) -> None:
+        self._file = file
+        self.names = frozenset(file.namelist())
+
+    def read(self, name: str) -> bytes:
+        """A member's content. Raises `document.corrupt` where it is missing or damaged."""
+        try:
+            return self._file.read(name)
+        except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+            raise rejected("document.corrupt") from error
+
+    def xml(self, name: str) -> etree._Element:
+        """A member as XML. Raises `document.unsafe` for declared entities, `document.corrupt` for broken markup."""
+        content = self.read(name)
+        if b"<!ENTITY" in content:
+            raise rejected("document.unsafe")
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
+        try:
+            return etree.fromstring(content, parser)
+        except etree.XMLSyntaxError as error:
+            raise rejected("document.corrupt") from error
+
+
+@contextmanager
+def open_archive(path: str, *, main: str) -> Iterator[Archive]:
+    """The ZIP file at `path`, which must have the member `main`.
+
+    Raises `document.corrupt`, `document.encrypted`, `document.unsafe`, and `document.mislabelled` for an archive of another kind.
+    """
+    try:
+        file = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise rejected("document.corrupt") from error
+    with file:
+        check_members(file)
+        archive = Archive(file)
+        if main not in archive.names:
+            raise rejected("document.mislabelled" if archive.names else "document.corrupt")
+        yield archive
+
+
+def check_members(file: zipfile.ZipFile) -> None:
+    """Refuse what would unpack to more than a document can need; zipfile never unpacks more than a member declares."""
+    members = file.infolist()
+    if any(member.flag_bits & _ENCRYPTED_FLAG for member in members):
+        raise rejected("document.encrypted")
+    largest = max((member.file_size for member in members), default=0)
+    total = sum(member.file_size for member in members)
+    swollen = any(
+        member.file_size > _RATIO_FREE_BYTES and member.file_size > _RATIO * max(member.compress_size, 1) for member in members
+    )
+    if len(members) > _MEMBERS or largest > _MEMBER_BYTES or total > _TOTAL_BYTES or swollen:
+        raise rejected("document.unsafe")

@@ -1,0 +1,86 @@
+"""ODT, read from its XML (OpenDocument 1.3 part 3)."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from appliance.documents.parsing.archives import Archive, open_archive
+from appliance.documents.parsing.drafting import Draft
+from appliance.documents.rejections import rejected
+
+_MIME = b"application/vnd.oasis.opendocument.text"
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_SKIPPED = {f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_OFFICE}forms", f"{_TEXT}sequence-decls"}
+
+
+def parse_odt(path: str, draft: Draft, _report: object) -> str:
+    """Headings, paragraphs, lists and tables in order; a page begins where the word processor last broke one."""
+    with open_archive(path, main="content.xml") as archive:
+        if "mimetype" in archive.names and not archive.read("mimetype").strip().startswith(_MIME):
+            raise rejected("document.mislabelled")
+        _refuse_encrypted(archive)
+        body = archive.xml("content.xml").find(f"{_OFFICE}body/{_OFFICE}text")
+        if body is None:
+            raise rejected("document.mislabelled")
+        draft.page()
+        _add_all(body, draft, listed=False)
+        if "meta.xml" not in archive.names:
+            return ""
+        return archive.xml("meta.xml").findtext(f".//{_TITLE}", default="") or ""
+
+
+def _add_all(parent: etree._Element, draft: Draft, *, listed: bool) -> None:
+    for node in parent:
+        if node.tag in _SKIPPED:
+            continue
+        if node.tag == f"{_TEXT}h":
+            level = node.get(f"{_TEXT}outline-level", "1")
+            draft.heading(int(level) if level.isdigit() else 1, _text(node))
+        elif node.tag == f"{_TEXT}p":
+            if node.find(f".//{_TEXT}soft-page-break") is not None:
+                draft.page()
+            text = _text(node)
+            draft.block(f"- {text}" if listed and text.strip() else text, separator="\n" if listed else "\n\n")
+        elif node.tag == f"{_TEXT}soft-page-break":
+            draft.page()
+        elif node.tag == f"{_TABLE}table":
+            _add_table(node, draft)
+        else:
+            _add_all(node, draft, listed=listed or node.tag == f"{_TEXT}list-item")
+
+
+def _add_table(table: etree._Element, draft: Draft) -> None:
+    separator = "\n\n"
+    for row in table.iter(f"{_TABLE}table-row"):
+        cells = [" ".join(_text(part) for part in cell.iter(f"{_TEXT}p")) for cell in row.findall(f"{_TABLE}table-cell")]
+        draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
+        separator = "\n"
+
+
+def _text(node: etree._Element) -> str:
+    """Text of a paragraph with its spaces, tabs and line breaks, which are elements here; notes stand in brackets."""
+    parts = [node.text or ""]
+    for child in node:
+        if child.tag == f"{_TEXT}s":
+            parts.append(" ")
+        elif child.tag == f"{_TEXT}tab":
+            parts.append("\t")
+        elif child.tag == f"{_TEXT}line-break":
+            parts.append("\n")
+        elif child.tag == f"{_TEXT}note":
+            body = child.find(f"{_TEXT}note-body")
+            parts.append(f" ({_text(body).strip()}) " if body is not None else "")
+        elif child.tag not in _SKIPPED and isinstance(child.tag, str):
+            parts.append(_text(child))
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
+def _refuse_encrypted(archive: Archive) -> None:
+    name = "META-INF/manifest.xml"
+    if name in archive.names and archive.xml(name).find(f".//{_MANIFEST}encryption-data") is not None:
+        raise rejected("document.encrypted")

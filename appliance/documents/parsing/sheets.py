@@ -1,0 +1,66 @@
+"""XLSX by openpyxl in its reading mode: a sheet is a page, values as last calculated."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
+from appliance.documents.parsing.archives import open_archive
+from appliance.documents.parsing.dispatch import Report
+from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.messages import Progress
+from appliance.documents.parsing.plain import described_rows
+from appliance.documents.rejections import rejected
+
+_BLANK_ROWS = 1_000
+"""A sheet ends after this many blank rows: a format applied to a whole column makes a million of them."""
+
+
+def parse_xlsx(path: str, draft: Draft, report: Report) -> str:
+    """Each visible sheet, one line per row, each value behind its column's header."""
+    with open_archive(path, main="xl/workbook.xml") as archive:
+        for name in archive.names:
+            if name.endswith((".xml", ".rels")) and b"<!ENTITY" in archive.read(name)[:65_536]:
+                raise rejected("document.unsafe")
+    with open(path, "rb") as file:  # noqa: PTH123 - openpyxl judges a path by its extension, which this one has not
+        try:
+            workbook = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        except (InvalidFileException, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise rejected("document.corrupt") from error
+        shown = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
+        for number, sheet in enumerate(shown, start=1):
+            draft.page(f"Sheet {sheet.title}", keep_blank=True)
+            for line in described_rows(_rows(sheet)):
+                draft.block(line, separator="\n")
+            report(Progress(number, len(shown)))
+        return workbook.properties.title or ""
+
+
+def _rows(sheet: Any) -> Iterator[list[str]]:
+    blank = 0
+    for row in sheet.iter_rows(values_only=True):
+        cells = [_shown(value) for value in row]
+        if any(cells):
+            blank = 0
+            yield cells
+        else:
+            blank += 1
+            if blank > _BLANK_ROWS:
+                return
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date().isoformat()
+    return str(value)

@@ -1,0 +1,82 @@
+"""PPTX, read from its XML: a slide is a page, its notes stand below its text (ECMA-376 part 1, section 19)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from appliance.documents.parsing.archives import Archive, open_archive
+from appliance.documents.parsing.dispatch import Report
+from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.messages import Progress
+from appliance.documents.parsing.relations import package_title, targets
+
+_MAIN = "ppt/presentation.xml"
+_P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_RELATION_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_TITLES = {"title", "ctrTitle"}
+_FURNITURE = {"sldNum", "dt", "ftr", "hdr", "sldImg"}
+
+
+def parse_pptx(path: str, draft: Draft, report: Report) -> str:
+    """Slides in the order of the show; a slide without text stays a blank page, so that numbers agree."""
+    with open_archive(path, main=_MAIN) as archive:
+        parts = targets(archive, _MAIN)
+        listed = [entry.get(_RELATION_ID, "") for entry in archive.xml(_MAIN).iter(f"{_P}sldId")]
+        slides = [parts[relation][1] for relation in listed if relation in parts]
+        for number, slide in enumerate(slides, start=1):
+            draft.page(f"Slide {number}", keep_blank=True)
+            _add_shapes(archive.xml(slide), draft)
+            for kind, notes in targets(archive, slide).values():
+                if kind == "notesSlide":
+                    _add_notes(archive, notes, draft)
+            report(Progress(number, len(slides)))
+        return package_title(archive)
+
+
+def _add_shapes(slide: etree._Element, draft: Draft) -> None:
+    shapes = list(_shapes(slide))
+    # a reader sees the title first, wherever it stands in the file
+    for shape in sorted(shapes, key=lambda item: _placeholder(item) not in _TITLES):
+        if shape.tag == f"{_A}tbl":
+            separator = "\n\n"
+            for row in shape.iter(f"{_A}tr"):
+                cells = [" ".join(_paragraphs(cell)) for cell in row.findall(f"{_A}tc")]
+                draft.block(" | ".join(cell for cell in cells if cell.strip()), separator=separator)
+                separator = "\n"
+        elif _placeholder(shape) in _TITLES:
+            draft.heading(1, " ".join(_paragraphs(shape)))
+        elif _placeholder(shape) not in _FURNITURE:
+            draft.block("\n".join(_paragraphs(shape)))
+
+
+def _shapes(slide: etree._Element) -> Iterator[etree._Element]:
+    """Shapes and tables at any depth of grouping; fallbacks repeat what stands beside them."""
+    skipped = {id(node) for fallback in slide.iter(_FALLBACK) for node in fallback.iter()}
+    for node in slide.iter(f"{_P}sp", f"{_A}tbl"):
+        if id(node) not in skipped:
+            yield node
+
+
+def _add_notes(archive: Archive, part: str, draft: Draft) -> None:
+    for shape in _shapes(archive.xml(part)):
+        if _placeholder(shape) not in _FURNITURE:
+            text = "\n".join(_paragraphs(shape))
+            if text.strip():
+                draft.block(f"Notes: {text}")
+
+
+def _placeholder(shape: etree._Element) -> str:
+    mark = shape.find(f"{_P}nvSpPr/{_P}nvPr/{_P}ph")
+    return mark.get("type", "body") if mark is not None else ""
+
+
+def _paragraphs(shape: etree._Element) -> list[str]:
+    found = []
+    for paragraph in shape.iter(f"{_A}p"):
+        parts = ["\n" if node.tag == f"{_A}br" else node.text or "" for node in paragraph.iter(f"{_A}t", f"{_A}br")]
+        found.append("".join(parts))
+    return [text for text in found if text.strip()]

@@ -1,0 +1,119 @@
+"""DOCX, read from its XML: text boxes, inserted text and notes included, deleted text left out (ECMA-376 part 1, section 17)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree
+
+from appliance.documents.parsing.archives import Archive, open_archive
+from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.relations import package_title, targets
+
+_MAIN = "word/document.xml"
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
+_VALUE = f"{_W}val"
+
+
+def parse_docx(path: str, draft: Draft, _report: object) -> str:
+    """Paragraphs and tables in order, then notes; a page begins where the word processor last broke one."""
+    with open_archive(path, main=_MAIN) as archive:
+        levels = _style_levels(archive)
+        draft.page()
+        body = archive.xml(_MAIN).find(f"{_W}body")
+        if body is not None:
+            for block in _blocks(body):
+                _add(block, levels, draft)
+        for kind, part in targets(archive, _MAIN).values():
+            if kind in {"footnotes", "endnotes"}:
+                for note in archive.xml(part):
+                    draft.block(" ".join(_text(paragraph) for paragraph in note.iter(f"{_W}p")))
+        return package_title(archive)
+
+
+def _blocks(parent: etree._Element) -> Iterator[etree._Element]:
+    """Paragraphs and tables, also those inside content controls."""
+    for child in parent:
+        if child.tag in {f"{_W}p", f"{_W}tbl"}:
+            yield child
+        elif child.tag in {f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml", f"{_W}ins"}:
+            yield from _blocks(child)
+
+
+def _add(block: etree._Element, levels: dict[str, int], draft: Draft) -> None:
+    if block.tag == f"{_W}tbl":
+        separator = "\n\n"
+        for row in block.iter(f"{_W}tr"):
+            cells = [" ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p")) for cell in row.findall(f"{_W}tc")]
+            draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
+            separator = "\n"
+        return
+    if _breaks_page(block):
+        draft.page()
+    text = _text(block)
+    level = _level(block, levels)
+    if level:
+        draft.heading(level, text)
+    else:
+        listed = block.find(f"{_W}pPr/{_W}numPr") is not None
+        draft.block(f"- {text}" if listed and text.strip() else text, separator="\n" if listed else "\n\n")
+
+
+def _breaks_page(paragraph: etree._Element) -> bool:
+    if paragraph.find(f".//{_W}lastRenderedPageBreak") is not None or paragraph.find(f"{_W}pPr/{_W}pageBreakBefore") is not None:
+        return True
+    return any(mark.get(f"{_W}type") == "page" for mark in paragraph.iter(f"{_W}br"))
+
+
+def _text(paragraph: etree._Element) -> str:
+    parts: list[str] = []
+    # text boxes are written twice: once for word processors that know them, once as a fallback
+    skipped = {id(node) for fallback in paragraph.iter(_FALLBACK) for node in fallback.iter()}
+    for node in paragraph.iter():
+        if id(node) in skipped:
+            continue
+        if node.tag == f"{_W}t":
+            parts.append(node.text or "")
+        elif node.tag == f"{_W}tab":
+            parts.append("\t")
+        elif node.tag in {f"{_W}br", f"{_W}cr"}:
+            parts.append("\n")
+        elif node.tag == f"{_W}noBreakHyphen":
+            parts.append("-")
+        elif node.tag == f"{_W}p" and parts and node is not paragraph:
+            parts.append("\n")
+    return "".join(parts)
+
+
+def _level(paragraph: etree._Element, levels: dict[str, int]) -> int:
+    outline = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
+    if outline is not None:
+        return _outline_level(outline)
+    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    return levels.get(style.get(_VALUE, ""), 0) if style is not None else 0
+
+
+def _style_levels(archive: Archive) -> dict[str, int]:
+    """Style id to heading level: by the built-in name, which no translation changes, else by outline level."""
+    if "word/styles.xml" not in archive.names:
+        return {}
+    levels: dict[str, int] = {}
+    for style in archive.xml("word/styles.xml").iter(f"{_W}style"):
+        name = style.find(f"{_W}name")
+        shown = name.get(_VALUE, "") if name is not None else ""
+        named = _HEADING_STYLE.fullmatch(shown)
+        outline = style.find(f"{_W}pPr/{_W}outlineLvl")
+        level = 1 if shown.lower() == "title" else int(named.group(1)) if named else 0
+        if not level and outline is not None:
+            level = _outline_level(outline)
+        if level:
+            levels[style.get(f"{_W}styleId", "")] = level
+    return levels
+
+
+def _outline_level(outline: etree._Element) -> int:
+    value = outline.get(_VALUE, "9")
+    return int(value) + 1 if value.isdigit() and int(value) < 9 else 0
