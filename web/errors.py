@@ -41,6 +41,9 @@ STATUS: dict[type[ApplianceError], int] = {
     SetupError: 503,
 }
 
+STATUS_OF_CODE = {"document.too_large": 413}
+"""Where the protocol has a word of its own for one reason among those of a class."""
+
 CODES = {
     400: "request.invalid",
     401: "session.missing",
@@ -65,6 +68,8 @@ _Request = Request[Any, Any, Any]
 
 def status_of(error: ApplianceError) -> int:
     """The status of the nearest class in the error's ancestry; 500 for one this table does not know."""
+    if error.stable_code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[error.stable_code]
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 

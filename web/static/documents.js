@@ -1,28 +1,21 @@
-// The documents page: choose a collection, upload many files, watch them become searchable.
+// The documents page: choose a collection, upload many files at once, watch them become searchable.
 import { api } from "./api.js";
-import { h } from "./dom.js";
-import { confirmed } from "./dialogs.js";
-import { fileSize, moment, plural } from "./figures.js";
+import { confirmed, fill, h, size, toast } from "./dom.js";
+import { moment, plural } from "./figures.js";
 import { UploadLine } from "./uploads.js";
 
-const select = document.querySelector("#collection");
-const drop = document.querySelector("#drop");
-const chooser = document.querySelector("#files");
-const uploads = document.querySelector("#uploads");
-const rows = document.querySelector("#documents");
-const table = document.querySelector("#documents-table");
-const empty = document.querySelector("#empty");
-const count = document.querySelector("#count");
-const note = document.querySelector("#note");
-const search = document.querySelector("#name-filter");
-const limitMb = Number(document.querySelector("main").dataset.uploadLimitMb || drop.dataset.uploadLimitMb);
+const byId = (id) => document.getElementById(id);
+const select = byId("collection");
+const drop = byId("drop");
+const rows = byId("documents");
+const search = byId("name-filter");
 
 const STATES = {
-  PENDING: ["waiting", "Waiting"],
-  PARSING: ["working", "Reading"],
-  EMBEDDING: ["working", "Indexing"],
-  READY: ["ready", "Ready"],
-  FAILED: ["failed", "Failed"],
+  PENDING: ["work", "Waiting"],
+  PARSING: ["work", "Reading"],
+  EMBEDDING: ["work", "Indexing"],
+  READY: ["ok", "Ready"],
+  FAILED: ["bad", "Failed"],
 };
 const PARALLEL = 3;
 
@@ -30,23 +23,19 @@ let collections = [];
 let source = null;
 const known = new Map(); // document id -> { item, row }
 
-const say = (text) => {
-  note.textContent = text;
-};
 const current = () => collections.find((collection) => collection.id === select.value);
+const fail = (error) => toast(error.message, "error");
 
 async function start() {
-  const answer = await api.get("/api/collections");
-  collections = answer.collections;
-  select.replaceChildren(
-    ...collections.map((collection) =>
-      h("option", { value: collection.id }, collection.name + (collection.may_contribute ? "" : " (read only)")),
-    ),
+  collections = await api.get("/api/collections");
+  fill(
+    select,
+    collections.map((each) => h("option", { value: each.id }, each.name + (each.may_contribute ? "" : " (read only)"))),
   );
   const wanted = new URLSearchParams(location.search).get("collection");
-  const first = collections.find((c) => c.id === wanted) || collections.find((c) => c.personal) || collections[0];
+  const first = collections.find((each) => each.id === wanted) ?? collections.find((each) => each.personal) ?? collections[0];
   if (!first) {
-    say("You have no collection yet. Ask your administrator.");
+    byId("no-collection").hidden = false;
     return;
   }
   select.value = first.id;
@@ -56,25 +45,28 @@ async function start() {
 function open() {
   source?.close();
   known.clear();
-  rows.replaceChildren();
+  fill(rows);
   const collection = current();
   drop.hidden = !collection.may_contribute;
-  document.querySelector("#read-only").hidden = collection.may_contribute;
+  byId("read-only").hidden = collection.may_contribute;
+  byId("whose").textContent = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";
   history.replaceState(null, "", `/documents?collection=${encodeURIComponent(collection.id)}`);
   source = new EventSource(`/api/documents/events?collection_id=${encodeURIComponent(collection.id)}`);
-  source.addEventListener("documents", (event) => {
-    const change = JSON.parse(event.data);
-    if (change.complete) {
-      const present = new Set(change.changed.map((item) => item.id));
-      [...known.keys()].filter((id) => !present.has(id)).forEach(remove);
-    }
-    change.removed.forEach(remove);
-    change.changed.forEach(show);
-    summarise();
+  source.addEventListener("documents", (event) => apply(JSON.parse(event.data)));
+  source.addEventListener("problem", (event) => {
+    source.close();
+    fail(JSON.parse(event.data));
   });
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) say("Live progress ended. Reload the page to see the present state.");
-  });
+}
+
+function apply({ complete, changed, removed }) {
+  if (complete) {
+    const present = new Set(changed.map((item) => item.id));
+    [...known.keys()].filter((id) => !present.has(id)).forEach(remove);
+  }
+  removed.forEach(remove);
+  changed.forEach(show);
+  summarise();
 }
 
 function remove(id) {
@@ -86,15 +78,16 @@ function show(item) {
   const row = line(item);
   const before = known.get(item.id);
   if (before) {
-    const focused = before.row.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+    const act = before.row.contains(document.activeElement) ? document.activeElement.dataset.act : null;
     before.row.replaceWith(row);
-    if (focused) row.querySelector(`[data-act="${focused}"]`)?.focus();
-    if (before.item.status !== item.status && item.status === "READY") say(`${item.name} is ready.`);
-    if (before.item.status !== item.status && item.status === "FAILED") say(`${item.name} failed: ${item.reason}`);
+    if (act) row.querySelector(`[data-act="${act}"]`)?.focus();
+    if (before.item.status !== item.status && item.status === "READY") byId("spoken").textContent = `${item.name} is ready.`;
+    if (before.item.status !== item.status && item.status === "FAILED") byId("spoken").textContent = `${item.name} failed: ${item.reason}`;
   } else {
-    const next = [...known.values()].find((other) => other.item.uploaded_ms < item.uploaded_ms);
-    rows.insertBefore(row, next ? next.row : null);
+    const older = [...known.values()].find((other) => other.item.uploaded_ms < item.uploaded_ms);
+    rows.insertBefore(row, older ? older.row : null);
   }
+  known.delete(item.id);
   known.set(item.id, { item, row });
   row.hidden = !matches(item);
 }
@@ -103,71 +96,69 @@ const matches = (item) => item.name.toLowerCase().includes(search.value.trim().t
 
 function line(item) {
   const ready = item.status === "READY";
-  const name = ready ? h("a", { href: `/documents/${item.id}` }, item.name) : h("span", {}, item.name);
-  const acts = [];
-  if (item.status === "FAILED" && current().may_contribute) acts.push(button("retry", "Try again", item, retry));
-  acts.push(
-    h("a", { class: "button quiet", "data-act": "download", href: `/api/documents/${item.id}/content`, download: "", "aria-label": `Download ${item.name}` }, "Download"),
-  );
-  if (current().may_contribute) acts.push(button("delete", "Delete", item, erase));
+  const mine = current().may_contribute;
   return h(
     "tr",
     { "data-document": item.id, "data-status": item.status },
-    h("td", { class: "name" }, name, item.status === "FAILED" ? h("p", { class: "reason" }, item.reason) : null),
-    h("td", { "data-label": "State" }, chip(item)),
-    h("td", { "data-label": "Pages", class: "number" }, ready ? String(item.page_count) : "–"),
-    h("td", { "data-label": "Size", class: "number" }, fileSize(item.size_bytes)),
-    h("td", { "data-label": "Added" }, moment(item.uploaded_ms)),
-    h("td", { class: "acts" }, ...acts),
+    h(
+      "td.document-name",
+      {},
+      ready ? h("a", { href: `/documents/${item.id}`, "data-act": "open" }, item.name) : item.name,
+      item.status === "FAILED" && h("p.reason", {}, item.reason),
+    ),
+    h("td", { "data-label": "State" }, state(item)),
+    h("td.number", { "data-label": "Pages" }, ready ? item.page_count.toLocaleString("en") : "–"),
+    h("td.number", { "data-label": "Size" }, size(item.size_bytes)),
+    h("td.nowrap", { "data-label": "Added" }, h("time", { datetime: new Date(item.uploaded_ms).toISOString() }, moment(item.uploaded_ms))),
+    h(
+      "td.actions",
+      {},
+      item.status === "FAILED" && mine && button("retry", "Try again", item, retry),
+      h("a.button.quiet.small", { href: `/api/documents/${item.id}/content`, download: true, "data-act": "download", "aria-label": `Download ${item.name}` }, "Download"),
+      mine && button("delete", "Delete", item, erase),
+    ),
   );
 }
 
 function button(act, label, item, handler) {
-  const element = h("button", { type: "button", class: "quiet", "data-act": act, "aria-label": `${label}: ${item.name}` }, label);
-  element.addEventListener("click", () => handler(item).catch((error) => say(error.message)));
-  return element;
+  const attributes = { type: "button", "data-act": act, "aria-label": `${label}: ${item.name}`, onclick: () => handler(item).catch(fail) };
+  return h("button.button.quiet.small", attributes, label);
 }
 
-function chip(item) {
+function state(item) {
   const [kind, label] = STATES[item.status];
-  const working = kind === "working";
-  const detail = working ? (item.stage || `${label} ${item.percent} %`) : label;
-  return h(
-    "span",
-    { class: `chip ${kind}` },
-    working ? h("progress", { max: 100, value: item.percent, "aria-label": `${label}: ${item.name}` }) : null,
-    detail,
-  );
+  const moving = item.status === "PARSING" || item.status === "EMBEDDING";
+  const detail = moving ? `${item.stage || label}${item.status === "EMBEDDING" ? `, ${item.percent} %` : ""}` : label;
+  return [
+    h("span.badge", { class: kind, "data-state": true }, detail),
+    moving && h("progress", { max: 100, value: item.percent, "aria-label": `${label} ${item.name}` }),
+  ].filter(Boolean);
 }
 
 function summarise() {
   const items = [...known.values()].map((entry) => entry.item);
-  const busy = items.filter((item) => ["PENDING", "PARSING", "EMBEDDING"].includes(item.status)).length;
-  count.textContent = plural(items.length, "document") + (busy ? `, ${busy} in progress` : "");
-  table.hidden = items.length === 0;
-  search.parentElement.hidden = items.length < 8;
-  empty.hidden = items.length > 0;
+  const busy = items.filter((item) => !["READY", "FAILED"].includes(item.status)).length;
+  byId("count").textContent = plural(items.length, "document") + (busy ? `, ${busy} in progress` : "");
+  byId("documents-table").hidden = items.length === 0;
+  byId("name-field").hidden = items.length < 8;
+  byId("empty").hidden = items.length > 0;
 }
 
 async function retry(item) {
   await api.post(`/api/documents/${item.id}/retry`);
-  say(`${item.name} is tried again.`);
+  toast(`${item.name} is tried again.`);
 }
 
 async function erase(item) {
-  const sure = await confirmed({
-    title: "Delete this document?",
-    text: `“${item.name}”, its text and its index entries are removed. Answers that cite it keep their words, but the source can no longer be opened.`,
-    act: "Delete",
-  });
-  if (!sure) return;
+  const detail = `“${item.name}”, its text and its index entries are removed. Answers that cite it keep their words, but their source can no longer be opened.`;
+  if (!(await confirmed("Delete this document?", { detail }))) return;
   await api.delete(`/api/documents/${item.id}`);
   remove(item.id);
   summarise();
-  say(`${item.name} was deleted.`);
+  toast(`${item.name} was deleted.`);
 }
 
-// uploads -----------------------------------------------------------------------------------------------------------
+// uploads
 const waiting = [];
 let running = 0;
 
@@ -175,9 +166,9 @@ function accept(files) {
   const collection = current();
   if (!collection?.may_contribute) return;
   for (const file of files) {
-    const upload = new UploadLine(file, collection.id, { limitMb, onEnd: finished });
-    uploads.append(upload.element);
-    if (upload.begin()) waiting.push(upload);
+    const upload = new UploadLine(file, collection.id, Number(drop.dataset.limitMb), stored);
+    byId("uploads").append(upload.element);
+    if (upload.acceptable()) waiting.push(upload);
   }
   pump();
 }
@@ -194,30 +185,25 @@ function pump() {
   }
 }
 
-function finished(upload, answer) {
-  if (answer.duplicate) say(`${upload.file.name} is already in this collection.`);
-  if (answer.document.collection_id === select.value && !known.has(answer.document.id)) {
-    show(answer.document);
+function stored({ document: item, duplicate }) {
+  if (duplicate) toast(`${item.name} is already in this collection.`);
+  if (item.collection_id === select.value && !known.has(item.id)) {
+    show(item);
     summarise();
   }
 }
 
-chooser.addEventListener("change", () => {
-  accept([...chooser.files]);
-  chooser.value = "";
+byId("files").addEventListener("change", (event) => {
+  accept([...event.target.files]);
+  event.target.value = "";
 });
-drop.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  drop.classList.add("over");
-});
+drop.addEventListener("dragover", () => drop.classList.add("over"));
 drop.addEventListener("dragleave", () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => {
-  event.preventDefault();
   drop.classList.remove("over");
-  const files = [...event.dataTransfer.items]
-    .filter((item) => item.kind === "file" && !item.webkitGetAsEntry?.()?.isDirectory)
-    .map((item) => item.getAsFile());
-  if (files.length < event.dataTransfer.items.length) say("Folders are not taken; choose the files inside.");
+  const entries = [...event.dataTransfer.items].filter((entry) => entry.kind === "file");
+  const files = entries.filter((entry) => !entry.webkitGetAsEntry?.()?.isDirectory).map((entry) => entry.getAsFile());
+  if (files.length < entries.length) toast("Folders are not taken; choose the files inside.");
   accept(files);
 });
 // a file dropped beside the zone must not replace the page
@@ -228,4 +214,4 @@ window.addEventListener("beforeunload", (event) => {
 select.addEventListener("change", open);
 search.addEventListener("input", () => known.forEach(({ item, row }) => (row.hidden = !matches(item))));
 
-start().catch((error) => say(error.message));
+start().catch(fail);

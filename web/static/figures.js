@@ -1,17 +1,7 @@
-// Sizes, moments and counts as people read them.
-export function fileSize(bytes) {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
-}
-
+// Moments, durations and counts as people read them.
 const two = (number) => String(number).padStart(2, "0");
 
+/** 2026-11-20 17:05, in the time of this computer. */
 export function moment(milliseconds, seconds = false) {
   const at = new Date(milliseconds);
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
@@ -19,9 +9,10 @@ export function moment(milliseconds, seconds = false) {
   return `${day} ${time}${seconds ? `:${two(at.getSeconds())}` : ""}`;
 }
 
+/** 5400 -> "90 min". */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
 }

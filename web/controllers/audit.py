@@ -1,0 +1,79 @@
+"""The audit log: reading, disclosing, exporting. Each of them stands in the log itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Controller, Request, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, SkipValidation
+from litestar.response import Stream, Template
+
+from appliance.audit.events import EventName, Outcome, ResourceRef
+from appliance.audit.store import AuditFilter
+from appliance.policy.actions import Action
+from web.dependencies import Box, Caller
+from web.downloads import attachment
+from web.guards import declares
+from web.pages import page
+from web.schemas.audit import AuditPage, AuditRecordOut
+
+PAGE_RECORDS = 50
+_MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+
+Wanted = NamedDependency[SkipValidation[AuditFilter]]
+"""Annotation of the parameter `wanted`: the filter that the query spells."""
+
+
+async def _wanted(
+    *,
+    since_ms: FromQuery[int | None] = None,
+    until_ms: FromQuery[int | None] = None,
+    person: FromQuery[str | None] = None,
+    event: FromQuery[EventName | None] = None,
+    outcome: FromQuery[Outcome | None] = None,
+    document_id: FromQuery[str | None] = None,
+) -> AuditFilter:
+    about = ResourceRef("document", document_id) if document_id else None
+    return AuditFilter(since_ms, until_ms, person or None, event, outcome, about)
+
+
+class AuditController(Controller):
+    dependencies = {"wanted": Provide(_wanted)}  # noqa: RUF012  how the framework declares them
+
+    @get(
+        "/audit",
+        opt=declares(Action.AUDIT_READ, unaudited="filters without records; records come by the JSON routes"),
+        sync_to_thread=True,
+    )
+    def audit_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
+        people = sorted(appliance.audit_review.people(principal), key=lambda person: person[1].casefold())
+        return page(request, "audit.html", events=[str(name) for name in EventName], people=people)
+
+    @get("/api/audit", opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ), sync_to_thread=True)
+    def search(self, appliance: Box, principal: Caller, wanted: Wanted, before_seq: FromQuery[int | None] = None) -> AuditPage:
+        records = appliance.audit_review.search(principal, wanted, before_seq=before_seq, limit=PAGE_RECORDS + 1)
+        return AuditPage([AuditRecordOut.of(record) for record in records[:PAGE_RECORDS]], len(records) > PAGE_RECORDS)
+
+    @post(
+        "/api/audit/{seq:int}/disclose",
+        opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def disclose(self, appliance: Box, principal: Caller, seq: FromPath[int]) -> dict[str, str]:
+        values: dict[str, str] = appliance.audit_review.disclose(principal, seq)
+        return values
+
+    @get("/api/audit/export", opt=declares(Action.AUDIT_EXPORT, EventName.AUDIT_EXPORTED), sync_to_thread=True)
+    def export(
+        self,
+        appliance: Box,
+        principal: Caller,
+        wanted: Wanted,
+        format: FromQuery[str],  # noqa: A002
+    ) -> Stream:
+        pieces = appliance.audit_review.export(principal, wanted, format)
+        name = f"audit-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.{format}"
+        return attachment(name, pieces, media_type=_MEDIA_TYPES[format])

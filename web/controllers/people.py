@@ -1,0 +1,40 @@
+"""Accounts, for administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, get, patch, post
+from litestar.params import FromPath
+from litestar.response import Template
+
+from appliance.audit.events import EventName
+from appliance.policy.actions import Action
+from web.dependencies import Box, Caller
+from web.guards import declares
+from web.pages import page
+from web.schemas.administration import NewPerson, PersonChange, PersonCreated, PersonOut
+
+
+class PeopleController(Controller):
+    @get(
+        "/admin/people",
+        opt=declares(Action.PERSON_LIST, unaudited="an empty frame; what it shows comes by the JSON routes"),
+        sync_to_thread=True,
+    )
+    def people_page(self, request: Request[Any, Any, Any]) -> Template:
+        return page(request, "admin_people.html")
+
+    @get("/api/people", opt=declares(Action.PERSON_LIST, EventName.PERSON_LISTED), sync_to_thread=True)
+    def list(self, appliance: Box, principal: Caller) -> list[PersonOut]:
+        return [PersonOut.of(account, principal) for account in appliance.people.list(principal)]
+
+    @post("/api/people", opt=declares(Action.PERSON_CREATE, EventName.PERSON_CREATED), sync_to_thread=True)
+    def create(self, appliance: Box, principal: Caller, data: NewPerson) -> PersonCreated:
+        person = appliance.people.create(principal, data.name, data.password, data.roles)
+        return PersonCreated(person.id, person.name)
+
+    @patch("/api/people/{person_id:str}", opt=declares(Action.PERSON_UPDATE, EventName.PERSON_UPDATED), sync_to_thread=True)
+    def update(self, appliance: Box, principal: Caller, person_id: FromPath[str], data: PersonChange) -> PersonOut:
+        account = appliance.people.update(principal, person_id, roles=data.roles, password=data.password, disabled=data.disabled)
+        return PersonOut.of(account, principal)

@@ -1,0 +1,136 @@
+"""People, collections, models and the state of the box, as administrators see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from appliance.administration.collections import CollectionDetail
+from appliance.identity.models import Account, Principal, Role
+from appliance.inference.models import Model
+
+
+class NewPerson(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    password: str
+    roles: list[Role]
+
+
+class PersonChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is None stays as it is."""
+
+    roles: list[Role] | None = None
+    password: str | None = None
+    disabled: bool | None = None
+
+
+class PersonCreated(msgspec.Struct):
+    id: str
+    name: str
+
+
+class PersonOut(msgspec.Struct):
+    id: str
+    name: str
+    roles: list[str]
+    disabled: bool
+    created_ms: int
+    is_you: bool
+
+    @classmethod
+    def of(cls, account: Account, principal: Principal) -> PersonOut:
+        person = account.principal
+        disabled = account.disabled_ms is not None
+        return cls(person.id, person.name, sorted(person.roles), disabled, account.created_ms, person.id == principal.id)
+
+
+class NewCollection(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+
+
+class CollectionCreated(msgspec.Struct):
+    id: str
+
+
+class CollectionChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Grantees are written `principal:<id>` and `group:<id>`; what is None stays as it is."""
+
+    name: str | None = None
+    readers: list[str] | None = None
+    contributors: list[str] | None = None
+
+
+class CollectionDetailOut(msgspec.Struct):
+    """A shared collection with its grants, or somebody's own by name; never what lies inside."""
+
+    id: str
+    name: str
+    personal: bool
+    owner: str
+    readers: list[str]
+    contributors: list[str]
+
+    @classmethod
+    def of(cls, detail: CollectionDetail, names: Mapping[str, str]) -> CollectionDetailOut:
+        owner = names.get(detail.owner_id, "") if detail.owner_id else ""
+        readers, contributors = sorted(detail.readers), sorted(detail.contributors)
+        return cls(detail.id, detail.name, detail.owner_id is not None, owner, readers, contributors)
+
+
+class ModelOut(msgspec.Struct):
+    """`measured` holds what was found on this machine, the unit in each name."""
+
+    id: str
+    kind: str
+    file: str
+    sha256: str
+    size_bytes: int
+    format: str
+    context_tokens: int
+    licence: str
+    active: bool
+    measured: dict[str, float]
+    source: str
+
+    @classmethod
+    def of(cls, model: Model) -> ModelOut:
+        return cls(**{name: getattr(model, name) for name in cls.__struct_fields__})
+
+
+class ProcessOut(msgspec.Struct):
+    """`state` is "running" or "starting"; times in seconds."""
+
+    name: str
+    state: str
+    pid: int | None
+    memory_bytes: int | None
+    restarts: int
+    uptime_s: float | None
+
+
+class DiskOut(msgspec.Struct):
+    """Bytes."""
+
+    total: int
+    free: int
+    database: int
+    blobs: int
+    models: int
+
+
+class BoxOut(msgspec.Struct):
+    """`queues` maps each queue to its length, None where Redis does not answer; `problem` is a sentence then."""
+
+    time_ms: int
+    problem: str | None
+    processes: list[ProcessOut]
+    queues: dict[str, int | None]
+    documents: dict[str, int]
+    messages: dict[str, int]
+    people: int
+    collections: int
+    chunks: int
+    audit_events: int
+    disk: DiskOut
+    versions: dict[str, str]

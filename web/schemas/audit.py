@@ -1,0 +1,49 @@
+"""The audit log, as compliance officers read it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.audit.store import AuditRecord
+
+
+class ResourceOut(msgspec.Struct):
+    kind: str
+    id: str
+
+
+class AuditRecordOut(msgspec.Struct):
+    """`body` is the canonical leaf as text, byte for byte what was hashed into `leaf_hash` (hexadecimal)."""
+
+    seq: int
+    time_ms: int
+    event: str
+    person: str
+    on_behalf_of: str | None
+    outcome: str
+    resources: list[ResourceOut]
+    sealed_fields: list[str]
+    leaf_hash: str
+    body: str
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> AuditRecordOut:
+        return cls(
+            seq=record.seq,
+            time_ms=record.time_ms,
+            event=record.event,
+            person=record.actor_name or record.actor_pseudonym,
+            on_behalf_of=record.on_behalf_of_name or record.on_behalf_of,
+            outcome=record.outcome,
+            resources=[ResourceOut(ref.kind, ref.id) for ref in record.resources],
+            sealed_fields=list(record.sealed_fields),
+            leaf_hash=record.leaf_hash.hex(),
+            body=record.body.decode(),
+        )
+
+
+class AuditPage(msgspec.Struct):
+    """Newest first; `more` says that older records match."""
+
+    records: list[AuditRecordOut]
+    more: bool

@@ -1,0 +1,83 @@
+"""Collections and documents."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.administration.collections import CollectionSummary
+from appliance.documents.models import Document
+from appliance.documents.service import PageView
+from appliance.identity.models import Principal
+
+
+class CollectionOut(msgspec.Struct):
+    """A collection the person may read; `personal` marks their own."""
+
+    id: str
+    name: str
+    personal: bool
+    may_contribute: bool
+    document_count: int
+
+    @classmethod
+    def of(cls, summary: CollectionSummary, principal: Principal) -> CollectionOut:
+        personal = summary.owner_id == principal.id
+        return cls(summary.id, summary.name, personal, summary.may_contribute, summary.document_count)
+
+
+class DocumentOut(msgspec.Struct):
+    """Status, stage and percent while it is worked on; `reason` is a sentence where it failed."""
+
+    id: str
+    collection_id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    uploaded_ms: int
+    status: str
+    stage: str
+    percent: int
+    reason_code: str | None
+    reason: str | None
+    page_count: int
+    chunk_count: int
+
+    @classmethod
+    def of(cls, document: Document) -> DocumentOut:
+        return cls(**{name: getattr(document, name) for name in cls.__struct_fields__})
+
+
+class Uploaded(msgspec.Struct):
+    """`duplicate`: the collection already had this very file; then `document` is that one."""
+
+    document: DocumentOut
+    duplicate: bool
+
+
+class DocumentChanges(msgspec.Struct):
+    """What became different; with `complete`, `changed` is the whole list and everything else is gone."""
+
+    complete: bool
+    changed: list[DocumentOut]
+    removed: list[str]
+
+
+class PageOut(msgspec.Struct):
+    """The text of a page; `start` is its offset in the document's text, in characters (code points)."""
+
+    number: int
+    page_count: int
+    start: int
+    text: str
+    label: str
+    picturable: bool
+
+    @classmethod
+    def of(cls, view: PageView) -> PageOut:
+        return cls(**{name: getattr(view, name) for name in cls.__struct_fields__})
+
+
+class Highlights(msgspec.Struct):
+    """Left, top, right, bottom of each piece of the span, as shares of the page from 0 to 1."""
+
+    rectangles: list[tuple[float, float, float, float]]

@@ -1,0 +1,118 @@
+// The compliance officer's page: filter, read, export.
+import { api } from "./api.js";
+import { fill, h, toast } from "./dom.js";
+import { moment, plural } from "./figures.js";
+
+const byId = (id) => document.getElementById(id);
+const form = byId("filters");
+const rows = byId("records");
+const FIELDS = ["from", "until", "person", "event", "document", "outcome"];
+
+let oldest = null; // seq of the last entry shown
+let shown = 0;
+
+// The filter as the routes take it: times in milliseconds UTC, empty fields left out.
+function query() {
+  const wanted = new URLSearchParams();
+  const value = (name) => form.elements[name].value.trim();
+  if (value("from")) wanted.set("since_ms", new Date(value("from")).getTime());
+  if (value("until")) wanted.set("until_ms", new Date(value("until")).getTime());
+  for (const name of ["person", "event", "outcome"]) if (value(name)) wanted.set(name, value(name));
+  if (value("document")) wanted.set("document_id", value("document"));
+  return wanted;
+}
+
+async function load(older = false) {
+  const wanted = query();
+  if (!older) {
+    for (const format of ["csv", "jsonl"]) byId(`export-${format}`).href = `/api/audit/export?${new URLSearchParams([...wanted, ["format", format]])}`;
+    const address = new URLSearchParams(FIELDS.map((name) => [name, form.elements[name].value.trim()]).filter(([, value]) => value));
+    history.replaceState(null, "", address.size ? `/audit?${address}` : "/audit");
+    oldest = null;
+    shown = 0;
+  }
+  if (older && oldest !== null) wanted.set("before_seq", oldest);
+  const answer = await api.get(`/api/audit?${wanted}`);
+  const added = answer.records.map(line).flat();
+  if (older) rows.append(...added);
+  else fill(rows, added);
+  oldest = answer.records.at(-1)?.seq ?? oldest;
+  shown += answer.records.length;
+  byId("more").hidden = !answer.more;
+  byId("records-table").hidden = shown === 0;
+  byId("empty").hidden = shown > 0;
+  byId("summary").textContent = `${plural(shown, "entry").replace("entrys", "entries")} shown, newest first${answer.more ? "; there are older ones" : ""}`;
+  if (older) added[0]?.querySelector("button")?.focus();
+}
+
+function line(record) {
+  const inside = h("tr.audit-details", { id: `details-${record.seq}`, hidden: true });
+  const toggle = h("button.expander", { type: "button", "aria-expanded": "false", "aria-controls": inside.id, "aria-label": `Details of entry ${record.seq}` }, String(record.seq));
+  toggle.addEventListener("click", () => {
+    const open = toggle.getAttribute("aria-expanded") === "true";
+    toggle.setAttribute("aria-expanded", String(!open));
+    if (!inside.firstChild) fill(inside, details(record));
+    inside.hidden = open;
+  });
+  const about = record.resources.map((resource) => reference(resource));
+  return [
+    h(
+      "tr",
+      { "data-seq": record.seq },
+      h("td.number", { "data-label": "No." }, toggle),
+      h("td.nowrap", { "data-label": "Time" }, h("time", { datetime: new Date(record.time_ms).toISOString() }, moment(record.time_ms, true))),
+      h("td", { "data-label": "Person" }, record.person, record.on_behalf_of && h("span.muted.small", {}, ` for ${record.on_behalf_of}`)),
+      h("td", { "data-label": "Event" }, h("code", {}, record.event)),
+      h("td.audit-about", { "data-label": "About" }, about.length ? about : "–"),
+      h("td", { "data-label": "Outcome" }, h("span.badge", { class: record.outcome === "success" ? "ok" : "bad" }, record.outcome)),
+    ),
+    inside,
+  ];
+}
+
+function reference({ kind, id }) {
+  const short = id.length > 12 ? `${id.slice(0, 8)}…` : id;
+  if (kind !== "document") return h("span.reference", { title: id }, `${kind} ${short}`);
+  const attributes = { type: "button", title: `Show only entries about document ${id}` };
+  const button = h("button.reference", attributes, `document ${short}`);
+  button.addEventListener("click", () => {
+    form.elements.document.value = id;
+    refresh();
+  });
+  return button;
+}
+
+function details(record) {
+  return h(
+    "td",
+    { colspan: 6 },
+    record.sealed_fields.length > 0 && [h("h3", {}, "Sealed values"), sealed(record)],
+    h("h3", {}, "Canonical body"),
+    h("pre.canonical", { tabindex: 0 }, JSON.stringify(JSON.parse(record.body), null, 2)),
+    h("h3", {}, "Leaf hash (SHA-256)"),
+    h("p", {}, h("code.digest", {}, record.leaf_hash)),
+  );
+}
+
+// What a person wrote or is called is disclosed one entry at a time, and each disclosure is recorded.
+function sealed(record) {
+  const place = h("div", {});
+  const reveal = async () => {
+    const values = await api.post(`/api/audit/${record.seq}/disclose`);
+    fill(place, h("dl.pairs", {}, record.sealed_fields.map((name) => [h("dt", {}, name), h("dd", {}, values[name] ?? "erased")])));
+  };
+  const attributes = { type: "button", onclick: () => reveal().catch((error) => toast(error.message, "error")) };
+  return fill(place, h("button.button.small", attributes, `Disclose ${record.sealed_fields.join(", ")}`), h("span.hint", {}, " recorded as a disclosure"));
+}
+
+const refresh = () => load().catch((error) => toast(error.message, "error"));
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  refresh();
+});
+form.addEventListener("reset", () => setTimeout(refresh));
+byId("more").addEventListener("click", () => load(true).catch((error) => toast(error.message, "error")));
+
+for (const [name, value] of new URLSearchParams(location.search)) if (FIELDS.includes(name)) form.elements[name].value = value;
+refresh();

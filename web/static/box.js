@@ -1,0 +1,40 @@
+// The state of the box, for administrators. Each look is audited, so it is refreshed by hand.
+import { api } from "./api.js";
+import { fill, h, size, toast } from "./dom.js";
+import { duration, moment, plural } from "./figures.js";
+
+const byId = (id) => document.getElementById(id);
+const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
+const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
+const counts = (byStatus, noun) => Object.entries(byStatus).map(([status, count]) => pair(`${noun} ${WORDS[status] ?? status.toLowerCase()}`, count));
+
+function processLine(each) {
+  return h(
+    "tr",
+    { "data-process": each.name },
+    h("td", {}, h("strong", {}, each.name), each.pid && h("span.muted.small", {}, ` pid ${each.pid}`)),
+    h("td", { "data-label": "State" }, h("span.badge", { class: each.state === "running" ? "ok" : "bad" }, each.state)),
+    h("td.number", { "data-label": "Memory" }, each.memory_bytes === null ? "–" : size(each.memory_bytes)),
+    h("td.number", { "data-label": "Restarts" }, String(each.restarts)),
+    h("td.number", { "data-label": "Running for" }, each.uptime_s === null ? "–" : duration(each.uptime_s)),
+  );
+}
+
+async function load() {
+  const box = await api.get("/api/box");
+  byId("as-of").textContent = `as of ${moment(box.time_ms, true)}`;
+  byId("problem").textContent = box.problem ?? "";
+  byId("problem").hidden = !box.problem;
+  fill(byId("processes"), box.processes.map(processLine));
+  fill(byId("work"), Object.entries(box.queues).map(([name, length]) => pair(`queue ${name}`, length === null ? "unknown" : length)), counts(box.documents, "documents"), counts(box.messages, "answers"));
+  const used = box.disk.total - box.disk.free;
+  fill(byId("disk-bar"), h("progress", { max: box.disk.total, value: used, "aria-label": "Disk in use" }));
+  fill(byId("disk"), pair("free", `${size(box.disk.free)} of ${size(box.disk.total)}`), pair("database", size(box.disk.database)), pair("uploaded files", size(box.disk.blobs)), pair("models", size(box.disk.models)));
+  fill(byId("holdings"), pair("people", box.people), pair("collections", box.collections), pair("passages in the index", box.chunks), pair("audit entries", box.audit_events));
+  fill(byId("versions"), Object.entries(box.versions).map(([name, version]) => pair(name, version)));
+  byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process").replace("processs", "processes")} shown`);
+}
+
+const refresh = () => load().catch((error) => toast(error.message, "error"));
+byId("refresh").addEventListener("click", refresh);
+refresh();

@@ -1,0 +1,82 @@
+// Shared collections and who may read and fill them, for administrators.
+import { api } from "./api.js";
+import { fill, h, toast } from "./dom.js";
+import { asked } from "./forms.js";
+
+const byId = (id) => document.getElementById(id);
+const EVERYONE = "group:everyone";
+const fail = (error) => toast(error.message, "error");
+let grantees = []; // { key, name }: the group everyone, then the people
+
+async function load() {
+  const [collections, people] = await Promise.all([api.get("/api/admin/collections"), api.get("/api/people")]);
+  grantees = [
+    { key: EVERYONE, name: "Everyone" },
+    ...people.filter((person) => person.roles.includes("employee")).map((person) => ({ key: `principal:${person.id}`, name: person.name })),
+  ];
+  const shared = collections.filter((collection) => !collection.personal);
+  fill(byId("shared"), shared.map(line));
+  byId("no-shared").hidden = shared.length > 0;
+  fill(byId("personal"), collections.filter((collection) => collection.personal).map((collection) => h("li", {}, collection.name, h("span.muted", {}, ` · ${collection.owner}`))));
+}
+
+const nameOf = (key) => grantees.find((grantee) => grantee.key === key)?.name ?? "a former colleague";
+
+function names(keys) {
+  if (!keys.length) return h("span.muted", {}, "nobody");
+  return h("span.badges", {}, [...keys].sort((a, b) => (b === EVERYONE) - (a === EVERYONE)).map((key) => h("span.badge", { class: key === EVERYONE ? "accent" : "" }, nameOf(key))));
+}
+
+function line(collection) {
+  const label = `Change ${collection.name}`;
+  return h(
+    "tr",
+    { "data-collection": collection.id },
+    h("td", {}, h("strong", {}, collection.name)),
+    h("td", { "data-label": "May read" }, names(collection.readers)),
+    h("td", { "data-label": "May contribute" }, names(collection.contributors)),
+    h("td.actions", {}, h("button.button.quiet.small", { type: "button", "aria-label": label, onclick: () => change(collection).catch(fail) }, "Change")),
+  );
+}
+
+const nameField = (value) =>
+  h("div.field", {}, h("label", { for: "collection-name" }, "Name"), h("input", { id: "collection-name", name: "name", type: "text", required: true, maxlength: 200, value, autocomplete: "off" }));
+
+function grantTable({ readers, contributors }) {
+  const box = (kind, key, name, checked) => h("input", { type: "checkbox", name: kind, value: key, checked, "aria-label": `${name} may ${kind === "readers" ? "read" : "contribute"}` });
+  return h(
+    "div.grants",
+    {},
+    h(
+      "table.table",
+      {},
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Who"), h("th", { scope: "col" }, "Read"), h("th", { scope: "col" }, "Contribute"))),
+      h(
+        "tbody",
+        {},
+        grantees.map(({ key, name }) =>
+          h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key)))),
+        ),
+      ),
+    ),
+  );
+}
+
+const change = (collection) =>
+  asked(`Change ${collection.name}`, [nameField(collection.name), grantTable(collection)], "Save", async (form) => {
+    const wanted = { name: form.get("name"), readers: form.getAll("readers"), contributors: form.getAll("contributors") };
+    await api.patch(`/api/admin/collections/${collection.id}`, wanted);
+    toast("Saved.");
+    await load();
+  });
+
+const create = () =>
+  asked("New collection", [nameField(""), grantTable({ readers: [], contributors: [] })], "Create", async (form) => {
+    const made = await api.post("/api/admin/collections", { name: form.get("name") });
+    await api.patch(`/api/admin/collections/${made.id}`, { readers: form.getAll("readers"), contributors: form.getAll("contributors") });
+    toast(`${form.get("name")} was created.`);
+    await load();
+  });
+
+byId("add").addEventListener("click", () => create().catch(fail));
+load().catch(fail);

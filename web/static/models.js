@@ -1,0 +1,36 @@
+// The installed models, for administrators.
+import { api } from "./api.js";
+import { fill, h, size, toast } from "./dom.js";
+
+const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
+const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+const figure = (value) => (Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : 0 }) : String(value));
+
+function card(model) {
+  const speeds = Object.entries(model.measured);
+  return h(
+    "article.card",
+    { "data-model": model.id },
+    h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
+    h("h2", {}, model.id, " ", h("span.badge", { class: model.active ? "ok" : "" }, model.active ? "active" : "installed")),
+    h(
+      "dl.pairs",
+      {},
+      pair("Format", model.format),
+      pair("Size", size(model.size_bytes)),
+      pair("Context", `${figure(model.context_tokens)} tokens`),
+      pair("Licence", model.licence),
+      model.source && pair("Source", model.source),
+      speeds.map(([name, value]) => pair(name.replaceAll("_", " "), figure(value))),
+      pair("SHA-256", h("code.digest", {}, model.sha256)),
+    ),
+  );
+}
+
+try {
+  const models = await api.get("/api/models");
+  fill(document.getElementById("models"), models.map(card));
+  document.getElementById("empty").hidden = models.length > 0;
+} catch (error) {
+  toast(error.message, "error");
+}

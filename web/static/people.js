@@ -1,0 +1,87 @@
+// Accounts and roles, for administrators.
+import { api } from "./api.js";
+import { confirmed, fill, h, toast } from "./dom.js";
+import { asked } from "./forms.js";
+import { moment } from "./figures.js";
+
+const ROLES = [
+  ["employee", "Employee", "asks questions and uploads documents"],
+  ["officer", "Compliance officer", "reads and exports the audit log"],
+  ["administrator", "Administrator", "runs the box: people, collections, models"],
+];
+const rows = document.getElementById("people");
+const fail = (error) => toast(error.message, "error");
+
+async function load() {
+  const people = await api.get("/api/people");
+  fill(rows, people.map(line));
+}
+
+function line(person) {
+  const act = (label, handler, kind = "") =>
+    h("button.button.quiet.small", { type: "button", class: kind, "aria-label": `${label}: ${person.name}`, onclick: () => handler(person).catch(fail) }, label);
+  return h(
+    "tr",
+    { "data-person": person.id },
+    h("td", {}, h("strong", {}, person.name), person.is_you && " (you)"),
+    h("td", { "data-label": "Roles" }, person.roles.length ? h("span.badges", {}, person.roles.map((role) => h("span.badge", {}, role))) : "none"),
+    h("td", { "data-label": "State" }, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active")),
+    h("td.nowrap", { "data-label": "Since" }, moment(person.created_ms)),
+    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.disabled ? act("Enable", enable) : !person.is_you && act("Disable", disable)),
+  );
+}
+
+function roleChoice(chosen) {
+  return h(
+    "fieldset.field",
+    {},
+    h("legend", {}, "Roles"),
+    ROLES.map(([role, title, purpose]) =>
+      h("label.check", {}, h("input", { type: "checkbox", name: "roles", value: role, checked: chosen.includes(role) }), h("span", {}, title, h("span.hint", {}, ` ${purpose}`))),
+    ),
+  );
+}
+
+function passwordField() {
+  return h(
+    "div.field",
+    {},
+    h("label", { for: "new-password" }, "Password"),
+    h("input", { id: "new-password", name: "password", type: "password", required: true, minlength: 12, autocomplete: "new-password", "aria-describedby": "password-hint" }),
+    h("p.hint", { id: "password-hint" }, "At least 12 characters. Hand it over in person; there is no mail from this box."),
+  );
+}
+
+function create() {
+  const name = h("input", { id: "new-name", name: "name", type: "text", required: true, maxlength: 200, autocomplete: "off" });
+  const fields = [h("div.field", {}, h("label", { for: "new-name" }, "Name to sign in with"), name), passwordField(), roleChoice(["employee"])];
+  return asked("Add a person", fields, "Add", async (form) => {
+    await api.post("/api/people", { name: form.get("name"), password: form.get("password"), roles: form.getAll("roles") });
+    toast(`${form.get("name")} can sign in now.`);
+    await load();
+  });
+}
+
+const update = async (person, change, sentence) => {
+  await api.patch(`/api/people/${person.id}`, change);
+  toast(sentence);
+  await load();
+};
+
+const changeRoles = (person) =>
+  asked(`Roles of ${person.name}`, [roleChoice(person.roles)], "Save", (form) => update(person, { roles: form.getAll("roles") }, "Roles saved."));
+
+const resetPassword = (person) =>
+  asked(`New password for ${person.name}`, [passwordField()], "Set password", (form) =>
+    update(person, { password: form.get("password") }, `${person.name} was signed out everywhere and has a new password.`),
+  );
+
+async function disable(person) {
+  const detail = "The account is signed out everywhere and cannot sign in again until you enable it. Documents and conversations stay.";
+  if (await confirmed(`Disable ${person.name}?`, { detail, yes: "Disable" })) await update(person, { disabled: true }, `${person.name} is disabled.`);
+}
+
+const enable = (person) => update(person, { disabled: false }, `${person.name} can sign in again.`);
+
+document.getElementById("add").addEventListener("click", () => create().catch(fail));
+load().catch(fail);
