@@ -108,3 +108,10 @@ def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:
         return Path(given["CLOISTER_DATA"])
     home = Path(given.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return home / "cloister"
+
+
+def set_environment(variables: Mapping[str, str]) -> bool:
+    """Set `variables` for this process, its native libraries and its children; says whether anything changed."""
+    missing = {name: value for name, value in variables.items() if os.environ.get(name) != value}
+    os.environ.update(missing)
+    return bool(missing)

@@ -1,0 +1,230 @@
+"""Turn the models as they were published into the files that are fastest on this machine.
+
+The language model is converted to each candidate format and measured here; the fastest stays. The embedding model becomes an
+ONNX graph with 8-bit weights. Everything is made in a scratch directory and moved into place at the end, the manifest last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import ApplianceError, SetupError
+from appliance.inference.llamacpp import available_cores
+from appliance.inference.manifest import Manifest, SourceRecord, read_manifest, write_manifest
+from appliance.inference.models import Model
+from appliance.inference.preparation_steps import run_step
+from appliance.inference.sources import (
+    EMBEDDING_TOKENIZER,
+    EMBEDDING_WEIGHTS,
+    LANGUAGE_MODEL,
+    SOURCES,
+    SourceFile,
+    digest,
+    locate,
+    verify,
+)
+from appliance.inference.store import TOKENIZER
+
+Progress = Callable[[str], None]
+
+_RECIPE = "1"
+_LICENCE = "Apache-2.0"
+_EMBEDDER_FILE = "all-MiniLM-L6-v2-int8.onnx"
+_EMBEDDER_CONTEXT = 256
+_MIN_COSINE = 0.98
+# a typical answer, which the formats are compared by: so many tokens are read, so many written
+_TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
+_SHIPPED = "Q4_1"
+# llama.cpp's numbers (enum llama_ftype) of formats whose kernels are rearranged for the processor
+_CONVERSIONS = {"Q4_0": 2, "Q8_0": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A language model format that was measured."""
+
+    format: str
+    path: Path
+    measured: dict[str, float]
+
+    @property
+    def typical_answer_s(self) -> float:
+        prefill, decode = self.measured["prefill_tokens_per_s"], self.measured["decode_tokens_per_s"]
+        return _TYPICAL_PROMPT / prefill + _TYPICAL_ANSWER / decode
+
+
+def prepare_models(models_dir: Path, progress: Progress) -> None:
+    """Make sure that the default models stand prepared in `models_dir`; costs nothing when they do.
+
+    Raises `SetupError` with one sentence: package missing, wrong digest, disk full, native crash.
+    """
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(models_dir):
+            _prepare(models_dir, progress)
+    except OSError as error:
+        raise SetupError(
+            f"The models cannot be prepared in {models_dir}: {error.strerror or error}.", code="setup.models_dir"
+        ) from error
+
+
+def _prepare(models_dir: Path, progress: Progress) -> None:
+    manifest = read_manifest(models_dir)
+    recipe = "; ".join((_RECIPE, _processor()[0], f"llama.cpp {metadata.version('llama-cpp-python')}"))
+    before = manifest.sources if manifest else {}
+    sources = {source.path: _record(source, before.get(source.path), progress) for source in SOURCES}
+    if manifest and manifest.recipe == recipe and _complete(models_dir, manifest):
+        if manifest.sources != sources:
+            write_manifest(models_dir, Manifest(manifest.models, sources, manifest.tokenizer_sha256, recipe, manifest.trials))
+        return
+    for leftover in models_dir.glob("preparing-*"):
+        shutil.rmtree(leftover)
+    scratch = Path(tempfile.mkdtemp(prefix="preparing-", dir=models_dir))
+    try:
+        embedding = _prepare_embedder(scratch, progress)
+        language, trials = _prepare_language_model(scratch, progress)
+        shutil.copyfile(locate(EMBEDDING_TOKENIZER), scratch / TOKENIZER)
+        names = (embedding.file, language.file, TOKENIZER)
+        for name in names:
+            _settle(scratch / name, models_dir / name)
+        write_manifest(models_dir, Manifest((language, embedding), sources, EMBEDDING_TOKENIZER.sha256, recipe, trials))
+        for outdated in {*models_dir.glob("*.gguf"), *models_dir.glob("*.onnx")}:
+            if outdated.name not in names:
+                outdated.unlink()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _record(source: SourceFile, known: SourceRecord | None, progress: Progress) -> SourceRecord:
+    path = locate(source)
+    state = path.stat()
+    record = SourceRecord(source.sha256, state.st_size, state.st_mtime_ns)
+    if record != known:
+        progress(f"Checking {source.label}")
+        verify(path, source.sha256)
+    return record
+
+
+def _complete(models_dir: Path, manifest: Manifest) -> bool:
+    """All files are there in their recorded size; their content is checked whenever they are loaded."""
+    files = [models_dir / model.file for model in manifest.models]
+    sizes = [model.size_bytes for model in manifest.models]
+    present = all(file.is_file() and file.stat().st_size == size for file, size in zip(files, sizes, strict=True))
+    return present and (models_dir / TOKENIZER).is_file()
+
+
+def _prepare_embedder(scratch: Path, progress: Progress) -> Model:
+    progress("Building the embedding model with 8-bit weights")
+    target = scratch / _EMBEDDER_FILE
+    levels = 127 if _processor()[1] else 64
+    measured = run_step("build_embedder", locate(EMBEDDING_WEIGHTS), locate(EMBEDDING_TOKENIZER), target, levels)
+    if measured["cosine_to_float32"] < _MIN_COSINE:
+        raise SetupError(
+            f"The embedding model computes wrong results on this processor (cosine {measured['cosine_to_float32']}).",
+            code="setup.model_accuracy",
+        )
+    return _model("all-minilm-l6-v2", "embedding", target, "ONNX int8", _EMBEDDER_CONTEXT, measured, EMBEDDING_WEIGHTS.label)
+
+
+def _prepare_language_model(scratch: Path, progress: Progress) -> tuple[Model, tuple[dict[str, Any], ...]]:
+    published = locate(LANGUAGE_MODEL)
+    trials, refused = [], []
+    for number, name in enumerate((_SHIPPED, *_CONVERSIONS), start=1):
+        progress(f"Measuring the language model as {name} ({number} of {len(_CONVERSIONS) + 1})")
+        try:
+            path = published if name == _SHIPPED else _converted(scratch, published, name)
+            trial = _Trial(name, path, run_step("measure", path, available_cores()))
+        except SetupError as error:
+            progress(f"  {name} does not work on this machine: {error.sentence}")
+            refused.append(error)
+            continue
+        measured = trial.measured
+        progress(f"  reads {measured['prefill_tokens_per_s']:.0f}, writes {measured['decode_tokens_per_s']:.0f} tokens a second")
+        trials.append(trial)
+    if not trials:
+        raise refused[0]
+    fastest = min(trials, key=lambda trial: trial.typical_answer_s)
+    progress(f"Using {fastest.format}, the fastest on this machine")
+    target = scratch / f"SmolLM2-135M-Instruct.{fastest.format}.gguf"
+    if fastest.path == published:
+        shutil.copyfile(published, target)
+    context = int(fastest.measured.pop("context_tokens"))
+    model = _model(
+        "smollm2-135m-instruct", "language", target, f"GGUF {fastest.format}", context, fastest.measured, LANGUAGE_MODEL.label
+    )
+    return model, tuple({"format": trial.format, **trial.measured} for trial in trials)
+
+
+def _converted(scratch: Path, published: Path, name: str) -> Path:
+    path = scratch / f"SmolLM2-135M-Instruct.{name}.gguf"
+    run_step("requantise", published, path, _CONVERSIONS[name])
+    return path
+
+
+def _model(id_: str, kind: Any, path: Path, format_: str, context: int, measured: dict[str, float], source: str) -> Model:
+    return Model(
+        id=id_,
+        kind=kind,
+        file=path.name,
+        sha256=digest(path),
+        size_bytes=path.stat().st_size,
+        format=format_,
+        context_tokens=context,
+        licence=_LICENCE,
+        active=True,
+        measured=measured,
+        source=source,
+    )
+
+
+def _settle(draft: Path, target: Path) -> None:
+    """Move a finished file into place, its content on disk before its name."""
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.chmod(0o600)
+    draft.replace(target)
+
+
+def _processor() -> tuple[str, bool]:
+    """The processor's name, and whether products of 8-bit numbers are added without overflow."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    facts = {name.strip(): value.strip() for name, value in fields.items()}
+    flags = facts.get("flags")
+    exact = flags is None or any("vnni" in flag for flag in flags.split())
+    return facts.get("model name", os.uname().machine), exact
+
+
+@contextmanager
+def _alone(models_dir: Path) -> Iterator[None]:
+    """One preparation per directory at a time; a second one waits and then finds the work done."""
+    with (models_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Prepare the models from the command line, for set-up scripts and tests."""
+    parser = argparse.ArgumentParser(description="Prepare the default models for this machine.")
+    parser.add_argument("--models", type=Path, required=True, metavar="DIR")
+    try:
+        prepare_models(parser.parse_args().models, lambda line: sys.stdout.write(line + "\n"))
+    except ApplianceError as error:
+        sys.stderr.write(error.sentence + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The steps of preparation that run native code, each in a process of its own.
+
+A crash in native code (a kernel the processor does not really have, a damaged file) ends that process and becomes a sentence;
+the memory a step took is given back when it ends. Each step prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import ApplianceError, SetupError
+from appliance.inference.telemetry import silence
+
+PREFILL_TOKENS = 256
+DECODE_TOKENS = 32
+_ROUNDS = 3
+_TIMEOUT_S = 900
+_PROBES = (
+    "The night porter keeps the keys of the east wing in the blue cabinet.",
+    "Invoices above 5,000 euros need two signatures, one of them from the finance department.",
+    "How long may perishable goods stay in the loading bay before they are moved to the cold store?",
+    "Section 4.2: visitors sign in at reception, receive a badge and are accompanied at all times.",
+)
+
+
+def run_step(name: str, *arguments: str | Path | int) -> dict[str, Any]:
+    """What the step printed. Raises `SetupError`: the step's own sentence, or that it crashed (`setup.step_crashed`)."""
+    silence()
+    command = [sys.executable, "-m", "appliance.inference.preparation_steps", name, *map(str, arguments)]
+    root = Path(__file__).parents[2]  # where the package is found again, wherever we were started
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"Preparing the models took too long at step {name}.", code="setup.step_crashed", step=name) from None
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.strip().rpartition("\n")[2])
+    except json.JSONDecodeError:
+        answer = {}
+    if "error" in answer:
+        raise SetupError(str(answer["error"]), code=str(answer["code"]), step=name)
+    if done.returncode != 0 or not answer:
+        last_words = done.stderr.strip().rpartition("\n")[2]
+        raise SetupError(
+            f"Preparing the models failed at step {name}: its process ended with status {done.returncode}. {last_words}".strip(),
+            code="setup.step_crashed",
+            step=name,
+        )
+    return answer
+
+
+def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
+    """Write the language model `source` to `target` in another format, given as llama.cpp's number for it."""
+    import ctypes
+
+    from appliance.inference.llama_native import library
+
+    lib = library()
+    parameters = lib.llama_model_quantize_default_params()
+    parameters.allow_requantize = True
+    parameters.ftype = int(file_type)
+    status = lib.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(parameters))
+    if status != 0:
+        raise SetupError("The language model could not be converted; is the disk full?", code="setup.model_conversion")
+    return {"size_bytes": Path(target).stat().st_size}
+
+
+def measure(path: str, threads: str) -> dict[str, Any]:
+    """Tokens per second of a language model: reading a prompt and writing an answer, the best of a few rounds."""
+    from appliance.inference.llama_native import NativeModel
+
+    model = NativeModel(Path(path), context_tokens=512, threads=int(threads))
+    tokens = [1000 + (number * 37) % 20_000 for number in range(PREFILL_TOKENS)]
+    model.decode(tokens[:8])
+    prefill = decode = 0.0
+    for _ in range(_ROUNDS):
+        model.forget_from(0)
+        start = time.perf_counter()
+        model.decode(tokens)
+        middle = time.perf_counter()
+        for token in tokens[:DECODE_TOKENS]:
+            model.decode([token])
+        end = time.perf_counter()
+        prefill = max(prefill, PREFILL_TOKENS / (middle - start))
+        decode = max(decode, DECODE_TOKENS / (end - middle))
+    context = model.trained_context_tokens
+    model.close()
+    return {"prefill_tokens_per_s": round(prefill, 1), "decode_tokens_per_s": round(decode, 1), "context_tokens": context}
+
+
+def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> dict[str, Any]:
+    """Build the embedding graph and compare it with the exact computation on this processor."""
+    from appliance.inference.embedder import open_embedder
+    from appliance.inference.embedding_graph import build_embedding_graph
+    from appliance.inference.embedding_reference import embed_exactly, load_weights
+    from appliance.inference.models import Model
+
+    build_embedding_graph(Path(weights), Path(target), levels=int(levels))
+    draft = Model("draft", "embedding", target, "", 0, "ONNX int8", 256, "", active=False)
+    embedder = open_embedder(draft, Path(target), Path(tokenizer), threads=0)
+    exact = load_weights(Path(weights))
+    vectors = embedder.embed(_PROBES)
+    cosines = [
+        float(vector @ embed_exactly(exact, embedder.token_ids(text))) for vector, text in zip(vectors, _PROBES, strict=True)
+    ]
+    chunk = " ".join(_PROBES * 3)
+    start = time.perf_counter()
+    embedder.embed([chunk] * 16)
+    elapsed = time.perf_counter() - start
+    tokens = 16 * embedder.count_tokens(chunk)
+    return {"cosine_to_float32": round(min(cosines), 4), "tokens_per_s": round(tokens / elapsed, 1)}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one step by name; errors people can act on are printed as JSON."""
+    steps = {"requantise": requantise, "measure": measure, "build_embedder": build_embedder}
+    try:
+        silence()
+        answer = steps[arguments[0]](*arguments[1:])
+    except ApplianceError as error:
+        answer = {"error": error.sentence, "code": error.stable_code}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
