@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dramatiq
+import dramatiq.worker
 import structlog
 
 from appliance.errors import ApplianceError
+from appliance.inference.telemetry import silence
 from appliance.settings import Settings, load_settings
 from appliance.storage import leases
 from appliance.storage.tables import documents, messages
@@ -34,6 +37,7 @@ INGEST_NICENESS = 10
 
 EXIT_REFUSED = 2
 _INTERRUPTED_MS = 3_000
+_RESTART_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     configure_logs(f"worker-{queue.value}")
+    # seconds matter when Redis comes back: Dramatiq's own pause is three of them, and no argument of its worker
+    dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = _RESTART_PAUSE_S
     try:
+        silence()
         settings = load_settings(given.data)
         lock = settings.run_dir / f"worker-{queue.value}.lock"
         with sole_holder(lock, f"Another process already serves the queue {queue.value} of {settings.data_dir}."):
@@ -120,8 +127,6 @@ def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> Non
 
 def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, appliance: Appliance) -> bool:
     """Work until told to stop; False where work could be neither finished nor interrupted in time."""
-    import dramatiq
-
     heartbeat = Heartbeat(connect(settings), queue.value)
     schedule = Schedule() if queue is QueueName.MAINTENANCE else None
     sender = Queue(broker)

@@ -142,8 +142,6 @@ def child_environment(settings: Settings, opt_outs: Mapping[str, str]) -> dict[s
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
-        # seconds matter when Redis comes back: Dramatiq's own pause is three of them
-        "dramatiq_restart_delay": "200",
         **given,
         **opt_outs,
     }
