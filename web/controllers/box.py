@@ -28,7 +28,7 @@ class BoxController(Controller):
 
     @get("/api/box", opt=declares(Action.BOX_READ, EventName.BOX_READ))
     async def read(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> BoxOut:
-        state = await asyncio.to_thread(appliance.box_review.state, principal)
+        state = await asyncio.to_thread(appliance.box.state, principal)
         running = await read_processes(request.app.state.redis)
         return BoxOut(
             time_ms=running.time_ms,

@@ -26,4 +26,4 @@ class ModelsController(Controller):
 
     @get("/api/models", opt=declares(Action.MODEL_LIST, EventName.MODEL_LISTED), sync_to_thread=True)
     def list(self, appliance: Box, principal: Caller) -> list[ModelOut]:
-        return [ModelOut.of(model) for model in appliance.box_review.models(principal)]
+        return [ModelOut.of(model) for model in appliance.box.models(principal)]

@@ -1,7 +1,7 @@
 // Shared collections and who may read and fill them, for administrators.
 import { api } from "./api.js";
 import { fill, h, toast } from "./dom.js";
-import { asked } from "./forms.js";
+import { asked } from "./form_dialog.js";
 
 const byId = (id) => document.getElementById(id);
 const EVERYONE = "group:everyone";

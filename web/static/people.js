@@ -1,7 +1,7 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
 import { confirmed, fill, h, toast } from "./dom.js";
-import { asked } from "./forms.js";
+import { asked } from "./form_dialog.js";
 import { moment } from "./figures.js";
 
 const ROLES = [
