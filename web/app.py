@@ -12,8 +12,8 @@ To add a controller: write `web/controllers/<noun>.py` with a `litestar.Controll
             return [ThingOut.of(thing) for thing in appliance.things.list(principal)]
 
 - `declares` (web/guards.py) names the action and the audit event, or why there is none. A handler without it answers 403.
-- `Box` and `Caller` (web/dependencies.py) annotate the parameters `appliance` and `principal`, which go by exactly these names.
-- Parameters are marked: `id: FromPath[str]`, `limit: FromQuery[int] = 50` (litestar.params); a body is `data: AStruct`.
+- `Box`, `Caller`, `Jobs` (web/dependencies.py) annotate the parameters `appliance`, `principal`, `queue`, named exactly so.
+- Parameters are marked: `id: FromPath[str]`, `limit: FromQuery[int] = 50` (litestar.params); a body is `data: JSONBody[AStruct]`.
 - Handlers that call the appliance are plain functions with `sync_to_thread=True`; an event stream is `web/sse.py`.
 - Errors of the core are raised and never caught: web/errors.py turns them into a status, JSON for /api, a page elsewhere.
 - Request bodies are limited to 64 KiB; a handler that streams an upload sets `request_max_body_size=None`.
@@ -36,26 +36,58 @@ from litestar.datastructures import State
 
 from web.assets import load_assets
 from web.controllers.assets import AssetsController
+from web.controllers.audit import AuditController
+from web.controllers.box import BoxController
+from web.controllers.chat import ChatController
+from web.controllers.collections import CollectionsController
+from web.controllers.documents import DocumentsController
 from web.controllers.health import HealthController
+from web.controllers.models import ModelsController
+from web.controllers.people import PeopleController
+from web.controllers.sessions import SessionsController
+from web.controllers.setup import SetupController
 from web.dependencies import providers
 from web.errors import HANDLERS
 from web.guards import authorise_request
 from web.pages import template_config
 from web.security_headers import add_security_headers
+from workers.connection import connect_async
+from workers.queue import Queue, open_queue
 
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     AssetsController,
+    AuditController,
+    BoxController,
+    ChatController,
+    CollectionsController,
+    DocumentsController,
     HealthController,
+    ModelsController,
+    PeopleController,
+    SessionsController,
+    SetupController,
 )
 
 BODY_LIMIT_BYTES = 64 * 1024
 
 
-def create_app(appliance: Appliance, controllers: tuple[type[Controller], ...] = CONTROLLERS) -> Litestar:
-    """The application over an opened appliance. `app.state.closing` is set when the server begins to shut down."""
+def create_app(
+    appliance: Appliance, *, queue: Queue | None = None, controllers: tuple[type[Controller], ...] = CONTROLLERS
+) -> Litestar:
+    """The application over an opened appliance; `queue` is the box's own unless given.
+
+    `app.state.closing` is to be set when the server begins to shut down: open streams then end.
+    """
+    state = {
+        "appliance": appliance,
+        "assets": load_assets(Path(__file__).parent),
+        "closing": asyncio.Event(),
+        "queue": queue or open_queue(appliance.settings),
+        "redis": connect_async(appliance.settings),
+    }
     return Litestar(
         route_handlers=controllers,
         guards=[authorise_request],
@@ -63,9 +95,14 @@ def create_app(appliance: Appliance, controllers: tuple[type[Controller], ...] =
         exception_handlers=HANDLERS,
         before_send=[add_security_headers],
         template_config=template_config(),
-        state=State({"appliance": appliance, "assets": load_assets(Path(__file__).parent), "closing": asyncio.Event()}),
+        state=State(state),
+        on_shutdown=[_disconnect],
         request_max_body_size=BODY_LIMIT_BYTES,
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+
+
+async def _disconnect(app: Litestar) -> None:
+    await app.state.redis.aclose()

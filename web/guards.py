@@ -8,7 +8,6 @@ demands a session for them.
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,9 +84,7 @@ def _authorise(connection: Connection, action: Action) -> None:
 def _require_own_page(connection: Connection, token: str | None) -> None:
     """Refuse requests that another site made the browser send (cross-site request forgery)."""
     if token is not None:
-        expected = connection.app.state.appliance.sessions.csrf_token(token)
-        given = connection.headers.get("x-csrf-token", "")
-        if not hmac.compare_digest(expected.encode(), given.encode()):
+        if not connection.app.state.appliance.sessions.csrf_valid(token, connection.headers.get("x-csrf-token", "")):
             raise Denied("This page is out of date. Reload it and try again.", code="csrf.mismatch")
         return
     # Before sign-in there is no secret to repeat. Browsers always name the origin of a POST; what names none is no browser.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Request, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.response import Template
 
 from appliance.audit.events import EventName
@@ -40,7 +40,7 @@ class CollectionsController(Controller):
         return [CollectionDetailOut.of(detail, names) for detail in appliance.collections.list_all(principal)]
 
     @post("/api/admin/collections", opt=declares(Action.COLLECTION_CREATE, EventName.COLLECTION_CREATED), sync_to_thread=True)
-    def create(self, appliance: Box, principal: Caller, data: NewCollection) -> CollectionCreated:
+    def create(self, appliance: Box, principal: Caller, data: JSONBody[NewCollection]) -> CollectionCreated:
         return CollectionCreated(appliance.collections.create(principal, data.name))
 
     @patch(
@@ -49,7 +49,7 @@ class CollectionsController(Controller):
         status_code=204,
         sync_to_thread=True,
     )
-    def update(self, appliance: Box, principal: Caller, collection_id: FromPath[str], data: CollectionChange) -> None:
+    def update(self, appliance: Box, principal: Caller, collection_id: FromPath[str], data: JSONBody[CollectionChange]) -> None:
         appliance.collections.update(
             principal,
             collection_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Request, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.response import Template
 
 from appliance.audit.events import EventName
@@ -30,11 +30,11 @@ class PeopleController(Controller):
         return [PersonOut.of(account, principal) for account in appliance.people.list(principal)]
 
     @post("/api/people", opt=declares(Action.PERSON_CREATE, EventName.PERSON_CREATED), sync_to_thread=True)
-    def create(self, appliance: Box, principal: Caller, data: NewPerson) -> PersonCreated:
+    def create(self, appliance: Box, principal: Caller, data: JSONBody[NewPerson]) -> PersonCreated:
         person = appliance.people.create(principal, data.name, data.password, data.roles)
         return PersonCreated(person.id, person.name)
 
     @patch("/api/people/{person_id:str}", opt=declares(Action.PERSON_UPDATE, EventName.PERSON_UPDATED), sync_to_thread=True)
-    def update(self, appliance: Box, principal: Caller, person_id: FromPath[str], data: PersonChange) -> PersonOut:
+    def update(self, appliance: Box, principal: Caller, person_id: FromPath[str], data: JSONBody[PersonChange]) -> PersonOut:
         account = appliance.people.update(principal, person_id, roles=data.roles, password=data.password, disabled=data.disabled)
         return PersonOut.of(account, principal)

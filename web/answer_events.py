@@ -1,0 +1,68 @@
+"""One answer as events for one browser.
+
+Live pieces come from the answer's Redis stream, the end always from the database: `done` carries the whole stored message.
+What the stream has lost (it expired, Redis was restarted or is away) is made up for by looking at the row now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import msgspec
+import redis
+import redis.asyncio
+
+from appliance.chat.models import MessageStatus
+from appliance.chat.store import load_message
+from appliance.identity.models import Principal
+from web.schemas.chat import MessageOut
+from web.sse import Event
+from workers.streams import read_events
+
+if TYPE_CHECKING:
+    from appliance.bootstrap import Appliance
+    from appliance.chat.models import Message
+
+FROM_THE_START = "0"
+_LOOK_AT_ROW_EVERY_MS = 2_000
+_OUTAGE_PAUSE_S = 0.5
+_IN_PROGRESS = frozenset({MessageStatus.PENDING, MessageStatus.ANSWERING})
+
+
+def finished(message: Message) -> bool:
+    return message.status not in _IN_PROGRESS
+
+
+async def answer_events(
+    appliance: Appliance, client: redis.asyncio.Redis, principal: Principal, message: Message, last_id: str
+) -> AsyncIterator[Event]:
+    """Events after `last_id` until the answer is stored. The caller has authorised `principal` for `message`."""
+    while not finished(message):
+        over = False
+        try:
+            entries = await read_events(client, message.id, last_id, _LOOK_AT_ROW_EVERY_MS)
+        except redis.RedisError:
+            await asyncio.sleep(_OUTAGE_PAUSE_S)
+            entries = []
+        except ValueError:
+            # an id that no stream has given out: begin anew, deltas name their offset
+            last_id = FROM_THE_START
+            continue
+        for entry in entries:
+            last_id = entry.id
+            over = over or entry.event == "done"
+            if entry.event != "done":
+                yield Event(entry.event, json.dumps(entry.data, ensure_ascii=False), entry.id)
+        if (over or not entries) and await asyncio.to_thread(_stored, appliance, message.id):
+            message = await asyncio.to_thread(appliance.chat.message, principal, message.id)
+    yield Event("done", msgspec.json.encode(MessageOut.of(message)).decode())
+
+
+def _stored(appliance: Appliance, message_id: str) -> bool:
+    """Whether the row needs reading again: its answer is stored, or it is gone. Looking leaves no audit event, reading does."""
+    with appliance.database.read() as connection:
+        message = load_message(connection, message_id, ())
+    return message is None or finished(message)

@@ -1,0 +1,87 @@
+"""Conversations, questions and the stream of an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.params import FromPath, JSONBody
+from litestar.response import Stream, Template
+
+from appliance.administration.samples import SUGGESTED_QUESTIONS
+from appliance.audit.events import EventName
+from appliance.policy.actions import Action
+from web.answer_events import FROM_THE_START, answer_events
+from web.dependencies import Box, Caller, Jobs
+from web.guards import declares
+from web.pages import page
+from web.schemas.chat import Asked, ConversationOut, ConversationWithMessages, MessageOut, NewConversation, NewQuestion
+from web.sse import event_stream
+
+_SHELL = "an empty frame; what it shows comes by the JSON routes"
+
+
+class ChatController(Controller):
+    @get(["/chat", "/chat/{conversation_id:str}"], opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL))
+    async def chat_page(self, request: Request[Any, Any, Any]) -> Template:
+        return await asyncio.to_thread(page, request, "chat.html", place="chat", suggestions=SUGGESTED_QUESTIONS)
+
+    @get("/api/conversations", opt=declares(Action.CONVERSATION_LIST, EventName.CONVERSATION_LISTED), sync_to_thread=True)
+    def conversations(self, appliance: Box, principal: Caller) -> list[ConversationOut]:
+        return [ConversationOut.of(conversation) for conversation in appliance.chat.conversations(principal)]
+
+    @post(
+        "/api/conversations",
+        opt=declares(Action.CONVERSATION_CREATE, EventName.CONVERSATION_CREATED),
+        sync_to_thread=True,
+    )
+    def create(self, appliance: Box, principal: Caller, data: JSONBody[NewConversation]) -> ConversationOut:
+        return ConversationOut.of(appliance.chat.create_conversation(principal, data.collection_id))
+
+    @get(
+        "/api/conversations/{conversation_id:str}",
+        opt=declares(Action.CONVERSATION_READ, EventName.CONVERSATION_READ),
+        sync_to_thread=True,
+    )
+    def conversation(self, appliance: Box, principal: Caller, conversation_id: FromPath[str]) -> ConversationWithMessages:
+        conversation, messages = appliance.chat.conversation(principal, conversation_id)
+        return ConversationWithMessages(ConversationOut.of(conversation), [MessageOut.of(message) for message in messages])
+
+    @delete(
+        "/api/conversations/{conversation_id:str}",
+        opt=declares(Action.CONVERSATION_DELETE, EventName.CONVERSATION_DELETED),
+        sync_to_thread=True,
+    )
+    def delete(self, appliance: Box, principal: Caller, conversation_id: FromPath[str]) -> None:
+        appliance.chat.delete_conversation(principal, conversation_id)
+
+    @post(
+        "/api/conversations/{conversation_id:str}/messages",
+        opt=declares(Action.MESSAGE_ASK, EventName.QUESTION_ASKED),
+        sync_to_thread=True,
+    )
+    def ask(
+        self, appliance: Box, principal: Caller, queue: Jobs, conversation_id: FromPath[str], data: JSONBody[NewQuestion]
+    ) -> Asked:
+        question, answer = appliance.chat.ask(principal, conversation_id, data.text)
+        queue.enqueue_answer(answer.id)
+        return Asked(MessageOut.of(question), MessageOut.of(answer))
+
+    @get("/api/messages/{message_id:str}/events", opt=declares(Action.CONVERSATION_READ, EventName.CONVERSATION_READ))
+    async def events(
+        self, request: Request[Any, Any, Any], appliance: Box, principal: Caller, message_id: FromPath[str]
+    ) -> Stream:
+        message = await asyncio.to_thread(appliance.chat.message, principal, message_id)
+        last_id = request.headers.get("last-event-id", FROM_THE_START)
+        return event_stream(request, answer_events(appliance, request.app.state.redis, principal, message, last_id))
+
+    @post(
+        "/api/messages/{message_id:str}/stop",
+        opt=declares(Action.MESSAGE_STOP, EventName.STOP_REQUESTED),
+        sync_to_thread=True,
+        status_code=202,
+    )
+    def stop(self, appliance: Box, principal: Caller, message_id: FromPath[str]) -> dict[str, bool]:
+        appliance.chat.stop(principal, message_id)
+        return {"stopping": True}

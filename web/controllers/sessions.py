@@ -1,0 +1,59 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.params import FromQuery, JSONBody
+from litestar.response import Redirect, Template
+
+from appliance.audit.events import EventName
+from appliance.errors import NotSignedIn
+from appliance.policy.actions import Action
+from web.authentication import ended_cookie, session_cookie
+from web.dependencies import Box, Caller
+from web.guards import declares
+from web.navigation import home
+from web.pages import page
+from web.schemas.sessions import SignedIn, SignIn
+
+
+def local_path(path: str) -> str:
+    """`path` where it leads to a page of this box, else nothing: no other site may borrow our sign-in page."""
+    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if plain else ""
+
+
+def source_of(request: Request[Any, Any, Any]) -> str:
+    """Where a try to sign in comes from, for throttling."""
+    return request.client.host if request.client else "local"
+
+
+class SessionsController(Controller):
+    @get("/sign-in", opt=declares(Action.SESSION_CREATE, unaudited="an empty form"), sync_to_thread=True)
+    def sign_in_page(
+        self,
+        request: Request[Any, Any, Any],
+        appliance: Box,
+        principal: Caller,
+        next: FromQuery[str] = "",  # noqa: A002
+    ) -> Template | Redirect:
+        target = local_path(next)
+        if request.scope["auth"] is not None:
+            return Redirect(target or home(appliance, principal), status_code=303)
+        return page(request, "sign_in.html", next=target, needs_setup=appliance.setup.needed())
+
+    @post("/api/sessions", opt=declares(Action.SESSION_CREATE, EventName.SESSION_CREATED), sync_to_thread=True)
+    def sign_in(self, request: Request[Any, Any, Any], appliance: Box, data: JSONBody[SignIn]) -> Response[SignedIn]:
+        token = appliance.sessions.sign_in(data.name, data.password, source_of(request))
+        principal = appliance.sessions.principal(token)
+        if principal is None:
+            raise NotSignedIn("This account was closed a moment ago.")
+        signed_in = SignedIn(principal.name, sorted(principal.roles), home(appliance, principal))
+        return Response(signed_in, cookies=[session_cookie(appliance.settings, token)])
+
+    @delete("/api/sessions/current", opt=declares(Action.SESSION_DELETE, EventName.SESSION_DELETED), sync_to_thread=True)
+    def sign_out(self, request: Request[Any, Any, Any], appliance: Box) -> Response[None]:
+        appliance.sessions.sign_out(request.scope["auth"])
+        return Response(None, cookies=[ended_cookie(appliance.settings)], status_code=204)

@@ -1,0 +1,124 @@
+"""Conversations, messages and citations."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.chat.models import Citation, Conversation, Message
+
+
+class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
+    """`collection_id` narrows all its answers to one collection; None means all the person may read."""
+
+    collection_id: str | None = None
+
+
+class NewQuestion(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+class ConversationOut(msgspec.Struct):
+    id: str
+    title: str
+    collection_id: str | None
+    created_ms: int
+    updated_ms: int
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> ConversationOut:
+        return cls(
+            conversation.id,
+            conversation.title,
+            conversation.collection_id,
+            conversation.created_ms,
+            conversation.updated_ms,
+        )
+
+
+class CitationOut(msgspec.Struct):
+    """Offsets count characters (code points): `answer_*` in the answer, `start` and `end` in the document's text.
+
+    `document_id` is None when the document was deleted, or closed to the person, since.
+    """
+
+    number: int
+    answer_start: int
+    answer_end: int
+    document_id: str | None
+    document_name: str
+    page: int
+    start: int
+    end: int
+    text: str
+
+    @classmethod
+    def of(cls, citation: Citation) -> CitationOut:
+        return cls(
+            citation.number,
+            citation.answer_start,
+            citation.answer_end,
+            citation.document_id,
+            citation.document_name,
+            citation.page,
+            citation.start,
+            citation.end,
+            citation.text,
+        )
+
+
+class MessageOut(msgspec.Struct):
+    """A question or an answer; `timing` is milliseconds per step."""
+
+    id: str
+    conversation_id: str
+    ordinal: int
+    role: str
+    text: str
+    status: str
+    created_ms: int
+    finished_ms: int | None
+    finish_reason: str | None
+    reason_code: str | None
+    reason: str | None
+    model: str | None
+    passages_found: int
+    passages_used: int
+    prompt_tokens: int
+    completion_tokens: int
+    timing: dict[str, float]
+    citations: list[CitationOut]
+
+    @classmethod
+    def of(cls, message: Message) -> MessageOut:
+        return cls(
+            id=message.id,
+            conversation_id=message.conversation_id,
+            ordinal=message.ordinal,
+            role=message.role,
+            text=message.text,
+            status=message.status.value,
+            created_ms=message.created_ms,
+            finished_ms=message.finished_ms,
+            finish_reason=message.finish_reason,
+            reason_code=message.reason_code,
+            reason=message.reason,
+            model=message.model,
+            passages_found=message.passages_found,
+            passages_used=message.passages_used,
+            prompt_tokens=message.prompt_tokens,
+            completion_tokens=message.completion_tokens,
+            timing=message.timing,
+            citations=[CitationOut.of(citation) for citation in message.citations],
+        )
+
+
+class ConversationWithMessages(msgspec.Struct):
+    conversation: ConversationOut
+    messages: list[MessageOut]
+
+
+class Asked(msgspec.Struct):
+    """The stored question and its pending answer; the answer's `events` tell the rest."""
+
+    question: MessageOut
+    answer: MessageOut

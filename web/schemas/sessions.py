@@ -1,0 +1,35 @@
+"""Signing in and setting up."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    password: str
+
+
+class SignedIn(msgspec.Struct):
+    """`home` is the page to begin with."""
+
+    name: str
+    roles: list[str]
+    home: str
+
+
+class CompleteSetup(msgspec.Struct, forbid_unknown_fields=True):
+    """`token` is the secret of the one-time link."""
+
+    token: str
+    name: str
+    password: str
+    load_handbook: bool = False
+
+
+class SetupCompleted(msgspec.Struct):
+    """`handbook_documents` counts the sample documents that are now being read."""
+
+    name: str
+    home: str
+    handbook_documents: int

@@ -1,0 +1,115 @@
+// One question, or one answer in any state, as elements.
+import { citationMark, sourceList } from "./citations.js";
+import { fill, h } from "./dom.js";
+import { richText } from "./rich_text.js";
+
+const IN_PROGRESS = new Set(["PENDING", "ANSWERING"]);
+const STAGES = {
+  waiting: "Waiting for its turn",
+  searching: "Searching your documents",
+  reading: "Reading the passages",
+  writing: "Answering",
+  checking: "Checking the citations",
+};
+
+export function inProgress(message) {
+  return IN_PROGRESS.has(message.status);
+}
+
+/** "reading" and "reading 5" are both understood; a stage of a later version is shown under its own name. */
+export function stageText(name) {
+  const [word, count] = name.split(/[\s:]+/u);
+  if (word === "reading" && count) return `Reading ${count} ${count === "1" ? "passage" : "passages"}`;
+  return STAGES[word] ?? name;
+}
+
+export function questionView(message) {
+  return h("article.question", { "aria-label": "Your question" }, h("p", {}, message.text));
+}
+
+/** An answer that can grow: `text`, `stage`, `trouble` and `finish` change what `element` shows. `retry` is called with nothing. */
+export class AnswerView {
+  constructor(message, { retry }) {
+    this.retry = retry;
+    this.body = h("div.answer-body", {});
+    this.status = h("p.answer-status", {});
+    this.foot = h("footer.answer-foot", {});
+    this.element = h("article.answer", { "aria-label": "Answer", "data-message": message.id }, this.body, this.status, this.foot);
+    this.frame = 0;
+    if (inProgress(message)) this.stage("waiting");
+    else this.finish(message);
+  }
+
+  stage(name) {
+    this.element.dataset.stage = name;
+    this.element.setAttribute("aria-busy", "true");
+    fill(this.status, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, stageText(name)), "…");
+    this.status.hidden = false;
+  }
+
+  text(text) {
+    this.latest = text;
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      fill(this.body, richText(this.latest));
+      this.element.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
+    });
+  }
+
+  trouble(text) {
+    this.foot.classList.toggle("trouble", text !== "");
+    fill(this.foot, text);
+  }
+
+  finish(message) {
+    cancelAnimationFrame(this.frame);
+    this.element.removeAttribute("aria-busy");
+    this.element.dataset.status = message.status;
+    delete this.element.dataset.stage;
+    this.status.hidden = true;
+    this.foot.classList.remove("trouble");
+    const failed = message.status === "FAILED";
+    fill(
+      this.body,
+      richText(message.text, message.citations, citationMark),
+      failed && problemView(message.reason || "The answer could not be written.", this.retry),
+      sourceList(message.citations),
+    );
+    fill(this.foot, footnote(message));
+  }
+
+  lost(sentence) {
+    this.element.removeAttribute("aria-busy");
+    this.status.hidden = true;
+    fill(this.foot, "");
+    this.body.append(problemView(sentence, this.retry, "Look again"));
+  }
+}
+
+function problemView(sentence, retry, label = "Ask again") {
+  return h(
+    "div.notice.error.answer-problem",
+    { role: "alert" },
+    h("span", {}, sentence),
+    h("button.button.small", { type: "button", onclick: retry }, label),
+  );
+}
+
+function footnote(message) {
+  const { passages_found: found, passages_used: used, model, timing } = message;
+  const parts = [];
+  if (message.status === "STOPPED") parts.push("Stopped by you");
+  if (message.finish_reason === "length") parts.push("Cut at the longest length an answer may have");
+  if (found > 0) {
+    const passages = found === 1 ? "passage" : "passages";
+    parts.push(used === 0 ? `${found} ${passages} found, none of them close enough` : `${used} of ${found} found ${passages} fitted`);
+  }
+  if (model && message.status === "DONE") parts.push(model);
+  if (timing.total_ms !== undefined && message.status !== "FAILED") parts.push(seconds(timing.total_ms));
+  return parts.map((part) => h("span", {}, part));
+}
+
+function seconds(milliseconds) {
+  const value = milliseconds / 1000;
+  return value < 10 ? `${value.toFixed(1)} s` : `${Math.round(value)} s`;
+}

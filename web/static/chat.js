@@ -1,0 +1,249 @@
+// The chat page: which conversation is shown, what is being asked, and the answer as it is written.
+import { api } from "./api.js";
+import { AnswerView, inProgress, questionView } from "./answer_view.js";
+import { followAnswer } from "./answer_stream.js";
+import { hidePreview } from "./citations.js";
+import { fill, h, toast } from "./dom.js";
+import { emptyState } from "./chat_empty.js";
+import { Scope } from "./scope.js";
+import { Threads } from "./threads.js";
+
+const at = (id) => document.getElementById(id);
+const composer = at("composer");
+const question = at("question");
+const scroll = at("scroll");
+const messages = at("messages");
+const NEAR_THE_END_PX = 80;
+
+const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0 };
+const scope = new Scope(at("scope"), at("scope-chooser"), at("thread-scope"));
+const threads = new Threads(at("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
+
+function problem(sentence) {
+  at("problem").textContent = sentence;
+  at("problem").hidden = sentence === "";
+}
+
+function announce(text) {
+  at("announcer").textContent = text;
+}
+
+function nearTheEnd() {
+  return scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_THE_END_PX;
+}
+
+function toTheEnd() {
+  scroll.scrollTop = scroll.scrollHeight;
+}
+
+function refresh() {
+  const busy = state.answerId !== "" || state.sending;
+  at("send").disabled = busy || question.value.trim() === "";
+  at("send").hidden = state.answerId !== "";
+  at("stop").hidden = state.answerId === "";
+  at("stop").disabled = state.stopping;
+}
+
+// which conversation ---------------------------------------------------------------------------------------------------------
+
+function go(path) {
+  history.pushState(null, "", path);
+  arrive();
+}
+
+function leave() {
+  state.following?.();
+  Object.assign(state, { conversation: null, following: null, answerId: "", stopping: false });
+  hidePreview();
+  problem("");
+}
+
+function title(text) {
+  at("thread-title").textContent = text;
+  document.title = text ? `${text} · Cloister` : "Chat · Cloister";
+}
+
+async function arrive() {
+  leave();
+  const visit = (state.visit += 1);
+  const id = location.pathname.split("/")[2] ?? "";
+  at("threads-toggle").setAttribute("aria-expanded", "false");
+  at("chat").classList.remove("with-threads");
+  threads.show(id);
+  if (!id) {
+    title("");
+    scope.choose();
+    fill(messages, emptyState(scope, ask));
+    refresh();
+    question.focus();
+    return;
+  }
+  try {
+    const found = await api.get(`/api/conversations/${encodeURIComponent(id)}`);
+    if (visit !== state.visit) return;
+    state.conversation = found.conversation;
+    title(found.conversation.title);
+    scope.fix(found.conversation.collection_id);
+    fill(messages);
+    for (const message of found.messages) show(message, textBefore(found.messages, message));
+    toTheEnd();
+  } catch (error) {
+    if (visit !== state.visit) return;
+    title("");
+    fill(messages, h("div.empty", {}, h("h2", {}, error.message), h("p", {}, h("a.button", { href: "/chat" }, "Start a new conversation"))));
+  }
+  refresh();
+}
+
+function textBefore(all, message) {
+  return all.find((other) => other.ordinal === message.ordinal - 1)?.text ?? "";
+}
+
+// asking ---------------------------------------------------------------------------------------------------------------------
+
+function show(message, asked = "") {
+  if (message.role === "user") {
+    messages.append(questionView(message));
+    return;
+  }
+  const view = new AnswerView(message, { retry: () => ask(asked) });
+  messages.append(view.element);
+  if (inProgress(message)) follow(message, view);
+}
+
+async function ask(text) {
+  const asked = text.trim();
+  if (!asked || state.sending || state.answerId) return;
+  state.sending = true;
+  problem("");
+  refresh();
+  const visit = state.visit;
+  const draft = questionView({ text: asked });
+  if (!state.conversation) fill(messages);
+  messages.append(draft);
+  question.value = "";
+  toTheEnd();
+  try {
+    const conversation = state.conversation ?? (await begin());
+    const { question: stored, answer } = await api.post(`/api/conversations/${conversation.id}/messages`, { text: asked });
+    // the person may have gone to another conversation meanwhile; the answer is written all the same
+    if (visit === state.visit) {
+      draft.replaceWith(questionView(stored));
+      show(answer, asked);
+      toTheEnd();
+    }
+    threads.load().then(() => visit === state.visit && title(threads.find(conversation.id)?.title ?? "")).catch(() => {});
+  } catch (error) {
+    if (visit === state.visit) {
+      draft.remove();
+      question.value = asked;
+      if (!state.conversation) fill(messages, emptyState(scope, ask));
+      problem(error.message);
+      question.focus();
+    }
+  } finally {
+    state.sending = false;
+    grow();
+    refresh();
+  }
+}
+
+async function begin() {
+  const conversation = await api.post("/api/conversations", { collection_id: scope.value || null });
+  state.conversation = conversation;
+  threads.current = conversation.id;
+  history.pushState(null, "", `/chat/${conversation.id}`);
+  scope.fix(conversation.collection_id);
+  return conversation;
+}
+
+function follow(message, view) {
+  state.answerId = message.id;
+  state.stopping = false;
+  announce("The answer is being written.");
+  const over = () => {
+    Object.assign(state, { following: null, answerId: "", stopping: false });
+    refresh();
+  };
+  state.following = followAnswer(message.id, {
+    text: (text) => view.text(text),
+    stage: (name) => {
+      if (!state.stopping) view.stage(name);
+    },
+    trouble: (on) => view.trouble(on ? "The connection was lost. Trying again; nothing of the answer will be missing." : ""),
+    done: (stored) => {
+      const follows = nearTheEnd();
+      view.finish(stored);
+      announce(stored.status === "FAILED" ? stored.reason ?? "" : `Answer: ${stored.text}`);
+      over();
+      if (follows) toTheEnd();
+    },
+    lost: () => {
+      over();
+      view.retry = arrive;
+      view.lost("The connection to this answer was lost.");
+    },
+  });
+  refresh();
+}
+
+async function stop() {
+  if (!state.answerId || state.stopping) return;
+  state.stopping = true;
+  refresh();
+  try {
+    await api.post(`/api/messages/${state.answerId}/stop`);
+  } catch (error) {
+    state.stopping = false;
+    toast(error.message, "error");
+    refresh();
+  }
+}
+
+// the composer ---------------------------------------------------------------------------------------------------------------
+
+function grow() {
+  question.style.height = "auto";
+  question.style.height = `${question.scrollHeight}px`;
+}
+
+composer.addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask(question.value);
+});
+question.addEventListener("input", () => {
+  grow();
+  refresh();
+});
+question.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    ask(question.value);
+  }
+});
+at("stop").addEventListener("click", stop);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  hidePreview();
+  stop();
+});
+at("new-conversation").addEventListener("click", (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  go("/chat");
+});
+at("threads-toggle").addEventListener("click", (event) => {
+  const open = at("chat").classList.toggle("with-threads");
+  event.currentTarget.setAttribute("aria-expanded", String(open));
+});
+scroll.addEventListener("scroll", hidePreview, { passive: true });
+let wasNear = true;
+scroll.addEventListener("scroll", () => (wasNear = nearTheEnd()), { passive: true });
+messages.addEventListener("grown", () => wasNear && toTheEnd());
+addEventListener("popstate", arrive);
+
+await Promise.allSettled([scope.load(), threads.load()]).then((results) => {
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) toast(failed.reason.message, "error");
+});
+arrive();

@@ -1,0 +1,95 @@
+// The left column: one's own conversations, by day.
+import { api } from "./api.js";
+import { confirmed, fill, h, toast } from "./dom.js";
+
+const DAY_MS = 86_400_000;
+
+function dayOf(milliseconds) {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  if (milliseconds >= midnight) return "Today";
+  if (milliseconds >= midnight - DAY_MS) return "Yesterday";
+  if (milliseconds >= midnight - 7 * DAY_MS) return "Last seven days";
+  return "Earlier";
+}
+
+/** `open(id)` shows a conversation, `gone(id)` is told of a deleted one. */
+export class Threads {
+  constructor(place, { open, gone }) {
+    this.place = place;
+    this.open = open;
+    this.gone = gone;
+    this.conversations = [];
+    this.current = "";
+  }
+
+  async load() {
+    this.conversations = await api.get("/api/conversations");
+    this.draw();
+  }
+
+  /** The conversation as the list knows it. */
+  find(id) {
+    return this.conversations.find((conversation) => conversation.id === id);
+  }
+
+  show(id) {
+    this.current = id;
+    this.draw();
+  }
+
+  draw() {
+    if (this.conversations.length === 0) {
+      fill(this.place, h("p.threads-empty", {}, "Your conversations will be listed here. Nobody else can read them."));
+      return;
+    }
+    const days = new Map();
+    for (const conversation of this.conversations) {
+      const day = dayOf(conversation.updated_ms);
+      if (!days.has(day)) days.set(day, []);
+      days.get(day).push(conversation);
+    }
+    fill(
+      this.place,
+      [...days].map(([day, conversations]) => [
+        h("h2.threads-day", {}, day),
+        h("ul", {}, conversations.map((conversation) => this.#item(conversation))),
+      ]),
+    );
+  }
+
+  #item(conversation) {
+    const current = conversation.id === this.current;
+    const link = h(
+      "a.thread-link",
+      { href: `/chat/${conversation.id}`, "aria-current": current ? "page" : null, title: conversation.title },
+      conversation.title,
+    );
+    link.addEventListener("click", (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+      event.preventDefault();
+      this.open(conversation.id);
+    });
+    const remove = h(
+      "button.button.quiet.small.icon.thread-delete",
+      { type: "button", "aria-label": `Delete “${conversation.title}”`, title: "Delete", onclick: () => this.#delete(conversation) },
+      "×",
+    );
+    return h("li", {}, link, remove);
+  }
+
+  async #delete(conversation) {
+    const detail = `“${conversation.title}” and all its answers will be gone for good. The audit log keeps that it existed.`;
+    if (!(await confirmed("Delete this conversation?", { detail }))) return;
+    try {
+      await api.delete(`/api/conversations/${conversation.id}`);
+    } catch (error) {
+      if (error.status !== 404) {
+        toast(error.message, "error");
+        return;
+      }
+    }
+    this.conversations = this.conversations.filter((other) => other.id !== conversation.id);
+    this.draw();
+    this.gone(conversation.id);
+  }
+}
