@@ -38,7 +38,14 @@ class DocumentsController(Controller):
     @get("/documents/{document_id:str}", opt=_READS, sync_to_thread=True)
     def viewer_page(self, request: _Request, appliance: Box, principal: Caller, document_id: FromPath[str]) -> Template:
         document = appliance.documents.get(principal, document_id)
-        return page(request, "viewer.html", document=document, paged=document.media_type == MediaType.PDF)
+        kind = document.media_type
+        return page(
+            request,
+            "viewer.html",
+            document=document,
+            paged=kind == MediaType.PDF,
+            flowing=kind == MediaType.MARKDOWN,
+        )
 
     @post("/api/collections/{collection_id:str}/documents", opt=_UPLOADS, request_max_body_size=None)
     async def upload(

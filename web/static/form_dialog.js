@@ -1,32 +1,33 @@
-// What the forms before the first page share.
+// A form in a dialog that stays open, with the sentence that says why, until what it asks for was accepted.
+import { h } from "./dom.js";
 
-/** Say what is wrong, in words, above the button; an empty sentence takes it away. */
-export function problem(sentence) {
-  const place = document.getElementById("problem");
-  place.textContent = sentence;
-  place.hidden = sentence === "";
-}
-
-/** Keep a form from being sent twice. */
-export async function whileBusy(form, text, work) {
-  const button = form.querySelector('button[type="submit"]');
-  const before = button.textContent;
-  button.disabled = true;
-  button.textContent = text;
-  try {
-    return await work();
-  } finally {
-    button.disabled = false;
-    button.textContent = before;
-  }
-}
-
-for (const button of document.querySelectorAll("[data-reveals]")) {
-  const inputs = button.dataset.reveals.split(" ").map((id) => document.getElementById(id));
-  button.addEventListener("click", () => {
-    const shown = button.getAttribute("aria-pressed") !== "true";
-    button.setAttribute("aria-pressed", String(shown));
-    button.textContent = shown ? "Hide" : "Show";
-    for (const input of inputs) input.type = shown ? "text" : "password";
+/** `save` gets the FormData; what it throws is shown inside the dialog. Resolves when the dialog has closed. */
+export function asked(title, fields, yes, save) {
+  return new Promise((resolve) => {
+    const problem = h("p.field-error", { role: "alert" });
+    const submit = h("button.button.primary", {}, yes);
+    const cancel = h("button.button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+    const form = h("form", {}, fields, problem, h("div.dialog-actions", {}, cancel, submit));
+    const dialog = h("dialog.dialog", { "aria-labelledby": "form-title" }, h("h2", { id: "form-title" }, title), form);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      submit.disabled = true;
+      problem.textContent = "";
+      try {
+        await save(new FormData(form));
+        dialog.close();
+      } catch (error) {
+        problem.textContent = error.message;
+      } finally {
+        submit.disabled = false;
+      }
+    });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    form.querySelector("input, select")?.focus();
   });
 }

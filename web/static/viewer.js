@@ -9,6 +9,7 @@ const viewer = byId("viewer");
 const stage = byId("stage");
 const documentId = encodeURIComponent(viewer.dataset.document);
 const pages = Number(viewer.dataset.pages);
+const flowing = viewer.dataset.flowing === "yes";
 const paged = viewer.dataset.paged === "yes";
 const asked = new URLSearchParams(location.search);
 const offset = (name) => (/^\d+$/.test(asked.get(name) ?? "") ? Number(asked.get(name)) : null);
@@ -59,7 +60,9 @@ async function show(wanted, { scroll = true } = {}) {
 }
 
 // The text of a page; offsets of the address count in the whole document, those of a page from its own start.
-function marked({ text, start }) {
+function marked({ text: written, start }) {
+  // in Markdown the end of a line within a paragraph is a space; one character for one, so that offsets hold
+  const text = flowing ? written.replace(/(?<=[^\n]{40})\n(?=\p{L})/gu, " ") : written;
   if (span.start === null || span.end === null) return [text];
   const points = [...text]; // offsets count characters, not UTF-16 units
   const from = Math.max(span.start - start, 0);
