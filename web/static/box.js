@@ -25,6 +25,7 @@ async function load() {
   byId("as-of").textContent = `as of ${moment(box.time_ms, true)}`;
   byId("problem").textContent = box.problem ?? "";
   byId("problem").hidden = !box.problem;
+  byId("processes-table").hidden = box.processes.length === 0;
   fill(byId("processes"), box.processes.map(processLine));
   fill(byId("work"), Object.entries(box.queues).map(([name, length]) => pair(`queue ${name}`, length === null ? "unknown" : length)), counts(box.documents, "documents"), counts(box.messages, "answers"));
   const used = box.disk.total - box.disk.free;

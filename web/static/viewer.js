@@ -41,10 +41,12 @@ async function show(wanted, { scroll = true } = {}) {
     byId("label").hidden = page.label === "";
     const text = marked(page);
     if (paged) {
-      const image = sheet(path, marks.rectangles);
-      fill(stage, image.figure);
       fill(byId("text"), text);
-      await image.ready;
+      const image = sheet(path, marks.rectangles);
+      const patience = setTimeout(() => fill(stage, h("p.viewer-label", {}, "Drawing the page …")), 300);
+      await image.ready.finally(() => clearTimeout(patience));
+      if (mine !== turn) return;
+      fill(stage, image.figure);
     } else {
       fill(stage, h("article.page-text.sheet", {}, text));
     }
