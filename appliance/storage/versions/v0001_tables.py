@@ -21,3 +21,10 @@ def upgrade() -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
             )
+    # INSERT OR REPLACE deletes without asking the triggers above; with only the next numbers let in, it finds nothing to replace
+    op.execute(
+        "CREATE TRIGGER audit_events_gapless BEFORE INSERT ON audit_events "
+        "WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit_events) OR NEW.class_seq <> "
+        "(SELECT coalesce(max(class_seq), 0) + 1 FROM audit_events WHERE class_uid = NEW.class_uid) "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    )
