@@ -111,7 +111,7 @@ class Answering:
         work.used = fitted.passages
         with self._database.write() as connection:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model))
-        sink.stage("reading")
+        sink.stage(f"reading {len(fitted.passages)}")
         text, reason = self._stream(work, fitted, runtime, sink, watch)
         sink.stage("checking")
         return self._check(work, query, text, reason)
