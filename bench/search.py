@@ -1,0 +1,172 @@
+"""Search over 100,000 chunks against one bare matrix-vector product over the same vectors, interleaved in one run.
+
+Prints one JSON line. `ratio` is p95 of `Search.search` (scope, vectors, words, fusion, rows of the best eight; the question's
+own embedding is not part of it) over p95 of `vectors @ question` in float32. Text is drawn from a vocabulary with Zipf's
+distribution, function words included; vectors are mixtures around topics; questions are made from existing chunks. Before every
+search something else is written to the database, as an audited appliance does: page caches are as cold as in use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import insert, select, update
+
+from appliance.identity.models import Principal, Role
+from appliance.policy.actions import Action
+from appliance.policy.scope import Scope
+from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.search import Search
+from appliance.storage.database import Database
+from appliance.storage.migrations import migrate
+from appliance.storage.tables import chunks, collections, documents
+
+DIMENSIONS = 384
+COLLECTIONS = 5
+DOCUMENT_CHUNKS = 200
+VOCABULARY = 40_000
+FUNCTION_WORDS = [
+    "the", "of", "and", "in", "to", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "this",
+    "are", "or", "his", "from", "at", "which", "but", "have", "an", "had", "they", "you", "were", "their", "one", "all", "we",
+    "can", "her", "has", "there", "been", "if", "more", "when", "will", "would", "who", "so", "no",
+]  # fmt: skip
+PERSON = Principal(id="p", name="the night porter", pseudonym="p", roles=frozenset({Role.EMPLOYEE}))
+
+
+class Everything:
+    """An access check that costs what the real one costs in the database: it reads the collections on every search."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def scope(self, _principal: Principal, _action: Action) -> Scope:
+        with self._database.read() as connection:
+            rows = connection.execute(select(collections.c.id, collections.c.number)).all()
+        return Scope(frozenset(row.id for row in rows), frozenset(row.number for row in rows))
+
+
+class Prepared:
+    """An embedder for questions whose vectors are known."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, NDArray[np.float32]] = {}
+
+    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+        return np.stack([self.vectors[text] for text in texts])
+
+
+def made_vocabulary(rng: np.random.Generator) -> list[str]:
+    syllables = [first + vowel + last for first in "bdfgklmnprstvz" for vowel in "aeiou" for last in ("", "n", "r", "s", "l")]
+    words: dict[str, None] = dict.fromkeys(FUNCTION_WORDS)
+    while len(words) < VOCABULARY:
+        words["".join(rng.choice(syllables, rng.integers(1, 5)))] = None
+    return list(words)
+
+
+def made_vectors(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """Each chunk mixes a broad topic, a narrow one and something of its own."""
+    broad = rng.standard_normal((60, DIMENSIONS)).astype(np.float32)
+    narrow = rng.standard_normal((4_000, DIMENSIONS)).astype(np.float32)
+    kind = rng.integers(0, len(narrow), count)
+    vectors = 0.6 * broad[kind % len(broad)] + 0.8 * narrow[kind]
+    vectors += 0.7 * rng.standard_normal((count, DIMENSIONS)).astype(np.float32)
+    return unit(vectors)
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def fill(database: Database, rng: np.random.Generator, count: int, vectors: NDArray[np.float32]) -> list[list[int]]:
+    words = made_vocabulary(rng)
+    chances = 1.0 / (np.arange(len(words)) + 2.7)
+    cumulated = np.cumsum(chances / chances.sum())
+    index, sampled = SearchIndex(), []
+    with database.write() as connection:
+        rows = [{"number": number, "id": f"c{number}", "name": "c", "created_ms": 0} for number in range(1, COLLECTIONS + 1)]
+        connection.execute(insert(collections), rows)
+    for first in range(0, count, DOCUMENT_CHUNKS):
+        number = 1 + (first // DOCUMENT_CHUNKS) % COLLECTIONS
+        size = min(DOCUMENT_CHUNKS, count - first)
+        drawn = np.minimum(np.searchsorted(cumulated, rng.random((size, 130))), len(words) - 1)
+        texts = [" ".join(words[at] for at in row) for row in drawn]
+        sampled += [row[:40].tolist() for row in drawn]
+        with database.write() as connection:
+            name = f"document {first}"
+            values = {"id": name, "collection_id": f"c{number}", "name": name, "sha256": name, "blob_name": name}
+            values |= {"media_type": "text/plain", "size_bytes": 1, "uploaded_by": "p", "uploaded_ms": 0, "status": "READY"}
+            connection.execute(insert(documents).values(**values))
+            shared = {"document_id": name, "collection_id": f"c{number}", "page": 1, "start": 0, "end": 1, "token_count": 160}
+            connection.execute(
+                insert(chunks), [{"id": first + at, "ordinal": at, "text": text, **shared} for at, text in enumerate(texts)]
+            )
+            index.add(
+                connection,
+                [IndexRow(first + at, number, name, "", text, vectors[first + at]) for at, text in enumerate(texts)],
+            )
+    return [[word for word in row if word >= len(FUNCTION_WORDS)] for row in sampled], words
+
+
+def measure(count: int, questions: int, directory: Path) -> dict[str, float]:
+    rng = np.random.default_rng(20261120)
+    vectors = made_vectors(rng, count)
+    database = Database(directory / "bench.db", b"k" * 32)
+    migrate(database)
+    started = time.perf_counter()
+    sampled, words = fill(database, rng, count, vectors)
+    filled_s = time.perf_counter() - started
+    embedder, index = Prepared(), SearchIndex()
+    search = Search(database, Everything(database), lambda: embedder, index)
+    bare_ms, search_ms, recalls = [], [], []
+    for turn in range(questions + 10):
+        at = int(rng.integers(0, count))
+        asked = list(dict.fromkeys(sampled[at]))[: int(rng.integers(3, 9))]
+        query = "what is the " + " ".join(words[word] for word in asked) + "?"
+        vector = unit(vectors[at] + 0.04 * rng.standard_normal(DIMENSIONS).astype(np.float32))
+        embedder.vectors[query] = vector
+        with database.write() as connection:
+            connection.execute(update(documents).where(documents.c.id == "document 0").values(percent=turn % 100))
+        started = time.perf_counter()
+        exact = vectors @ vector
+        between = time.perf_counter()
+        hits = search.search(PERSON, query, 8)
+        ended = time.perf_counter()
+        assert len(hits) == 8
+        if turn < 10:
+            continue
+        bare_ms.append(1_000 * (between - started))
+        search_ms.append(1_000 * (ended - between))
+        with database.read() as connection:
+            found = index.nearest(connection, set(range(1, COLLECTIONS + 1)), vector, 10).ids
+        recalls.append(len(set(found.tolist()) & set(np.argpartition(-exact, 10)[:10].tolist())) / 10)
+    database.close()
+    return {
+        "chunks": count,
+        "questions": questions,
+        "fill_s": round(filled_s, 1),
+        "numpy_p50_ms": round(float(np.percentile(bare_ms, 50)), 2),
+        "numpy_p95_ms": round(float(np.percentile(bare_ms, 95)), 2),
+        "search_p50_ms": round(float(np.percentile(search_ms, 50)), 2),
+        "search_p95_ms": round(float(np.percentile(search_ms, 95)), 2),
+        "recall_at_10": round(float(np.mean(recalls)), 4),
+        "ratio": round(float(np.percentile(search_ms, 95) / np.percentile(bare_ms, 95)), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=200)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        print(json.dumps({"bench": "search", **measure(given.chunks, given.questions, Path(directory)), "target": 1.5}))
+
+
+if __name__ == "__main__":
+    main()
