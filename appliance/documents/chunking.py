@@ -26,10 +26,10 @@ class Tokens(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest input, marks at both ends included."""
+        """Longest text that is embedded whole."""
 
     def count_tokens(self, text: str) -> int:
-        """Exact length of `text`, marks included."""
+        """Exact length of `text`."""
 
     def token_spans(self, text: str) -> list[Span]:
         """Where each token stands in `text`."""
@@ -46,7 +46,7 @@ class _Piece:
 
 def chunk(parsed: ParsedDocument, tokens: Tokens, target_tokens: int) -> list[Chunk]:
     """The passages of a document in order."""
-    limit = tokens.max_tokens - 2
+    limit = tokens.max_tokens
     target = max(8, min(target_tokens, limit))
     chunks: list[Chunk] = []
     path: list[tuple[int, str]] = []

@@ -17,7 +17,7 @@ _END = re.compile(
     r"""
     (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
   | (?P<wide>[。！？．｡]+[”’」』）】〉》"')\]]*)              # full-width marks need no space after them
-  | (?P<mark>[.!?…؟۔।॥։]+["'”’»)\]]*)(?=\s|$)          # others do
+  | (?P<mark>[.!?…؟۔।॥։]+(?:["'”’»)\]]|[ \u00a0\u202f]»)*)(?=\s|$)   # others do
   | (?P<entry>\n)(?=[ \t]*(?:[-*•‣◦▪–]|\(?\d{1,3}[.)]|[a-z][.)])[ \t])   # the next list entry
     """,
     re.VERBOSE,

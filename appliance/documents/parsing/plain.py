@@ -11,6 +11,8 @@ from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.encoding import decode
 
 _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2})+|\d{1,2}(?=[.)]))[.)]?[ \t]+[^\W\d]")
+_HEADING_CHARACTERS = 80
 _DELIMITERS = ",;\t|"
 _FIELD_CHARACTERS = 1_000_000
 
@@ -26,7 +28,21 @@ def parse_text(path: str, draft: Draft, _report: object) -> str:
 def add_paragraphs(text: str, draft: Draft) -> None:
     """Put text on the draft whose paragraphs are parted by empty lines."""
     for paragraph in _PARAGRAPHS.split(text.replace("\r\n", "\n")):
-        draft.block(paragraph)
+        level = _heading_level(paragraph.strip())
+        if level:
+            draft.heading(level, paragraph)
+        else:
+            draft.block(paragraph)
+
+
+def _heading_level(paragraph: str) -> int:
+    """Typed headings: one short line without a full stop, numbered ("2.1 Scope") or in capitals throughout; else 0."""
+    if not 0 < len(paragraph) <= _HEADING_CHARACTERS or "\n" in paragraph or paragraph[-1] in ".,;:!?":
+        return 0
+    numbered = _NUMBERED.match(paragraph)
+    if numbered:
+        return 2 + numbered.group(1).count(".")
+    return int(paragraph.isupper() and sum(mark.isalpha() for mark in paragraph) > 3)
 
 
 def parse_csv(path: str, draft: Draft, _report: object) -> str:

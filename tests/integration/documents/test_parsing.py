@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import io
+import os
+import time
+
+import pytest
+
+from appliance.documents.media_types import MediaType, check_upload
+from appliance.documents.models import ParsedDocument
+from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child, render_page_in_child
+from appliance.errors import DocumentRejected
+from tests import documents_samples as samples
+from tests.documents_samples import HARBOUR, HEADING, KETTLE, SAMPLES, TITLE
+
+LIMITS = ParseLimits(memory_mb=2_048, timeout_s=60, output_mb=16)
+
+
+def read(content: bytes, media_type: str, limits: ParseLimits = LIMITS) -> ParsedDocument:
+    return parse_in_child([content], media_type, limits)
+
+
+def code_of(content: bytes, media_type: str, limits: ParseLimits = LIMITS) -> str:
+    with pytest.raises(DocumentRejected) as refused:
+        read(content, media_type, limits)
+    return refused.value.stable_code
+
+
+def whole(document: ParsedDocument) -> str:
+    return "\n\n".join(page.text for page in document.pages)
+
+
+# refusals ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rules.pdf", "rules.docx", "rules.pptx", "rules.xlsx", "rules.odt", "rules.epub"])
+def test_a_file_cut_short_is_damaged(name):
+    content = SAMPLES[name]()
+    cut = content[: len(content) // 3]
+    assert code_of(cut, check_upload(name, cut)) == "document.corrupt"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "code"),
+    [
+        (samples.pdf(password="secret"), MediaType.PDF, "document.encrypted"),
+        (samples.epub(protected=True), MediaType.EPUB, "document.encrypted"),
+        (samples.pdf(pages=((), ()), heading=""), MediaType.PDF, "document.no_text"),
+        (samples.docx(), MediaType.PPTX, "document.mislabelled"),
+        (samples.odt(), MediaType.EPUB, "document.mislabelled"),
+        (samples.epub(), MediaType.ODT, "document.mislabelled"),
+        (samples.archive({"x": "y"}), MediaType.DOCX, "document.mislabelled"),
+        (samples.archive({"word/document.xml": "<not closed"}), MediaType.DOCX, "document.corrupt"),
+        (b"%PDF-1.7 and nothing more", MediaType.PDF, "document.corrupt"),
+        (b"text" * 30_000 + b"\x00" * 50, MediaType.CSV, ""),
+        (b"<html><body><script>only()</script></body></html>", MediaType.HTML, "document.empty"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_reason(content, media_type, code):
+    if code:
+        assert code_of(content, media_type) == code
+    else:
+        assert read(content, media_type).pages
+
+
+@pytest.mark.parametrize("memory_mb", [600])
+def test_a_parser_that_wants_too_much_memory_is_stopped(memory_mb):
+    content = b"<p>" + b"<b>x</b>" * 2_500_000
+    limits = ParseLimits(memory_mb=memory_mb, timeout_s=60, output_mb=64)
+    assert code_of(content, MediaType.HTML, limits) in {"document.parser_memory", "document.corrupt", "document.parser_crashed"}
+
+
+def test_a_parser_that_takes_too_long_is_stopped():
+    started = time.monotonic()
+    content = samples.pdf(pages=[[f"line {row}" for row in range(40)]] * 300)
+    assert code_of(content, MediaType.PDF, ParseLimits(2_048, 0, 16)) == "document.parser_timeout"
+    assert time.monotonic() - started < 10
+
+
+def test_more_text_than_allowed_is_refused():
+    assert code_of(b"word " * 400_000, MediaType.TEXT, ParseLimits(2_048, 60, 1)) == "document.too_large"
+
+
+def test_what_progress_raises_ends_the_child():
+    class Enough(Exception):
+        pass
+
+    def stop(_done: int, _total: int) -> None:
+        raise Enough
+
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(Enough):
+        parse_in_child([samples.pdf()], MediaType.PDF, LIMITS, stop)
+    assert len(set(os.listdir("/proc/self/fd"))) == len(before)
+
+
+# formats -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_format_gives_its_sentences(name):
+    document = read(SAMPLES[name](), check_upload(name, SAMPLES[name]()[:4096]))
+    text = whole(document)
+    assert KETTLE in text
+    assert HARBOUR in text
+    for page in document.pages:
+        assert text[page.start : page.start + len(page.text)] == page.text
+    if name not in {"rules.csv", "rules.xlsx", "rules.eml"}:
+        titles = [text[heading.start : heading.end].lower() for heading in document.headings]
+        assert titles[0] == HEADING.lower()
+
+
+@pytest.mark.parametrize("name", ["rules.pdf", "rules.docx", "rules.html", "rules.eml", "rules.epub"])
+def test_a_title_is_found_where_the_format_has_one(name):
+    assert read(SAMPLES[name](), check_upload(name, SAMPLES[name]()[:4096])).title == TITLE
+
+
+def test_a_slide_is_a_page_even_a_blank_one_and_notes_count():
+    document = read(samples.pptx(), MediaType.PPTX)
+    assert [page.label for page in document.pages] == ["Slide 1", "Slide 2", "Slide 3"]
+    assert document.pages[1].text == ""
+    assert f"Notes: {HARBOUR}" in document.pages[2].text
+
+
+def test_a_sheet_is_a_page_and_a_row_explains_itself():
+    document = read(samples.xlsx(), MediaType.XLSX)
+    assert [page.label for page in document.pages] == ["Sheet Rooms", "Sheet Gates"]
+    assert f"Room: Signal room; Rule: {KETTLE}; Fee: 12.5" in document.pages[0].text
+
+
+def test_chapters_follow_the_spine():
+    document = read(samples.epub(), MediaType.EPUB)
+    assert [KETTLE in page.text for page in document.pages] == [True, False]
+
+
+def test_menus_scripts_and_hidden_parts_of_a_page_are_left_out():
+    content = (
+        b"<html><body><nav>menu</nav><p hidden>h1dden</p><p style='display:none'>h2dden</p><script>s()</script><p>Seen</p>tail"
+    )
+    assert whole(read(content, MediaType.HTML)) == "Seen\n\ntail"
+
+
+def test_tables_of_a_page_keep_their_rows():
+    content = b"<table><tr><th>Room</th><th>Fee</th></tr><tr><td><p>Hall</p></td><td>20 <b>euros</b></td></tr></table>"
+    assert whole(read(content, MediaType.HTML)) == "Room | Fee\nHall | 20 euros"
+
+
+def test_attachments_are_named_only():
+    text = whole(read(samples.eml(attachment="geheimer plan.pdf"), MediaType.EML))
+    assert "Attachments: geheimer plan.pdf" in text
+    assert "From: The night porter <porter@house.example>" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_text_is_read_in_its_own_encoding(encoding):
+    text = "Die Fähre fährt täglich außer sonntags. Größere Gruppen müssen sich bitte vorher anmelden, schöne Grüße."
+    assert whole(read(text.encode(encoding), MediaType.TEXT)) == text
+
+
+def test_html_declares_its_encoding():
+    content = "<html><head><meta charset='iso-8859-2'></head><body><p>Žluťoučký kůň</p></body></html>".encode("iso-8859-2")
+    assert whole(read(content, MediaType.HTML)) == "Žluťoučký kůň"
+
+
+def test_long_texts_are_cut_into_parts_that_a_viewer_can_show():
+    paragraphs = [f"Paragraph {number} has a few words in it. " * 4 for number in range(500)]
+    document = read("\n\n".join(paragraphs).encode(), MediaType.TEXT)
+    assert len(document.pages) > 3
+    assert all(len(page.text) < 14_000 for page in document.pages)
+    assert [paragraph.strip() for paragraph in paragraphs] == whole(document).split("\n\n")
+
+
+def test_word_keeps_inserted_text_and_text_boxes_and_drops_deleted_text():
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    body = (
+        "<w:p><w:r><w:t>Kept </w:t></w:r><w:ins><w:r><w:t>inserted</w:t></w:r></w:ins><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+        "<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent></mc:Choice>"
+        "<mc:Fallback><w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent></mc:Fallback></mc:AlternateContent></w:r></w:p>"
+        "<w:sdt><w:sdtContent><w:p><w:r><w:t>controlled</w:t></w:r></w:p></w:sdtContent></w:sdt>"
+        '<w:p><w:r><w:br w:type="page"/><w:t>second page</w:t></w:r></w:p>'
+    )
+    document = read(
+        samples.archive({"word/document.xml": f"<w:document {w}><w:body>{body}</w:body></w:document>"}), MediaType.DOCX
+    )
+    assert [page.text for page in document.pages] == ["Kept inserted\n\nbox\n\ncontrolled", "second page"]
+
+
+# PDF layouts ---------------------------------------------------------------------------------------------------------
+
+
+def canvas_pdf(draw) -> bytes:
+    from reportlab.pdfgen import canvas
+
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=(595, 842))
+    draw(page)
+    page.save()
+    return out.getvalue()
+
+
+def test_pdf_pages_keep_their_numbers_when_some_are_blank():
+    document = read(samples.pdf(pages=((KETTLE,), (), (HARBOUR,))), MediaType.PDF)
+    assert [bool(page.text.strip()) for page in document.pages] == [True, False, True]
+    assert HARBOUR in document.pages[2].text
+
+
+def test_columns_are_read_one_after_the_other():
+    def draw(page):
+        for row in range(5):
+            page.drawString(60, 700 - 14 * row, f"left {row} line")
+        for row in range(5):
+            page.drawString(320, 700 - 14 * row, f"right {row} line")
+
+    text = whole(read(canvas_pdf(draw), MediaType.PDF))
+    assert text.index("left 4") < text.index("right 0")
+
+
+def test_words_divided_at_a_line_end_are_joined_by_a_soft_hyphen():
+    document = read(samples.pdf(pages=(("The ferry leaves at the usual depar-", "ture time."),)), MediaType.PDF)
+    assert "depar\u00adture" in whole(document)
+
+
+def test_lines_apart_are_paragraphs_and_large_lines_headings():
+    def draw(page):
+        page.setFont("Helvetica-Bold", 18)
+        page.drawString(60, 780, "Opening hours")
+        page.setFont("Helvetica", 11)
+        for row, line in enumerate(["The office opens at nine", "and closes at five.", "", "", "On Sundays it is closed."]):
+            page.drawString(60, 750 - 14 * row, line)
+
+    document = read(canvas_pdf(draw), MediaType.PDF)
+    text = whole(document)
+    assert [text[heading.start : heading.end] for heading in document.headings] == ["Opening hours"]
+    assert "nine \nand" in text
+    assert "five.\n\nOn" in text
+
+
+def test_ligatures_and_right_to_left_text_are_found_again_on_the_page():
+    fonts = ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",)
+    if not os.path.exists(fonts[0]):
+        pytest.skip("no font with Hebrew letters here")
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+
+    pdfmetrics.registerFont(TTFont("DejaVu", fonts[0]))
+
+    def draw(page):
+        page.setFont("DejaVu", 12)
+        page.drawString(60, 700, "The o\ufb03ce of the \ufb01rst o\ufb03cer")
+        page.drawString(60, 660, "םולש")
+
+    document = read(canvas_pdf(draw), MediaType.PDF)
+    text = whole(document)
+    assert "officer" in text.replace("\ufb03", "ffi")
+    start = text.index("ולש" if "ולש" in text else "שלו")
+    (left, top, right, bottom), *_ = locate_in_child([canvas_pdf(draw)], 1, start, start + 3, LIMITS)
+    assert 0.05 < left < right < 0.4
+    assert abs(top - (842 - 660) / 842) < 0.03
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_span_is_located_where_it_stands_on_the_page_as_shown(rotation):
+    import pikepdf
+
+    with pikepdf.open(io.BytesIO(samples.pdf())) as document:
+        document.pages[0].Rotate = rotation
+        out = io.BytesIO()
+        document.save(out)
+    content = out.getvalue()
+    text = read(content, MediaType.PDF).pages[0].text
+    start = text.index(KETTLE)
+    (rectangle,) = locate_in_child([content], 1, start, start + len(KETTLE), LIMITS)
+    left, top, right, bottom = rectangle
+    assert 0 <= left < right <= 1
+    assert 0 <= top < bottom <= 1
+    assert_ink_inside(render_page_in_child([content], 1, 800, LIMITS), rectangle)
+
+
+def assert_ink_inside(png: bytes, rectangle: tuple[float, float, float, float]) -> None:
+    """The rectangle holds dark pixels, and so does hardly anything but it and the heading."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("L")
+    width, height = image.size
+    left, top, right, bottom = rectangle
+    box = image.crop((int(left * width), int(top * height), int(right * width) + 1, int(bottom * height) + 1))
+    dark = sum(box.histogram()[:128])
+    all_dark = sum(image.histogram()[:128])
+    assert dark > 0.4 * all_dark
+    assert box.size[0] * box.size[1] < 0.05 * width * height
+
+
+def test_offsets_of_a_pdf_are_the_characters_of_pdfium():
+    import pypdfium2
+
+    content = samples.pdf()
+    text_page = pypdfium2.PdfDocument(content)[0].get_textpage()
+    text = read(content, MediaType.PDF).pages[0].text
+    assert len(text) == text_page.count_chars()
+    start = text.index("signal")
+    assert text_page.get_text_range(start, 6) == "signal"

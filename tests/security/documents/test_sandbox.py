@@ -1,0 +1,160 @@
+"""What a hostile file meets: a process with nothing to take and nowhere to go."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from appliance.documents import sandbox
+from appliance.documents.media_types import MediaType
+from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES
+from appliance.documents.sandbox import ParseLimits, parse_in_child
+from appliance.errors import DocumentRejected
+from tests.documents_samples import archive, text
+
+LIMITS = ParseLimits(memory_mb=1_024, timeout_s=30, output_mb=8)
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
+    f"<!ENTITY {name} '{f'&{before};' * 10}'>" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+def code_of(content: bytes, media_type: str) -> str:
+    with pytest.raises(DocumentRejected) as refused:
+        parse_in_child([content], media_type, LIMITS)
+    return refused.value.stable_code
+
+
+def word(document: str) -> bytes:
+    return archive({"word/document.xml": document})
+
+
+def test_entities_that_multiply_are_refused():
+    body = f"{BOMB}]><w:document {W}><w:body><w:p><w:r><w:t>&i;</w:t></w:r></w:p></w:body></w:document>"
+    assert code_of(word(body), MediaType.DOCX) == "document.unsafe"
+
+
+def test_entities_in_another_encoding_are_no_way_around_it():
+    body = f"{BOMB}]><w:document {W}><w:body><w:p><w:r><w:t>safe &i;</w:t></w:r></w:p></w:body></w:document>"
+    content = word(("<?xml version='1.0' encoding='utf-16'?>" + body).encode("utf-16"))
+    assert code_of(content, MediaType.DOCX) in {"document.corrupt", "document.unsafe"}
+
+
+def test_an_external_entity_is_not_fetched(tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the night code is 4711")
+    body = f"<!DOCTYPE x [<!ENTITY s SYSTEM 'file://{secret}'>]><w:document {W}><w:body><w:p><w:r><w:t>&s;</w:t></w:r></w:p></w:body></w:document>"
+    assert code_of(word(body), MediaType.DOCX) == "document.unsafe"
+    page = f"<!DOCTYPE html [<!ENTITY s SYSTEM 'file://{secret}'>]><html><body><p>open &s;</p><img src='file://{secret}'></body></html>"
+    assert "4711" not in parse_in_child([page.encode()], MediaType.HTML, LIMITS).pages[0].text
+
+
+def test_an_archive_that_swells_is_refused_before_it_does():
+    bomb = archive({"word/document.xml": "<a>" + " " * 50_000_000 + "</a>"})
+    assert len(bomb) < 200_000
+    assert code_of(bomb, MediaType.DOCX) == "document.unsafe"
+
+
+def test_an_archive_of_too_many_members_is_refused():
+    assert code_of(archive({f"m{number}": "" for number in range(20_001)}), MediaType.DOCX) == "document.unsafe"
+
+
+def test_deeply_nested_markup_ends_in_an_answer():
+    content = b"<div>" * 100_000 + b"deep" + b"</div>" * 100_000
+    try:
+        assert "deep" in parse_in_child([content], MediaType.HTML, LIMITS).pages[0].text
+    except DocumentRejected as refused:
+        assert refused.stable_code in {"document.corrupt", "document.unsafe", "document.empty"}
+
+
+PROBE = """
+import os, resource, socket, sys, tempfile
+import msgspec
+from appliance.documents.parsing import child
+from appliance.documents.parsing.messages import Order
+order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
+child._confine(order)
+def tried(act):
+    try:
+        act()
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+def write():
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * 10)
+facts = {
+    "environment": dict(os.environ),
+    "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+    "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
+    "cpu": resource.getrlimit(resource.RLIMIT_CPU)[0],
+    "interfaces": len(socket.if_nameindex()),
+    "connect": tried(lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)),
+    "write": tried(write),
+}
+sys.stdout.buffer.write(msgspec.msgpack.encode(facts))
+"""
+
+
+def test_the_child_has_no_environment_no_other_files_no_network_and_cannot_write(monkeypatch):
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    open_file = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(open_file, True)
+    monkeypatch.setenv("CLOISTER_SECRET", "in the environment")
+    start = subprocess.Popen
+
+    def probing(command, **options):
+        return start([sys.executable, "-I", "-c", PROBE, str(listener.getsockname()[1])], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", probing)
+    with sandbox._memory_file([text()]) as descriptor:
+        order = sandbox.Order(sandbox.ParseJob("text/plain"), descriptor, 700, 9, 1_000)
+        with sandbox._child(order, descriptor) as process:
+            facts = msgspec.msgpack.decode(process.stdout.read())
+    os.close(open_file)
+    listener.close()
+    assert set(facts["environment"]) <= {"LC_ALL", "LC_CTYPE"}
+    # input, output, errors, the document, and the listing of descriptors itself
+    assert len(facts["descriptors"]) == 5
+    assert open_file not in facts["descriptors"] or open_file == descriptor
+    assert (facts["memory"], facts["cpu"]) == (700_000_000, 9)
+    assert facts["write"] != "done"
+    if facts["interfaces"] > 1:
+        pytest.skip("this kernel grants no network namespace; the seal around the appliance remains")
+    assert facts["connect"] != "done"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"not a message at all",
+        LENGTH.pack(MESSAGE_BYTES + 1),
+        LENGTH.pack(5) + b"\xc1\xc1\xc1\xc1\xc1",
+        LENGTH.pack(10) + b"cut",
+    ],
+)
+def test_a_child_that_was_taken_over_cannot_confuse_its_parent(said, monkeypatch):
+    start = subprocess.Popen
+
+    def lying(_command, **options):
+        return start([sys.executable, "-I", "-c", f"import sys; sys.stdin.read(); sys.stdout.buffer.write({said!r})"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", lying)
+    assert code_of(text(), MediaType.TEXT) in {"document.parser_crashed", "document.too_large"}
+
+
+def test_a_child_killed_from_outside_is_reported(monkeypatch):
+    start = subprocess.Popen
+
+    def dying(_command, **options):
+        return start([sys.executable, "-I", "-c", "import os; os.kill(os.getpid(), 11)"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", dying)
+    assert code_of(text(), MediaType.TEXT) == "document.parser_crashed"
