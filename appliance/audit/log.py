@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from appliance.audit.canonical import (
     FORMAT_VERSION,
@@ -29,6 +29,11 @@ from appliance.audit.sealing import SALT_BYTES, seal
 from appliance.identity.models import SYSTEM
 from appliance.storage.tables import audit_events, audit_resources, audit_sealed
 
+# composed once: an append is part of every act
+_LAST = select(audit_events.c.seq, audit_events.c.leaf_hash).order_by(audit_events.c.seq.desc()).limit(1)
+_LAST_IN_CLASS = select(func.max(audit_events.c.class_seq)).where(audit_events.c.class_uid == bindparam("wanted"))
+_INSERT = insert(audit_events)
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AuditLog:
@@ -43,13 +48,10 @@ class AuditLog:
 
         Raises `ValueError` for a leaf above 8 KiB: facts are ids, counts and digests, and text belongs into `sealed`.
         """
-        last = connection.execute(
-            select(audit_events.c.seq, audit_events.c.leaf_hash).order_by(audit_events.c.seq.desc()).limit(1)
-        ).first()
+        last = connection.execute(_LAST).first()
         seq, previous = (last.seq + 1, last.leaf_hash) if last else (1, NO_PREVIOUS)
         kind = classify(event.name, str(event.facts.get("action", "")))
-        in_class = select(func.max(audit_events.c.class_seq)).where(audit_events.c.class_uid == kind.class_uid)
-        class_seq = (connection.execute(in_class).scalar() or 0) + 1
+        class_seq = (connection.execute(_LAST_IN_CLASS, {"wanted": kind.class_uid}).scalar() or 0) + 1
         time_ms = time.time_ns() // 1_000_000
         salts = {field: secrets.token_bytes(SALT_BYTES) for field in event.sealed}
         leaf = {
@@ -75,19 +77,18 @@ class AuditLog:
         body = canonical_json(leaf)
         if len(body) > MAX_BODY_BYTES:
             raise ValueError(f"an audit leaf of {len(body)} bytes; the limit is {MAX_BODY_BYTES}")
-        connection.execute(
-            insert(audit_events).values(
-                seq=seq,
-                class_uid=kind.class_uid,
-                class_seq=class_seq,
-                time_ms=time_ms,
-                event=str(event.name),
-                actor_pseudonym=event.principal.pseudonym,
-                outcome=str(event.outcome),
-                body=body,
-                leaf_hash=leaf_hash(body),
-            )
-        )
+        columns = {
+            "seq": seq,
+            "class_uid": kind.class_uid,
+            "class_seq": class_seq,
+            "time_ms": time_ms,
+            "event": str(event.name),
+            "actor_pseudonym": event.principal.pseudonym,
+            "outcome": str(event.outcome),
+            "body": body,
+            "leaf_hash": leaf_hash(body),
+        }
+        connection.execute(_INSERT, columns)
         unique = [{"seq": seq, "kind": what, "resource_id": identifier} for what, identifier in sorted(indexed_resources(leaf))]
         if unique:
             connection.execute(insert(audit_resources), unique)

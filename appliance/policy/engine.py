@@ -1,7 +1,8 @@
 """Asks Cedar. Whatever is unknown, malformed or fails while it is decided is refused.
 
 Cedar skips a policy that fails during evaluation, so a failing `forbid` would let through what it should stop. Any error in
-the diagnostics is therefore a refusal. Policies and schema are parsed once, at construction.
+the diagnostics is therefore a refusal. Policies and schema are parsed once, at construction. A decision depends on nothing but
+what it is asked with, no clock and no state, so equal questions may share an answer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from appliance.policy.actions import Action
 from appliance.policy.resources import Grantee, Resource, ResourceKind
 
 _SCHEMA = "schema.cedarschema"
+_REMEMBERED_ANSWERS = 128
 _TYPES = {
     ResourceKind.APPLIANCE: "Appliance",
     ResourceKind.AUDIT_LOG: "AuditLog",
@@ -53,6 +56,7 @@ class Policies:
         _validate(policy_text, schema_text)
         self._schema = cedarpy.Schema.from_str(schema_text)
         self._policies = cedarpy.PolicySet.from_str(policy_text)
+        self._remembered = lru_cache(maxsize=_REMEMBERED_ANSWERS)(self._decide)
 
     def authorize(self, *, principal: Principal, action: Action, resource: Resource) -> Decision:
         """May `principal` do `action` to `resource`?"""
@@ -60,8 +64,9 @@ class Policies:
 
     def authorize_each(self, *, principal: Principal, action: Action, resources: Sequence[Resource]) -> list[Decision]:
         """One decision per resource, in their order, for the price of one reading of the entities."""
-        if not resources:
-            return []
+        return list(self._remembered(principal, action, tuple(resources))) if resources else []
+
+    def _decide(self, principal: Principal, action: Action, resources: tuple[Resource, ...]) -> tuple[Decision, ...]:
         who = _principal_uid(principal)
         requests = [
             {"principal": who, "action": _uid("Action", str(action)), "resource": _resource_uid(item), "context": {}}
@@ -70,9 +75,9 @@ class Policies:
         try:
             entities = cedarpy.Entities.from_json_str(json.dumps(_entities(principal, resources)), self._schema)
         except ValueError as error:
-            return [Decision(allowed=False, reason=f"the entities were refused: {error}") for _ in resources]
+            return tuple(Decision(allowed=False, reason=f"the entities were refused: {error}") for _ in resources)
         results = cedarpy.is_authorized_batch(requests, self._policies, entities, self._schema)
-        return [_decision(result) for result in results]
+        return tuple(_decision(result) for result in results)
 
 
 def _decision(result: Any) -> Decision:

@@ -106,6 +106,36 @@ def test_a_person_whose_id_looks_like_policy_text_is_just_a_person(policies: Pol
     assert policies.authorize(principal=hostile, action=Action.DOCUMENT_READ, resource=own).allowed
 
 
+BEHIND_A_CARELESS_PERMIT = [
+    ("administrator", "audit:export", "audit_log", "no-audit-for-administrators"),
+    ("both_duties", "box:read", "appliance", "officer-is-not-administrator"),
+    ("officer", "document:read", "handbook", "no-documents-without-employment"),
+    ("administrator", "document:list", "appliance", "no-documents-without-employment"),
+    ("stranger", "document:read", "readers_own", "own-collection-is-private"),
+    ("working_administrator", "document:delete", "readers_own", "own-collection-is-private"),
+    ("administrator", "collection:update", "readers_own", "own-collection-is-not-shared"),
+    ("working_administrator", "conversation:read", "readers_conversation", "conversation-is-private"),
+]
+
+
+@pytest.mark.parametrize(("who", "action", "resource", "forbid"), BEHIND_A_CARELESS_PERMIT)
+def test_a_careless_permit_opens_nothing_that_is_forbidden(
+    directory: Path, who: str, action: str, resource: str, forbid: str
+) -> None:
+    (directory / "00-careless.cedar").write_text('@id("careless") permit (principal, action, resource);')
+    decision = Policies(directory).authorize(
+        principal=_principal(who), action=Action(action), resource=_resource(resource)
+    )
+    assert not decision.allowed
+    assert forbid in decision.policy_ids
+
+
+def test_every_forbid_stands_the_careless_permit() -> None:
+    policies = json.loads(cedarpy.policies_to_json_str("\n".join(file.read_text() for file in POLICIES_DIR.glob("*.cedar"))))
+    forbids = {item["annotations"]["id"] for item in policies["staticPolicies"].values() if item["effect"] == "forbid"}
+    assert forbids == {row[3] for row in BEHIND_A_CARELESS_PERMIT}
+
+
 def test_a_forbid_that_fails_refuses_instead_of_being_skipped(directory: Path) -> None:
     # an overflow passes validation and fails while it is evaluated; Cedar itself would then skip the forbid and allow
     (directory / "95-broken.cedar").write_text(

@@ -137,7 +137,7 @@ def test_an_append_reads_no_more_of_a_long_log_than_of_a_short_one(appliance: Ap
 
 
 _APPENDER = """
-import sys
+import sys, time
 from pathlib import Path
 from appliance.audit.events import AuditEvent, EventName
 from appliance.bootstrap import open_appliance
@@ -151,6 +151,7 @@ for number in range(60):
     with appliance.database.write() as connection:
         person = Principal(sys.argv[2], sys.argv[2], sys.argv[2])
         appliance.audit.append(connection, AuditEvent(names[number % 3], person, sealed={"name": "x"}))
+    time.sleep(0.005)  # waiting writers poll for the lock; without a pause the first one in would run to its end
 """
 
 
