@@ -28,7 +28,9 @@ class RecordedQueue:
 
 
 @asynccontextmanager
-async def signed_in(appliance: Appliance, name: str | None = None, queue: RecordedQueue | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def signed_in(
+    appliance: Appliance, name: str | None = None, queue: RecordedQueue | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of its own application (`client.app`); with a name, one that holds a session and repeats its CSRF token.
 
     Bodies given as iterators are streamed piece by piece; answers arrive when they are complete.

@@ -57,7 +57,11 @@ async def test_a_file_that_hides_its_length_is_stopped_at_the_limit(appliance: A
 
 @pytest.mark.parametrize(
     ("name", "content", "code"),
-    [("notes.exe", b"MZ", "document.unsupported"), ("empty.txt", b"", "document.empty"), ("letter.pdf", b"hello", "document.mislabelled")],
+    [
+        ("notes.exe", b"MZ", "document.unsupported"),
+        ("empty.txt", b"", "document.empty"),
+        ("letter.pdf", b"hello", "document.mislabelled"),
+    ],
 )
 async def test_what_cannot_become_a_document_is_refused_with_a_sentence(appliance, alice, name, content, code) -> None:
     async with signed_in(appliance, "alice") as client:
@@ -113,12 +117,16 @@ async def test_an_upload_is_stored_enqueued_read_and_shown(appliance_with_models
 
 
 async def test_a_download_is_saved_under_its_own_name_and_never_opened(appliance: Appliance, alice: Principal) -> None:
-    document_id = store_document(appliance, alice, 'Überblick "2026".html', b"<html><body><script>alert(1)</script>words</body></html>")
+    document_id = store_document(
+        appliance, alice, 'Überblick "2026".html', b"<html><body><script>alert(1)</script>words</body></html>"
+    )
     async with signed_in(appliance, "alice") as client:
         answer = await client.get(f"/api/documents/{document_id}/content")
     assert answer.content.startswith(b"<html>")
     disposition = answer.headers["content-disposition"]
-    assert disposition.startswith("attachment; filename=\"Uberblick _2026_.html\"; filename*=UTF-8''%C3%9Cberblick%20%222026%22.html")
+    assert disposition.startswith(
+        "attachment; filename=\"Uberblick _2026_.html\"; filename*=UTF-8''%C3%9Cberblick%20%222026%22.html"
+    )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
 

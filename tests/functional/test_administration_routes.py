@@ -1,0 +1,94 @@
+"""The administrator's routes: people, collections, models and the state of the box."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.administration.samples import COLLECTION_NAME, handbook_files, load_handbook
+from appliance.bootstrap import Appliance
+from appliance.documents.models import DocumentStatus
+from appliance.identity.models import Principal
+from tests.web_clients import signed_in, store_document
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_people_are_made_changed_and_disabled(appliance: Appliance, administrator: Principal) -> None:
+    person = {"name": "purser", "password": "a long enough passphrase", "roles": ["employee"]}
+    async with signed_in(appliance, "administrator") as client:
+        weak = await client.post("/api/people", json={**person, "password": "short"})
+        both = await client.post("/api/people", json={**person, "roles": ["officer", "administrator"]})
+        unknown = await client.post("/api/people", json={**person, "admin": True})
+        assert [answer.status_code for answer in (weak, both, unknown)] == [400, 400, 400]
+        assert "12" in weak.json()["error"]["message"]
+        made = await client.post("/api/people", json=person)
+        assert made.status_code == 201
+        assert (await client.post("/api/people", json=person)).status_code == 409
+        path = f"/api/people/{made.json()['id']}"
+        token = appliance.sessions.sign_in("purser", person["password"], "test")
+        changed = await client.patch(path, json={"roles": ["officer"], "disabled": True})
+        assert (changed.json()["roles"], changed.json()["disabled"]) == (["officer"], True)
+        assert appliance.sessions.principal(token) is None
+        assert "passphrase" not in (await client.get("/api/people")).text
+        myself = f"/api/people/{administrator.id}"
+        assert (await client.patch(myself, json={"disabled": True})).status_code == 409
+
+
+async def test_collections_are_opened_to_people_and_to_everyone(
+    appliance: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    store_document(appliance, alice, "private-diary.txt", b"Nobody reads this.")
+    async with signed_in(appliance, "administrator") as client:
+        made = (await client.post("/api/admin/collections", json={"name": "Board"})).json()["id"]
+        path = f"/api/admin/collections/{made}"
+        assert (await client.patch(path, json={"readers": ["principal:nobody-at-all"]})).status_code == 400
+        grants = {"readers": ["group:everyone"], "contributors": [f"principal:{alice.id}"]}
+        assert (await client.patch(path, json=grants)).status_code == 204
+        listed = await client.get("/api/admin/collections")
+        board = next(item for item in listed.json() if item["id"] == made)
+        assert {"readers": board["readers"], "contributors": board["contributors"]} == grants
+        own = next(item for item in listed.json() if item["owner"] == "alice")
+        assert (own["personal"], own["readers"]) == (True, [])
+        assert "diary" not in listed.text
+        assert (await client.patch(f"/api/admin/collections/{own['id']}", json=grants)).status_code in {403, 404}
+    async with signed_in(appliance, "alice") as client:
+        mine = {item["name"]: item["may_contribute"] for item in (await client.get("/api/collections")).json()}
+    assert mine["Board"] is True
+
+
+async def test_the_box_tells_counts_and_never_names(appliance: Appliance, administrator: Principal, alice: Principal) -> None:
+    store_document(appliance, alice, "merger-plans.txt", b"Top secret.")
+    async with signed_in(appliance, "administrator") as client:
+        answer = await client.get("/api/box")
+        models = await client.get("/api/models")
+    box = answer.json()
+    assert box["documents"] == {"PENDING": 1}
+    assert (box["people"], box["processes"], set(box["queues"])) == (2, [], {"answers", "ingest", "maintenance"})
+    assert "Redis does not answer" in box["problem"]
+    assert box["disk"]["free"] > 0
+    assert box["disk"]["database"] > 0
+    assert box["versions"]["sqlite-vec"] == "0.1.9"
+    assert "merger" not in answer.text
+    assert models.json() == []
+
+
+@pytest.mark.models
+async def test_the_sample_handbook_becomes_searchable_for_everyone(
+    appliance_with_models: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    appliance = appliance_with_models
+    ids = load_handbook(appliance.collections, appliance.documents.begin_upload, administrator)
+    assert len(ids) == len(handbook_files()) >= 8
+    for document_id in ids:
+        appliance.documents.ingest(document_id, "test")
+    shared = next(item for item in appliance.collections.readable(alice) if item.name == COLLECTION_NAME)
+    assert not shared.may_contribute
+    found = appliance.documents.list(alice, shared.id)
+    assert {document.status for document in found} == {DocumentStatus.READY}
+    hits = appliance.search.search(alice, "hotel limit per night", 3)
+    assert "110" in " ".join(hit.text for hit in hits)

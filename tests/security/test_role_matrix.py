@@ -1,0 +1,69 @@
+"""Who may open which page and route: each role against each of them, nobody included."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.bootstrap import Appliance
+from tests.web_clients import signed_in
+
+pytestmark = pytest.mark.anyio
+
+EMPLOYEE = ("/documents", "/api/documents", "/api/collections")
+OFFICER = ("/audit", "/api/audit", "/api/audit/export?format=csv")
+ADMINISTRATOR = (
+    "/admin/people",
+    "/admin/collections",
+    "/admin/models",
+    "/admin/box",
+    "/api/people",
+    "/api/admin/collections",
+    "/api/models",
+    "/api/box",
+)
+CHANGES = (
+    ("POST", "/api/people", {"name": "intruder", "password": "a long enough passphrase", "roles": ["administrator"]}),
+    ("PATCH", "/api/people/{person}", {"roles": ["administrator", "employee"]}),
+    ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
+    ("POST", "/api/admin/collections", {"name": "Loot"}),
+    ("PATCH", "/api/admin/collections/{collection}", {"readers": ["group:everyone"]}),
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_each_role_sees_its_own_pages_and_no_others(appliance: Appliance, administrator, alice, officer) -> None:
+    allowed = {"administrator": EMPLOYEE + ADMINISTRATOR, "alice": EMPLOYEE, "officer": OFFICER}
+    for name, open_to in allowed.items():
+        async with signed_in(appliance, name) as client:
+            for path in EMPLOYEE + OFFICER + ADMINISTRATOR:
+                status = (await client.get(path)).status_code
+                assert (status == 200) if path in open_to else (status in {403, 404}), (name, path, status)
+
+
+async def test_nobody_sees_anything_before_signing_in(appliance: Appliance, administrator) -> None:
+    async with signed_in(appliance) as client:
+        for path in EMPLOYEE + OFFICER + ADMINISTRATOR:
+            answer = await client.get(path)
+            if path.startswith("/api/"):
+                assert answer.status_code == 401, path
+            else:
+                assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in"), path
+
+
+async def test_only_administrators_change_people_and_collections(appliance: Appliance, administrator, alice, officer) -> None:
+    collection = appliance.collections.create(administrator, "Board")
+    before = {account.principal.name: account.principal.roles for account in appliance.people.list(administrator)}
+    for name in ("alice", "officer"):
+        async with signed_in(appliance, name) as client:
+            for method, path, change in CHANGES:
+                target = path.format(person=alice.id, collection=collection)
+                status = (await client.request(method, target, json=change)).status_code
+                assert status in {403, 404}, (name, method, path, status)
+    after = {account.principal.name: account.principal.roles for account in appliance.people.list(administrator)}
+    assert before == after
+    board = next(detail for detail in appliance.collections.list_all(administrator) if detail.id == collection)
+    assert board.readers == frozenset()
