@@ -1,0 +1,113 @@
+"""Question sets in SQuAD's JSON format, checked before anything is indexed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One document: its paragraphs in order."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A gold answer: characters of its paragraph."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and where its answers stand; without answers it cannot be answered from this set."""
+
+    text: str
+    article: int
+    paragraph: int
+    answers: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Articles, and questions that point into them."""
+
+    articles: tuple[Article, ...]
+    questions: tuple[Question, ...]
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read and check a file. Raises `InvalidInput` with a sentence that names the place that is wrong."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"The question set {path} cannot be read ({error.strerror}).", code="evaluation.unreadable") from None
+    except (ValueError, RecursionError):
+        raise InvalidInput(f"The question set {path} is not JSON.", code="evaluation.not_json") from None
+    articles: list[Article] = []
+    questions: list[Question] = []
+    for number, entry in enumerate(_list(content, "data", "the file")):
+        place = f"data[{number}]"
+        paragraphs: list[str] = []
+        for at, paragraph in enumerate(_list(entry, "paragraphs", place)):
+            within = f"{place}.paragraphs[{at}]"
+            context = _text(paragraph, "context", within)
+            paragraphs.append(context)
+            asked = _list(paragraph, "qas", within) if "qas" in paragraph else []
+            questions += [_question(item, f"{within}.qas[{n}]", number, at, context) for n, item in enumerate(asked)]
+        title = entry.get("title")
+        articles.append(Article(title.strip() if isinstance(title, str) else "", tuple(paragraphs)))
+    if not questions:
+        raise InvalidInput(f"The question set {path} holds no questions.", code="evaluation.empty")
+    return Dataset(tuple(articles), tuple(questions))
+
+
+def _question(item: Any, place: str, article: int, paragraph: int, context: str) -> Question:
+    text = _text(item, "question", place)
+    impossible = bool(item.get("is_impossible", False))
+    given = [] if impossible or item.get("answers") is None else _list(item, "answers", place)
+    return Question(text, article, paragraph, tuple(_spans(given, f"{place}.answers", context)))
+
+
+def _spans(given: list[Any], place: str, context: str) -> Iterator[Span]:
+    for at, answer in enumerate(given):
+        text = _text(answer, "text", f"{place}[{at}]")
+        start = answer.get("answer_start")
+        if isinstance(start, bool) or not isinstance(start, int):
+            raise _wrong(f"{place}[{at}].answer_start is not a whole number")
+        if not text.strip():
+            raise _wrong(f"{place}[{at}].text is empty")
+        if not context.startswith(text, max(start, 0)) or start < 0:
+            raise _wrong(f"{place}[{at}].text does not stand at answer_start")
+        # white space around an answer says nothing about where it stands
+        stripped = text.strip()
+        start += text.index(stripped)
+        yield Span(start, start + len(stripped), stripped)
+
+
+def _list(holder: Any, name: str, place: str) -> list[Any]:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(value, list):
+        raise _wrong(f"{place} has no list named {name}")
+    return value
+
+
+def _text(holder: Any, name: str, place: str) -> str:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(value, str):
+        raise _wrong(f"{place} has no text named {name}")
+    return value
+
+
+def _wrong(what: str) -> InvalidInput:
+    return InvalidInput(f"The question set is not in SQuAD format: {what}.", code="evaluation.format")

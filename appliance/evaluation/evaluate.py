@@ -1,0 +1,98 @@
+"""`cloister evaluate`: index a question set in a throw-away data directory, search every question, report shares."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.errors import InvalidInput
+from appliance.evaluation.answers import chosen, grade_answers
+from appliance.evaluation.corpus import Corpus, index_dataset
+from appliance.evaluation.dataset import Dataset, load_dataset
+from appliance.evaluation.measures import RankingMeasures
+from appliance.identity.models import Principal
+from appliance.retrieval.index import SearchIndex
+from appliance.retrieval.terms import question_terms
+from appliance.settings import Settings
+
+_DEPTH = 100  # passages looked at per question
+_HITS = 10
+
+
+def evaluate(
+    dataset: Path,
+    *,
+    settings: Settings,
+    answers: int = 0,
+    chunk_tokens: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The figures for `dataset`; models come from `settings.models_dir`, everything else is thrown away.
+
+    Raises `InvalidInput` for a file that is not in SQuAD format and for a negative number of answers.
+    """
+    if answers < 0:
+        raise InvalidInput("The number of answers cannot be negative.", code="evaluation.answers")
+    loaded = load_dataset(dataset)
+    with tempfile.TemporaryDirectory(prefix="cloister-evaluate-") as directory:
+        data_dir = Path(directory) / "data"
+        data_dir.mkdir(mode=0o700)
+        (data_dir / "models").symlink_to(settings.models_dir)
+        size = chunk_tokens or settings.chunk_tokens
+        appliance = open_appliance(replace(settings, data_dir=data_dir, chunk_tokens=size), create=True)
+        try:
+            person = appliance.setup.complete(appliance.setup.make_link(), "evaluation", secrets.token_urlsafe(32))
+            corpus = index_dataset(appliance, person, loaded, size, progress)
+            report = _retrieval(appliance, person, corpus, loaded, progress)
+            if answers:
+                questions = chosen(loaded.questions, answers)
+                report["answers"] = grade_answers(appliance, person, corpus, questions, progress)
+            return report
+        finally:
+            appliance.close()
+
+
+def _retrieval(
+    appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    index = SearchIndex()
+    scope = {corpus.collection_number}
+    measures = {name: RankingMeasures() for name in ("vector", "words", "fused")}
+    answerable = [question for question in dataset.questions if question.answers]
+    elapsed_ms = []
+    for at, question in enumerate(answerable, 1):
+        started = time.perf_counter()
+        appliance.search.search(person, question.text, _HITS, collection_id=corpus.collection_id)
+        elapsed_ms.append(1_000 * (time.perf_counter() - started))
+        vector = appliance.embedder.embed([question.text])[0]
+        with appliance.database.read() as connection:
+            rankings = {
+                "vector": index.nearest(connection, scope, vector, _DEPTH).ids,
+                "words": index.matching(connection, scope, question_terms(question.text), _DEPTH).ids,
+            }
+        rankings["fused"] = appliance.search.rank(scope, question.text).ids[:_DEPTH]
+        for name, ids in rankings.items():
+            ranked = [corpus.passages[chunk_id] for chunk_id in ids.tolist()]
+            measures[name].add(
+                [passage.holds_answer(question) for passage in ranked], [passage.token_count for passage in ranked]
+            )
+        if at % 100 == 0:
+            progress(f"Searched for {at} of {len(answerable)} questions")
+    return {
+        "questions": len(dataset.questions),
+        "answerable": len(answerable),
+        "chunks": len(corpus.passages),
+        "documents": len(dataset.articles),
+        "retrieval": {name: measure.report() for name, measure in measures.items()},
+        "search_ms": {
+            f"p{share}": round(float(np.percentile(elapsed_ms, share)), 2) if elapsed_ms else 0.0 for share in (50, 95)
+        },
+    }
