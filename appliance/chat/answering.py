@@ -151,7 +151,7 @@ class Answering:
             return work.ended(MessageStatus.STOPPED, check_answer(text, work.used, keep_unsupported=True), reason)
         checked = check_answer(text, work.used)
         if not checked.supported:
-            quotes = best_quotes(query, [hit.text for hit in work.used], _QUOTES)
+            quotes = best_quotes(query, work.used, _QUOTES)
             if not quotes:
                 return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER, ()), "abstained")
             checked = quoted_answer(quotes, work.used)

@@ -13,11 +13,15 @@ const composer = at("composer");
 const question = at("question");
 const scroll = at("scroll");
 const messages = at("messages");
-const NEAR_THE_END_PX = 80;
 
-const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0 };
+const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0, keeping: true };
 const scope = new Scope(at("scope"), at("scope-chooser"), at("thread-scope"));
 const threads = new Threads(at("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
+
+const loaded = Promise.allSettled([scope.load(), threads.load()]).then((results) => {
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) toast(failed.reason.message, "error");
+});
 
 function problem(sentence) {
   at("problem").textContent = sentence;
@@ -28,12 +32,12 @@ function announce(text) {
   at("announcer").textContent = text;
 }
 
-function nearTheEnd() {
-  return scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_THE_END_PX;
-}
-
-function toTheEnd() {
-  scroll.scrollTop = scroll.scrollHeight;
+// The newest question stays in sight: the answer grows below it, and whoever scrolls is left alone.
+function keepInSight() {
+  if (!state.keeping) return;
+  const last = [...messages.querySelectorAll(".question")].at(-1);
+  const end = scroll.scrollHeight - scroll.clientHeight;
+  scroll.scrollTop = last ? Math.min(end, last.offsetTop - messages.offsetTop) : end;
 }
 
 function refresh() {
@@ -70,23 +74,28 @@ async function arrive() {
   at("threads-toggle").setAttribute("aria-expanded", "false");
   at("chat").classList.remove("with-threads");
   threads.show(id);
+  refresh();
   if (!id) {
     title("");
+    fill(messages);
+    question.focus();
+    await loaded;
+    // a quick person may have asked, or gone elsewhere, before the lists were there
+    if (visit !== state.visit || state.conversation || state.sending) return;
     scope.choose();
     fill(messages, emptyState(scope, ask));
-    refresh();
-    question.focus();
     return;
   }
   try {
-    const found = await api.get(`/api/conversations/${encodeURIComponent(id)}`);
+    const [found] = await Promise.all([api.get(`/api/conversations/${encodeURIComponent(id)}`), loaded]);
     if (visit !== state.visit) return;
     state.conversation = found.conversation;
     title(found.conversation.title);
     scope.fix(found.conversation.collection_id);
     fill(messages);
     for (const message of found.messages) show(message, textBefore(found.messages, message));
-    toTheEnd();
+    state.keeping = true;
+    keepInSight();
   } catch (error) {
     if (visit !== state.visit) return;
     title("");
@@ -120,22 +129,27 @@ async function ask(text) {
   const visit = state.visit;
   const draft = questionView({ text: asked });
   if (!state.conversation) fill(messages);
-  messages.append(draft);
+  const sending = h("p.answer-status", {}, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, "Sending"), "…");
+  messages.append(draft, sending);
   question.value = "";
-  toTheEnd();
+  grow();
+  state.keeping = true;
+  keepInSight();
   try {
     const conversation = state.conversation ?? (await begin());
     const { question: stored, answer } = await api.post(`/api/conversations/${conversation.id}/messages`, { text: asked });
     // the person may have gone to another conversation meanwhile; the answer is written all the same
     if (visit === state.visit) {
       draft.replaceWith(questionView(stored));
+      sending.remove();
       show(answer, asked);
-      toTheEnd();
+      keepInSight();
     }
     threads.load().then(() => visit === state.visit && title(threads.find(conversation.id)?.title ?? "")).catch(() => {});
   } catch (error) {
     if (visit === state.visit) {
       draft.remove();
+      sending.remove();
       question.value = asked;
       if (!state.conversation) fill(messages, emptyState(scope, ask));
       problem(error.message);
@@ -172,11 +186,10 @@ function follow(message, view) {
     },
     trouble: (on) => view.trouble(on ? "The connection was lost. Trying again; nothing of the answer will be missing." : ""),
     done: (stored) => {
-      const follows = nearTheEnd();
       view.finish(stored);
       announce(stored.status === "FAILED" ? stored.reason ?? "" : `Answer: ${stored.text}`);
       over();
-      if (follows) toTheEnd();
+      keepInSight();
     },
     lost: () => {
       over();
@@ -237,13 +250,10 @@ at("threads-toggle").addEventListener("click", (event) => {
   event.currentTarget.setAttribute("aria-expanded", String(open));
 });
 scroll.addEventListener("scroll", hidePreview, { passive: true });
-let wasNear = true;
-scroll.addEventListener("scroll", () => (wasNear = nearTheEnd()), { passive: true });
-messages.addEventListener("grown", () => wasNear && toTheEnd());
+for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+  scroll.addEventListener(kind, () => (state.keeping = false), { passive: true });
+}
+messages.addEventListener("grown", keepInSight);
 addEventListener("popstate", arrive);
 
-await Promise.allSettled([scope.load(), threads.load()]).then((results) => {
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed) toast(failed.reason.message, "error");
-});
 arrive();

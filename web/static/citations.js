@@ -65,36 +65,37 @@ export function hidePreview() {
   if (preview) preview.hidden = true;
 }
 
-/** One line per cited passage, in the order of first mention. */
+/** The pages an answer rests on, in the order of first mention, each with the sentences that were cited. */
 export function sourceList(citations) {
-  const seen = new Map();
+  const pages = new Map();
   for (const citation of citations) {
-    const key = `${citation.number}:${citation.start}:${citation.end}`;
-    if (!seen.has(key)) seen.set(key, citation);
+    const page = `${citation.document_id}:${citation.page}`;
+    if (!pages.has(page)) pages.set(page, new Map());
+    const spans = pages.get(page);
+    const span = `${citation.number}:${citation.start}:${citation.end}`;
+    if (!spans.has(span)) spans.set(span, citation);
   }
-  if (seen.size === 0) return null;
+  if (pages.size === 0) return null;
   return h(
     "section.sources",
     { "aria-label": "Sources" },
-    h("h3", {}, seen.size === 1 ? "Source" : "Sources"),
-    h("ol", {}, [...seen.values()].map((citation) => h("li", {}, source(citation)))),
+    h("h3", {}, pages.size === 1 ? "Source" : "Sources"),
+    h("ol", {}, [...pages.values()].map((spans) => h("li.source", {}, source([...spans.values()])))),
   );
 }
 
-function source(citation) {
-  const number = h("span.source-number", { "aria-hidden": "true" }, String(citation.number));
-  if (!citation.document_id) {
-    return h("span.source.gone", {}, number, h("span", {}, "This source was deleted, or you may no longer read it."));
-  }
-  return h(
-    "a.source",
-    { href: viewerPath(citation) },
-    number,
-    h(
-      "span.source-body",
-      {},
-      h("span.source-name", {}, citation.document_name, h("span.source-page", {}, `page ${citation.page}`)),
-      h("span.source-text", {}, shortened(citation.text)),
+function source(spans) {
+  const [{ document_id: id, document_name: name, page }] = spans;
+  if (!id) return h("p.source-gone", {}, "This source was deleted, or you may no longer read it.");
+  return [
+    h("p.source-name", {}, name, h("span.source-page", {}, `page ${page}`)),
+    spans.map((citation) =>
+      h(
+        "a.source-span",
+        { href: viewerPath(citation) },
+        h("span.source-number", { "aria-hidden": "true" }, String(citation.number)),
+        h("span.source-text", {}, shortened(citation.text)),
+      ),
     ),
-  );
+  ];
 }
