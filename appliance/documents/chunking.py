@@ -58,13 +58,9 @@ def chunk(parsed: ParsedDocument, tokens: Tokens, target_tokens: int) -> list[Ch
             path = _descend(path, titles)
             shown = " > ".join(title for _, title in path) or page.label
             for piece in _settle(_pack(_sentences(page.text, section, measure, target), target), target, limit):
-                for start, end in _fitting(page.text, piece, tokens):
+                for start, end, count in _fitting(page.text, piece, tokens):
                     text = page.text[start:end]
-                    chunks.append(
-                        Chunk(
-                            len(chunks), page.number, page.start + start, page.start + end, shown, text, tokens.count_tokens(text)
-                        )
-                    )
+                    chunks.append(Chunk(len(chunks), page.number, page.start + start, page.start + end, shown, text, count))
     return chunks
 
 
@@ -168,8 +164,8 @@ def _settle(packed: list[_Piece], target: int, limit: int) -> list[_Piece]:
     return packed
 
 
-def _fitting(text: str, piece: _Piece, tokens: Tokens) -> Iterator[Span]:
-    """The span without white space around it, halved until the embedder's own count says that it fits."""
+def _fitting(text: str, piece: _Piece, tokens: Tokens) -> Iterator[tuple[int, int, int]]:
+    """The span without white space around it, halved until the embedder's own count, given third, says that it fits."""
     start, end = piece.start, piece.end
     while start < end and text[start].isspace():
         start += 1
@@ -177,8 +173,9 @@ def _fitting(text: str, piece: _Piece, tokens: Tokens) -> Iterator[Span]:
         end -= 1
     if start == end:
         return
-    if end - start == 1 or tokens.count_tokens(text[start:end]) <= tokens.max_tokens:
-        yield start, end
+    count = tokens.count_tokens(text[start:end])
+    if end - start == 1 or count <= tokens.max_tokens:
+        yield start, end, count
         return
     middle = (start + end) // 2
     yield from _fitting(text, _Piece(start, middle, 0), tokens)

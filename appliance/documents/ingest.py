@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ from appliance.documents.store import insert_pages, next_chunk_id
 from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
+from appliance.retrieval.impacts import passage_tokens
 from appliance.retrieval.index import IndexRow, SearchIndex
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
@@ -113,9 +115,12 @@ class Ingest:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
         tracker.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
         vectors = _embed(passages, embedder, tracker)
-        self._store(claim, parsed, passages, vectors)
+        title = parsed.title or claim.document.name
+        # made here, because it takes long and the write lock is not yet held
+        entries = [_entry(claim, title, passage, vectors[passage.ordinal]) for passage in passages]
+        self._store(claim, parsed, passages, entries)
 
-    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], vectors: NDArray[np.float32]) -> None:
+    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], entries: Sequence[IndexRow]) -> None:
         document = claim.document
         with self._database.write() as connection:
             if not still_held(connection, claim):
@@ -139,8 +144,7 @@ class Ingest:
                     for passage in passages[start : start + _ROWS]
                 ]
                 connection.execute(insert(chunk_table), rows)
-            title = parsed.title or document.name
-            self._index.add(connection, [_index_row(claim, first, title, passage, vectors) for passage in passages])
+            self._index.add(connection, [replace(entry, chunk_id=first + at) for at, entry in enumerate(entries)])
             finish(connection, claim, page_count=len(parsed.pages), chunk_count=len(passages))
             self._record(connection, claim, EventName.DOCUMENT_INGESTED, pages=len(parsed.pages), chunks=len(passages))
 
@@ -187,12 +191,8 @@ def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, tracker: Tracke
     return vectors
 
 
-def _index_row(claim: Claim, first: int, title: str, passage: Chunk, vectors: NDArray[np.float32]) -> IndexRow:
-    return IndexRow(
-        chunk_id=first + passage.ordinal,
-        collection_number=claim.collection_number,
-        title=title,
-        heading=passage.heading,
-        text=searchable_text(passage.text),
-        vector=vectors[passage.ordinal],
-    )
+def _entry(claim: Claim, title: str, passage: Chunk, vector: NDArray[np.float32]) -> IndexRow:
+    """What the index gets of a passage; its id is given when it is stored."""
+    number, text = claim.collection_number, searchable_text(passage.text)
+    tokens = passage_tokens(number, title, passage.heading, text)
+    return IndexRow(0, number, title, passage.heading, text, vector, tokens)

@@ -27,7 +27,11 @@ _IMPACTS = np.array(IMPACTS, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """A chunk as the index takes it; `vector` is L2-normalised."""
+    """A chunk as the index takes it; `vector` is L2-normalised.
+
+    `tokens` may carry what `passage_tokens` makes of title, heading and text: making them takes longer than storing them, so a
+    large document has them made before the transaction that holds the write lock.
+    """
 
     chunk_id: int
     collection_number: int
@@ -35,6 +39,7 @@ class IndexRow:
     heading: str
     text: str
     vector: NDArray[np.float32]
+    tokens: list[list[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class SearchIndex:
             [
                 (entry_row(row.chunk_id, step), " ".join(tokens))
                 for row in rows
-                for step, tokens in enumerate(passage_tokens(row.collection_number, row.title, row.heading, row.text))
+                for step, tokens in enumerate(_tokens(row))
                 if tokens
             ],
         )
@@ -224,6 +229,12 @@ def _count(connection: Connection, added: dict[int, int]) -> None:
         "ON CONFLICT DO UPDATE SET chunk_count = chunk_count + excluded.chunk_count, generation = excluded.generation",
         list(added.items()),
     )
+
+
+def _tokens(row: IndexRow) -> list[list[str]]:
+    if row.tokens is not None:
+        return row.tokens
+    return passage_tokens(row.collection_number, row.title, row.heading, row.text)
 
 
 def _quantised(vectors: NDArray[np.float32]) -> list[bytes]:
