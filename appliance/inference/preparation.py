@@ -134,7 +134,15 @@ def _prepare_embedder(scratch: Path, progress: Progress) -> Model:
             f"The embedding model computes wrong results on this processor (cosine {measured['cosine_to_float32']}).",
             code="setup.model_accuracy",
         )
-    return _model("all-minilm-l6-v2", "embedding", target, "ONNX int8", _EMBEDDER_CONTEXT, measured, EMBEDDING_WEIGHTS.label)
+    return _model(
+        target,
+        id_="all-minilm-l6-v2",
+        kind="embedding",
+        format_="ONNX int8",
+        context=_EMBEDDER_CONTEXT,
+        measured=measured,
+        source=EMBEDDING_WEIGHTS,
+    )
 
 
 def _prepare_language_model(scratch: Path, progress: Progress) -> tuple[Model, tuple[dict[str, Any], ...]]:
@@ -161,7 +169,13 @@ def _prepare_language_model(scratch: Path, progress: Progress) -> tuple[Model, t
         shutil.copyfile(published, target)
     context = int(fastest.measured.pop("context_tokens"))
     model = _model(
-        "smollm2-135m-instruct", "language", target, f"GGUF {fastest.format}", context, fastest.measured, LANGUAGE_MODEL.label
+        target,
+        id_="smollm2-135m-instruct",
+        kind="language",
+        format_=f"GGUF {fastest.format}",
+        context=context,
+        measured=fastest.measured,
+        source=LANGUAGE_MODEL,
     )
     return model, tuple({"format": trial.format, **trial.measured} for trial in trials)
 
@@ -172,7 +186,9 @@ def _converted(scratch: Path, published: Path, name: str) -> Path:
     return path
 
 
-def _model(id_: str, kind: Any, path: Path, format_: str, context: int, measured: dict[str, float], source: str) -> Model:
+def _model(
+    path: Path, *, id_: str, kind: Any, format_: str, context: int, measured: dict[str, float], source: SourceFile
+) -> Model:
     return Model(
         id=id_,
         kind=kind,
@@ -184,7 +200,7 @@ def _model(id_: str, kind: Any, path: Path, format_: str, context: int, measured
         licence=_LICENCE,
         active=True,
         measured=measured,
-        source=source,
+        source=source.label,
     )
 
 
@@ -214,12 +230,17 @@ def _alone(models_dir: Path) -> Iterator[None]:
         yield
 
 
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Prepare the models from the command line, for set-up scripts and tests."""
     parser = argparse.ArgumentParser(description="Prepare the default models for this machine.")
     parser.add_argument("--models", type=Path, required=True, metavar="DIR")
     try:
-        prepare_models(parser.parse_args().models, lambda line: sys.stdout.write(line + "\n"))
+        prepare_models(parser.parse_args().models, _print)
     except ApplianceError as error:
         sys.stderr.write(error.sentence + "\n")
         return 1

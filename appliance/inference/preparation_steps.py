@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,11 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
 
 def main(arguments: list[str]) -> int:
     """Run one step by name; errors people can act on are printed as JSON."""
-    steps = {"requantise": requantise, "measure": measure, "build_embedder": build_embedder}
+    steps: dict[str, Callable[..., dict[str, Any]]] = {
+        "requantise": requantise,
+        "measure": measure,
+        "build_embedder": build_embedder,
+    }
     try:
         silence()
         answer = steps[arguments[0]](*arguments[1:])
