@@ -79,4 +79,5 @@ const create = () =>
   });
 
 byId("add").addEventListener("click", () => create().catch(fail));
-load().catch(fail);
+// its form lists the people, so it opens only once they are known
+load().then(() => (byId("add").disabled = false), fail);

@@ -84,4 +84,4 @@ async function disable(person) {
 const enable = (person) => update(person, { disabled: false }, `${person.name} can sign in again.`);
 
 document.getElementById("add").addEventListener("click", () => create().catch(fail));
-load().catch(fail);
+load().then(() => (document.getElementById("add").disabled = false), fail);

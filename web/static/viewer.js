@@ -95,8 +95,7 @@ function sheet(path, rectangles) {
 
 function reveal() {
   const target = stage.querySelector("mark, .marks rect");
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (target) target.scrollIntoView({ block: "center", inline: "nearest", behavior: calm ? "auto" : "smooth" });
+  if (target) target.scrollIntoView({ block: "center", inline: "nearest" });
   else stage.scrollTo(0, 0);
 }
 

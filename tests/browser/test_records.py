@@ -1,0 +1,100 @@
+"""The officer's log and the administrator's pages, as a person meets them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from appliance.identity.models import Role
+
+pytestmark = pytest.mark.browser
+
+UNNAMED = """() => [...document.querySelectorAll('main input, main select, main button, main a')]
+  .filter((e) => e.checkVisibility() && !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
+  .map((e) => e.outerHTML)"""
+
+
+def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -> None:
+    alice = box.person("alice")
+    box.person("officer", Role.OFFICER)
+    document = box.upload(alice, "plan.txt", b"The plan of the harbour.")
+    box.sign_in(page, "officer")
+    page.goto(f"{box.url}/audit")
+    rows = page.locator("tr[data-seq]")
+    expect(rows.first).to_be_visible()
+
+    page.get_by_label("Person").select_option(label="alice")
+    page.get_by_label("Event").select_option("document.uploaded")
+    page.get_by_role("button", name="Apply").click()
+    expect(rows).to_have_count(1)
+    rows.first.locator(".expander").click()
+    details = page.locator(".audit-details")
+    expect(details.locator(".canonical")).to_contain_text('"action": "document.uploaded"')
+    assert len(details.locator(".digest").inner_text()) == 64
+    details.get_by_role("button", name="Disclose name").click()
+    expect(details.locator(".pairs")).to_contain_text("plan.txt")
+
+    rows.first.get_by_role("button", name="document").click()
+    expect(page.get_by_label("Document id")).to_have_value(document)
+    expect(rows).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export CSV").click()
+    file = tmp_path / "export.csv"
+    download.value.save_as(file)
+    assert download.value.suggested_filename.endswith(".csv")
+    assert [row["event"] for row in csv.DictReader(file.open())] == ["document.uploaded"]
+
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_label("Event").select_option("audit.exported")
+    page.get_by_role("button", name="Apply").click()
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("officer")
+    assert page.evaluate(UNNAMED) == []
+
+
+def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> None:
+    box.set_up()
+    page = open_page()
+    box.sign_in(page, "administrator")
+    page.goto(f"{box.url}/admin/people")
+    page.get_by_role("button", name="Add a person").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name to sign in with").fill("night porter")
+    dialog.get_by_label("Password").fill("a long enough passphrase")
+    dialog.get_by_label("Compliance officer").check()
+    dialog.get_by_label("Administrator").check()
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("officer")
+    dialog.get_by_label("Compliance officer").uncheck()
+    dialog.get_by_label("Administrator").uncheck()
+    dialog.get_by_role("button", name="Add").click()
+    row = page.locator("tr[data-person]", has_text="night porter")
+    expect(row).to_contain_text("employee")
+
+    page.get_by_role("link", name="Collections").click()
+    page.get_by_role("button", name="New collection").click()
+    page.get_by_label("Name").fill("House rules")
+    page.get_by_label("Everyone may read").check()
+    page.get_by_label("night porter may contribute").check()
+    page.get_by_role("dialog").get_by_role("button", name="Create").click()
+    expect(page.locator("tr[data-collection]", has_text="House rules")).to_contain_text("Everyone")
+
+    porter = open_page(viewport={"width": 360, "height": 740})
+    box.sign_in(porter, "night porter")
+    porter.goto(f"{box.url}/documents")
+    porter.get_by_label("Collection").select_option(label="House rules")
+    expect(porter.get_by_text("Choose files")).to_be_visible()
+
+    page.goto(f"{box.url}/admin/people")
+    row.get_by_role("button", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(row).to_contain_text("disabled")
+    page.set_viewport_size({"width": 360, "height": 740})
+    for path in ("/admin/people", "/admin/collections", "/admin/models", "/admin/box", "/documents"):
+        page.goto(box.url + path)
+        page.wait_for_timeout(700)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        assert page.evaluate(UNNAMED) == [], path
