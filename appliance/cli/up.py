@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from appliance.audit.events import AuditEvent, EventName
-from appliance.bootstrap import Appliance, make_directories, open_appliance
 from appliance.cli.output import Output
 from appliance.identity.models import SYSTEM
-from appliance.inference.preparation import prepare_models
 from appliance.inference.telemetry import OPT_OUTS
 from appliance.settings import Settings, load_settings
 from appliance.supervisor.run import Notice, Running
 from appliance.supervisor.run import run as run_box
+
+if TYPE_CHECKING:
+    from appliance.bootstrap import Appliance
+
+# what costs memory is imported where it is used: the supervisor stays for as long as the box runs, and stays small
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -24,20 +28,23 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Prepare what is missing, start every process and print where the front door is."""
     settings = load_settings(arguments.data, host=arguments.host, port=arguments.port)
-    make_directories(settings, create=True)
-    links: list[str] = []
 
-    def prepare() -> None:
+    def prepare() -> list[str]:
+        from appliance.bootstrap import make_directories
+        from appliance.inference.preparation import prepare_models
+
+        make_directories(settings, create=True)
         prepare_models(settings.models_dir, output.progress)
-        links.extend(_start(settings))
+        links = _start(settings)
         output.progress("Starting ...")
+        return links
 
     def ready(running: Running) -> None:
         address = f"http://{_visible(running.host)}:{running.port}"
         document: dict[str, object] = {"url": address, "seconds": round(running.seconds, 1), "data": str(settings.data_dir)}
         lines = [f"Cloister is ready at {address} (data in {settings.data_dir}, stop with Ctrl-C)."]
-        if links:
-            document["setup_url"] = f"{address}/setup?token={links[0]}"
+        for link in running.prepared:
+            document["setup_url"] = f"{address}/setup?token={link}"
             lines.append(f"Make the first administrator here, once: {document['setup_url']}")
         output.result(document, *lines)
 
@@ -52,6 +59,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 def _start(settings: Settings) -> list[str]:
     """Migrate, record the start, and make the one-time link where there is no administrator yet."""
+    from appliance.bootstrap import open_appliance
+
     appliance = open_appliance(settings, create=True)
     try:
         _append(appliance, EventName.APPLIANCE_STARTED)
@@ -61,6 +70,8 @@ def _start(settings: Settings) -> list[str]:
 
 
 def _record(settings: Settings, name: EventName) -> None:
+    from appliance.bootstrap import open_appliance
+
     appliance = open_appliance(settings)
     try:
         _append(appliance, name)

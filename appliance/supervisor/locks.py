@@ -18,7 +18,8 @@ def sole_holder(path: Path, sentence: str) -> Iterator[None]:
     The file itself stays behind: only the kernel's lock counts, so that a left-over file never blocks a start.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (path.parent.parent, path.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SetupError(f"{path.parent} cannot be written: {error.strerror}.", code="setup.unwritable") from error

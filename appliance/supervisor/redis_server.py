@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from appliance.errors import SetupError
-from appliance.settings import Settings
+from appliance.settings import Settings, load_settings
+from appliance.supervisor import wire
 from appliance.supervisor.sockets import socket_path
 
 MEMORY_LIMIT = "64mb"
@@ -52,3 +55,25 @@ def redis_command(settings: Settings) -> list[str]:
         *("--daemonize", "no"),
         *("--loglevel", "warning"),
     ]
+
+
+def main() -> int:
+    """`python -m appliance.supervisor.redis_server --data DIR [--check]`: become the server, or ask whether it answers."""
+    parser = argparse.ArgumentParser(prog="python -m appliance.supervisor.redis_server", description="The queue's server.")
+    parser.add_argument("--data", type=Path, required=True, help="data directory")
+    parser.add_argument("--check", action="store_true", help="exit with 0 if the server answers")
+    given = parser.parse_args()
+    try:
+        settings = load_settings(given.data)
+        if given.check:
+            return 0 if wire.answers(settings) else 1
+        settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        command = redis_command(settings)
+        os.execv(command[0], command)  # noqa: S606 - the server we chose
+    except SetupError as error:
+        sys.stderr.write(f"{error.sentence}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.supervisor import states, wire
+from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
 from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.plans import QUEUES, redis_plan, web_plan, worker_plan
@@ -27,11 +28,12 @@ _LOOK_AT_START_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is told to `ready` once everything works. `seconds` is how long that took."""
+    """What is told to `ready` once everything works. `seconds` is how long that took, `prepared` what `prepare` returned."""
 
     host: str
     port: int
     seconds: float
+    prepared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,14 @@ def run(
     *,
     ready: Callable[[Running], None],
     notice: Callable[[Notice], None] = lambda _: None,
-    prepare: Callable[[], None] = lambda: None,
+    prepare: Callable[[], list[str]] = list,
     opt_outs: Mapping[str, str] | None = None,
 ) -> None:
     """Run the box on `settings.data_dir` until SIGTERM or SIGINT; main thread only.
 
-    `prepare` runs once we know that we are alone and own the port (it may migrate the database), `ready` once every process
-    works, `notice` for what happens in between and after. Raises `SetupError` where the box cannot start.
+    `prepare` runs in a forked child once we know that we are alone and own the port (it may migrate the database); what it
+    returns reaches `ready`, which is called once every process works. `notice` hears what happens in between and after. Raises
+    `SetupError` where the box cannot start.
     """
     began = time.monotonic()
     socket_path(settings)
@@ -62,7 +65,9 @@ def run(
         stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
         door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
         signals = stack.enter_context(Signals(also=(signal.SIGCHLD,)))
-        prepare()
+        prepared = tuple(done_aside(prepare, signals))
+        if signals.ending:
+            return
         port = int(door.getsockname()[1])
         first = () if settings.redis_url else (redis_plan(settings),)
         rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QUEUES))
@@ -70,7 +75,7 @@ def run(
         stack.callback(box.stop)
         if not box.start(first) or not _existing_redis_answers(settings) or not box.start(rest):
             return
-        ready(Running(settings.host, port, time.monotonic() - began))
+        ready(Running(settings.host, port, time.monotonic() - began, prepared))
         box.watch()
 
 

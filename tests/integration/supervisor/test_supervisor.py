@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import pytest
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.supervisor import wire
+from appliance.supervisor.aside import done_aside
 from appliance.supervisor.redis_server import packaged_redis_server
+from appliance.supervisor.signals import Signals
 from appliance.supervisor.sockets import bind_front_door, socket_path
+from appliance.supervisor.states import rss_mb
 
 from .conftest import alive, until
 
@@ -156,3 +160,32 @@ def test_a_deaf_child_does_not_keep_the_box_from_ending(box) -> None:
 
 def test_the_packaged_redis_is_there() -> None:
     assert packaged_redis_server().name == "redis-server"
+
+
+def test_what_is_done_aside_leaves_its_answer_and_not_its_memory() -> None:
+    with Signals() as signals:
+        assert done_aside(lambda: ["a link", str(len(bytearray(200_000_000)))], signals) == ["a link", "200000000"]
+    assert rss_mb(os.getpid()) < 200
+
+
+def test_a_refusal_aside_is_raised_here() -> None:
+    def refuse() -> list[str]:
+        raise SetupError("The model is not the one that was promised.", code="setup.model_digest")
+
+    with Signals() as signals, pytest.raises(SetupError, match="promised") as refused:
+        done_aside(refuse, signals)
+    assert refused.value.stable_code == "setup.model_digest"
+
+
+def test_a_death_aside_is_a_sentence() -> None:
+    with Signals() as signals, pytest.raises(SetupError, match="died"):
+        done_aside(lambda: os.kill(os.getpid(), signal.SIGKILL), signals)
+
+
+def test_the_end_may_come_while_something_is_done_aside() -> None:
+    began = time.monotonic()
+    with Signals() as signals:
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        assert done_aside(lambda: time.sleep(60) or [], signals) == []
+        assert signals.ending
+    assert time.monotonic() - began < 5
