@@ -20,7 +20,8 @@ from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens, toke
 VECTOR_CANDIDATES = 400
 """Passages that the scan over bits hands on to exact comparison."""
 
-_BITS_BYTES = 48
+_DIMENSIONS = 384
+_DENSE_SPREAD = 2_000_000
 _EXPRESSION_TOKENS = 100  # alternatives of one full-text expression; its parser stops at 256
 _IMPACTS = np.array(IMPACTS, np.float32)
 
@@ -44,23 +45,46 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Chunk ids and their scores, best first."""
+    """Chunk ids and their scores; best first or in the order of ids, as the function says that gives them."""
 
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]
 
+    def best(self, limit: int) -> Scores:
+        """The highest `limit`, best first. Ties go to the older chunk, so that the same search gives the same answer twice."""
+        ids, scores = self.ids, self.scores
+        if ids.size > 2 * limit:
+            threshold = np.partition(scores, ids.size - limit)[ids.size - limit]
+            kept = np.flatnonzero(scores >= threshold)
+            ids, scores = ids[kept], scores[kept]
+        order = np.lexsort((ids, -scores))[:limit]
+        return Scores(ids[order], scores[order])
+
     def of(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of these chunks, 0 for those not here."""
-        order = np.argsort(self.ids)
-        places = np.searchsorted(self.ids, ids, sorter=order)
-        found = np.zeros(ids.size, np.float32)
-        inside = places < self.ids.size
-        at = order[places[inside]]
-        found[inside] = np.where(self.ids[at] == ids[inside], self.scores[at], 0)
-        return found
+        """Scores of these chunks, 0 for those not here; for scores in the order of ids."""
+        if not self.ids.size:
+            return np.zeros(ids.size, np.float32)
+        places = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[places] == ids, self.scores[places], np.float32(0))
 
 
 _NONE = Scores(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """One collection in memory: ids, and the bits by words of 64 dimensions, each contiguous."""
+
+    generation: int
+    ids: NDArray[np.int64]
+    bits: NDArray[np.uint64]
+
+    def distances(self, asked: NDArray[np.uint64]) -> NDArray[np.uint16]:
+        """Bits that differ from the question's, for each chunk."""
+        total = np.zeros(self.ids.size, np.uint16)
+        for word, bits in zip(asked, self.bits, strict=True):
+            total += np.bitwise_count(bits ^ word)
+        return total
 
 
 class SearchIndex:
@@ -70,7 +94,7 @@ class SearchIndex:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[int, NDArray[np.int64], NDArray[np.uint64]]] = {}
+        self._kept: dict[int, _Partition] = {}
 
     def add(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
         """Index chunks. Their ids must not be in the index yet."""
@@ -87,15 +111,14 @@ class SearchIndex:
             "INSERT INTO search_exact(chunk_id, vector) VALUES (?, ?)",
             [(row.chunk_id, exact[at]) for at, row in enumerate(rows)],
         )
-        connection.exec_driver_sql(
-            "INSERT INTO search_words(rowid, tokens) VALUES (?, ?)",
-            [
-                (entry_row(row.chunk_id, step), " ".join(tokens))
-                for row in rows
-                for step, tokens in enumerate(_tokens(row))
-                if tokens
-            ],
-        )
+        entries = [
+            (entry_row(row.chunk_id, step), " ".join(tokens))
+            for row in rows
+            for step, tokens in enumerate(passage_tokens(row.collection_number, row.title, row.heading, row.text))
+            if tokens
+        ]
+        if entries:
+            connection.exec_driver_sql("INSERT INTO search_words(rowid, tokens) VALUES (?, ?)", entries)
         _count(connection, Counter(row.collection_number for row in rows))
 
     def remove(self, connection: Connection, document_id: str) -> None:
@@ -119,35 +142,35 @@ class SearchIndex:
 
     def nearest(self, connection: Connection, scope_numbers: Collection[int], vector: NDArray[np.float32], limit: int) -> Scores:
         """Chunks in scope by cosine: a scan over bits, then the exact order of the best `VECTOR_CANDIDATES`."""
-        ids, bits = self._partitions(connection, scope_numbers)
-        if not ids.size:
+        partitions = self._partitions(connection, scope_numbers)
+        if not partitions:
             return _NONE
         asked = np.packbits(vector > 0).view(np.uint64)
-        distances = np.bitwise_count(bits ^ asked).sum(axis=1, dtype=np.uint16)
-        wanted = max(limit, VECTOR_CANDIDATES)
-        if ids.size > wanted:
-            ids = ids[np.argpartition(distances, wanted)[:wanted]]
-        return _best(*self.similarities(connection, ids, vector), limit)
+        distances = [partition.distances(asked) for partition in partitions]
+        histogram = sum(np.bincount(part, minlength=_DIMENSIONS + 1) for part in distances)
+        farthest = np.searchsorted(np.cumsum(histogram), max(limit, VECTOR_CANDIDATES))
+        near = [partition.ids[np.flatnonzero(part <= farthest)] for partition, part in zip(partitions, distances, strict=True)]
+        return self.similarities(connection, np.concatenate(near), vector).best(limit)
 
-    def similarities(
-        self, connection: Connection, ids: NDArray[np.int64], vector: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Cosines of chunks with `vector`, accurate to 0.001; chunks that are gone are left out."""
+    def similarities(self, connection: Connection, ids: NDArray[np.int64], vector: NDArray[np.float32]) -> Scores:
+        """Cosines of chunks with `vector`, accurate to 0.001, in no order; chunks that are gone are left out."""
         rows = connection.exec_driver_sql(
             "SELECT chunk_id, vector FROM search_exact WHERE chunk_id IN (SELECT value FROM json_each(?))",
             (json.dumps(ids.tolist()),),
         ).fetchall()
         if not rows:
-            return _NONE.ids, _NONE.scores
+            return _NONE
         packed = np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(len(rows), -1)
         scales = packed[:, :4].copy().view(np.float32)[:, 0]
         found = np.array([row[0] for row in rows], np.int64)
-        return found, (packed[:, 4:].astype(np.float32) @ vector) * scales
+        return Scores(found, (packed[:, 4:].astype(np.float32) @ vector) * scales)
 
-    def matching(
-        self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str], limit: int | None = None
-    ) -> Scores:
-        """Chunks in scope by BM25 over `terms`, best first, all of them without a `limit`; rarity is counted within the scope."""
+    def matching(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str], limit: int) -> Scores:
+        """Chunks in scope by BM25 over `terms`, best first."""
+        return self.words(connection, scope_numbers, terms).best(limit)
+
+    def words(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
+        """BM25 of every chunk in scope that holds one of `terms`, in the order of ids; rarity is counted within the scope."""
         total = self._chunk_count(connection, scope_numbers)
         if not terms or not total:
             return _NONE
@@ -171,29 +194,23 @@ class SearchIndex:
             [np.full(entries.size, _rarity(frequencies[at], total), np.float32) for at, entries in postings]
         )
         chunk_ids, steps = np.divmod(np.concatenate([entries for _, entries in postings]), len(IMPACTS))
-        ids, places = np.unique(chunk_ids, return_inverse=True)
-        scores = np.bincount(places, rarities * _IMPACTS[steps]).astype(np.float32)
-        return _best(ids, scores, limit or ids.size)
+        return _summed(chunk_ids, rarities * _IMPACTS[steps])
 
-    def _partitions(self, connection: Connection, scope_numbers: Collection[int]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """Ids and bits of everything in scope, from memory where the collection has not changed since."""
+    def _partitions(self, connection: Connection, scope_numbers: Collection[int]) -> list[_Partition]:
+        """Everything in scope, from memory where the collection has not changed since."""
         current = connection.exec_driver_sql(
             "SELECT collection_number, generation FROM search_collections "
             "WHERE collection_number IN (SELECT value FROM json_each(?)) AND chunk_count > 0",
             (json.dumps(sorted(scope_numbers)),),
         ).fetchall()
-        parts = []
+        partitions = []
         for number, generation in current:
             kept = self._kept.get(number)
-            if kept is None or kept[0] != generation:
-                kept = (generation, *_partition(connection, number))
+            if kept is None or kept.generation != generation:
+                kept = _partition(connection, number, generation)
                 self._kept[number] = kept
-            parts.append(kept[1:])
-        if not parts:
-            return _NONE.ids, np.empty((0, _BITS_BYTES // 8), np.uint64)
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+            partitions.append(kept)
+        return partitions
 
     def _chunk_count(self, connection: Connection, scope_numbers: Collection[int]) -> int:
         return int(
@@ -205,7 +222,7 @@ class SearchIndex:
         )
 
 
-def _partition(connection: Connection, number: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _partition(connection: Connection, number: int, generation: int) -> _Partition:
     """Ids and bits of one collection, as sqlite-vec keeps them.
 
     Read from the extension's chunk tables (format of 0.1.9, which is pinned; a test compares with its own search): its KNN
@@ -218,8 +235,8 @@ def _partition(connection: Connection, number: int) -> tuple[NDArray[np.int64], 
     ).fetchall()
     valid = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(bool)
     ids = np.frombuffer(b"".join(row[1] for row in rows), np.int64)
-    bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, _BITS_BYTES // 8)
-    return ids[valid], bits[valid]
+    bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, _DIMENSIONS // 64)
+    return _Partition(generation, ids[valid], np.ascontiguousarray(bits[valid].T))
 
 
 def _count(connection: Connection, added: dict[int, int]) -> None:
@@ -247,11 +264,14 @@ def _rarity(frequency: int, total: int) -> float:
     return float(np.log1p((total - frequency + 0.5) / (frequency + 0.5)))
 
 
-def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], limit: int) -> Scores:
-    """Ties go to the older chunk, so that the same search gives the same answer twice."""
-    if ids.size > 4 * limit:
-        threshold = np.partition(scores, ids.size - limit)[ids.size - limit]
-        kept = np.flatnonzero(scores >= threshold)
-        ids, scores = ids[kept], scores[kept]
-    order = np.lexsort((ids, -scores))[:limit]
-    return Scores(ids[order], scores[order])
+def _summed(ids: NDArray[np.int64], weights: NDArray[np.float32]) -> Scores:
+    """One score per id, in the order of ids."""
+    low = int(ids.min())
+    spread = int(ids.max()) - low + 1
+    if spread > _DENSE_SPREAD:
+        distinct, places = np.unique(ids, return_inverse=True)
+        return Scores(distinct, np.bincount(places, weights).astype(np.float32))
+    # ids lie close together: counting into an array is several times faster than sorting
+    sums = np.bincount(ids - low, weights)
+    found = np.flatnonzero(sums)
+    return Scores(found + low, sums[found].astype(np.float32))

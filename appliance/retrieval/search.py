@@ -72,23 +72,23 @@ class Search:
         """Both rankings over the scope, fused. Vectors and words are asked at the same time: SQLite works outside the GIL."""
         terms = question_terms(query)
         with ThreadPoolExecutor(1) as beside:
-            matching = beside.submit(self._matching, scope_numbers, terms)
+            asked = beside.submit(self._words, scope_numbers, terms)
             vector = self._embedder().embed([query])[0]
             with self._database.read() as connection:
                 near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
-            words = matching.result()
+            words = asked.result()
         return self._fused(near, words, vector)
 
-    def _matching(self, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
+    def _words(self, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
         with self._database.read() as connection:
-            return self._index.matching(connection, scope_numbers, terms)
+            return self._index.words(connection, scope_numbers, terms)
 
     def _fused(self, near: Scores, words: Scores, vector: NDArray[np.float32]) -> Ranking:
-        missing = np.setdiff1d(words.ids[:CANDIDATES], near.ids)
+        missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
         with self._database.read() as connection:
-            more_ids, more = self._index.similarities(connection, missing, vector)
-        ids = np.concatenate([near.ids, more_ids])
-        similarities = np.concatenate([near.scores, more])
+            more = self._index.similarities(connection, missing, vector)
+        ids = np.concatenate([near.ids, more.ids])
+        similarities = np.concatenate([near.scores, more.scores])
         word_scores = words.of(ids)
         scores = fuse(similarities, word_scores)
         order = np.lexsort((ids, -scores))

@@ -59,7 +59,7 @@ def store(connection: Connection, collection: int, document: str, texts: list[st
 
 
 def matched(connection: Connection, scope: set[int], question: str) -> list[int]:
-    return INDEX.matching(connection, scope, question_terms(question)).ids.tolist()
+    return INDEX.matching(connection, scope, question_terms(question), 10).ids.tolist()
 
 
 def test_an_empty_scope_finds_nothing(database):
@@ -117,9 +117,9 @@ def test_reading_partitions_agrees_with_the_extensions_own_search(database):
         theirs = connection.exec_driver_sql(
             "SELECT chunk_id, distance FROM search_vectors WHERE bits MATCH vec_bit(?) AND k = 300 AND collection_number = 1", (asked,)
         ).fetchall()
-        ids, bits = INDEX._partitions(connection, {1})
-        ours = np.bitwise_count(bits ^ np.frombuffer(asked, np.uint64)).sum(axis=1)
-        assert dict(zip(ids.tolist(), ours.tolist(), strict=True)) == {row[0]: int(row[1]) for row in theirs}
+        (partition,) = INDEX._partitions(connection, {1})
+        ours = partition.distances(np.frombuffer(asked, np.uint64))
+        assert dict(zip(partition.ids.tolist(), ours.tolist(), strict=True)) == {row[0]: int(row[1]) for row in theirs}
 
 
 def test_removal_is_part_of_the_callers_transaction(database):
