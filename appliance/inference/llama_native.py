@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ class NativeModel:
     def __init__(self, path: Path, *, context_tokens: int, threads: int) -> None:
         lib = self._lib = library()
         self._memory = None
+        self._reading = threading.Lock()  # the vocabulary is used beside a running answer, and must outlive each use
         parameters = lib.llama_model_default_params()
         parameters.n_gpu_layers = 0
         parameters.load_mode = lib.LLAMA_LOAD_MODE_MMAP
@@ -108,16 +110,21 @@ class NativeModel:
         return parameters
 
     def close(self) -> None:
-        if self._memory is not None:
-            self._memory = None
-            self._lib.llama_free(self._context)
-            self._lib.llama_model_free(self._model)
+        """Free everything; the caller makes sure that nothing is being decoded."""
+        with self._reading:
+            if self._memory is not None:
+                self._memory = None
+                self._lib.llama_free(self._context)
+                self._lib.llama_model_free(self._model)
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
-        """Tokens of `text`; only with `special` do sequences such as `<|im_end|>` become control tokens."""
+        """Tokens of `text`; only with `special` do sequences such as `<|im_end|>` become control tokens. Any thread may ask."""
         data = text.encode("utf-8", "replace")
         tokens = (self._lib.llama_token * (len(data) + 8))()
-        count = self._lib.llama_tokenize(self._vocabulary, data, len(data), tokens, len(tokens), False, special)
+        with self._reading:
+            if self._memory is None:
+                raise Unavailable("The language model has been unloaded.", code="inference.closed")
+            count = self._lib.llama_tokenize(self._vocabulary, data, len(data), tokens, len(tokens), False, special)
         if count < 0:
             raise Unavailable("The language model could not read the text.", code="inference.failed")
         return list(tokens[:count])

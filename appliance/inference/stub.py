@@ -90,4 +90,5 @@ class StubEmbedder:
             for word in text.lower().split():
                 place = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest()) % self.dimensions
                 vectors[row, place] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
