@@ -56,28 +56,21 @@ class AuditReview:
         self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         if not 1 <= limit <= _MAX_LIMIT:
             raise InvalidInput(f"Ask for 1 to {_MAX_LIMIT} records at a time.", code="audit.limit", maximum=_MAX_LIMIT)
-        with self._database.write() as connection:
+        # looked up before the write lock is taken: a search through years must not hold up the others
+        with self._database.read() as connection:
             records = store.search(connection, wanted, before_seq=before_seq, limit=limit)
-            facts = wanted.facts() | {"records": len(records)}
-            self._audit.append(connection, AuditEvent(EventName.AUDIT_READ, principal, facts=facts))
+        self._record(EventName.AUDIT_READ, principal, wanted.facts() | {"records": len(records)})
         return records
 
     def disclose(self, principal: Principal, seq: int) -> dict[str, str]:
         """The sealed values of one record that were not erased, by field: a name that was typed, an address."""
         self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             if not 1 <= seq <= store.last_seq(connection):
                 raise NotFound("There is no such record.", code="audit.not_found")
             values = store.unseal(connection, self._audit.sealing_key, seq)
-            self._audit.append(
-                connection,
-                AuditEvent(
-                    EventName.AUDIT_READ,
-                    principal,
-                    resources=(ResourceRef("audit_record", str(seq)),),
-                    facts={"disclosed": ",".join(sorted(values)) or "none"},
-                ),
-            )
+        facts: dict[str, str | int] = {"disclosed": ",".join(sorted(values)) or "none"}
+        self._record(EventName.AUDIT_READ, principal, facts, (ResourceRef("audit_record", str(seq)),))
         return values
 
     def people(self, principal: Principal) -> list[tuple[str, str]]:
@@ -96,12 +89,18 @@ class AuditReview:
         renderers: dict[str, Callable[[Sequence[AuditRecord]], bytes]] = {"csv": _csv, "jsonl": _jsonl}
         if format not in renderers:
             raise InvalidInput("An export is csv or jsonl.", code="audit.format")
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             newest = store.last_seq(connection)
             bounded = replace(wanted, through_seq=min(newest, wanted.through_seq or newest))
             facts = bounded.facts() | {"format": format, "records": store.count(connection, bounded)}
-            self._audit.append(connection, AuditEvent(EventName.AUDIT_EXPORTED, principal, facts=facts))
+        self._record(EventName.AUDIT_EXPORTED, principal, facts)
         return self._pieces(bounded, renderers[format], _csv_line(_COLUMNS) if format == "csv" else b"")
+
+    def _record(
+        self, name: EventName, principal: Principal, facts: dict[str, str | int], about: tuple[ResourceRef, ...] = ()
+    ) -> None:
+        with self._database.write() as connection:
+            self._audit.append(connection, AuditEvent(name, principal, resources=about, facts=facts))
 
     def _pieces(self, wanted: AuditFilter, render: Callable[[Sequence[AuditRecord]], bytes], opening: bytes) -> Iterator[bytes]:
         if opening:

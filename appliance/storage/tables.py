@@ -236,6 +236,7 @@ audit_events = Table(
     UniqueConstraint("class_uid", "class_seq"),
     Index("audit_events_by_actor", "actor_pseudonym", "seq"),
     Index("audit_events_by_event", "event", "seq"),
+    Index("audit_events_by_outcome", "outcome", "seq"),
     Index("audit_events_by_time", "time_ms"),
 )
 audit_resources = Table(

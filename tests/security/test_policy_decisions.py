@@ -99,9 +99,7 @@ def test_nobody_is_allowed_by_default(policies: Policies, action: Action, who: P
 
 def test_a_person_whose_id_looks_like_policy_text_is_just_a_person(policies: Policies) -> None:
     hostile = Principal('x" || true || "', "x", "x", frozenset({Role.EMPLOYEE}))
-    assert not policies.authorize(
-        principal=hostile, action=Action.DOCUMENT_READ, resource=_resource("handbook")
-    ).allowed
+    assert not policies.authorize(principal=hostile, action=Action.DOCUMENT_READ, resource=_resource("handbook")).allowed
     own = Resource(ResourceKind.COLLECTION, 'c"\n', owner_id=hostile.id)
     assert policies.authorize(principal=hostile, action=Action.DOCUMENT_READ, resource=own).allowed
 
@@ -123,9 +121,7 @@ def test_a_careless_permit_opens_nothing_that_is_forbidden(
     directory: Path, who: str, action: str, resource: str, forbid: str
 ) -> None:
     (directory / "00-careless.cedar").write_text('@id("careless") permit (principal, action, resource);')
-    decision = Policies(directory).authorize(
-        principal=_principal(who), action=Action(action), resource=_resource(resource)
-    )
+    decision = Policies(directory).authorize(principal=_principal(who), action=Action(action), resource=_resource(resource))
     assert not decision.allowed
     assert forbid in decision.policy_ids
 
@@ -139,8 +135,7 @@ def test_every_forbid_stands_the_careless_permit() -> None:
 def test_a_forbid_that_fails_refuses_instead_of_being_skipped(directory: Path) -> None:
     # an overflow passes validation and fails while it is evaluated; Cedar itself would then skip the forbid and allow
     (directory / "95-broken.cedar").write_text(
-        '@id("broken") forbid (principal, action == Action::"asset:read", resource) '
-        "when { 9223372036854775807 + 1 > 0 };"
+        '@id("broken") forbid (principal, action == Action::"asset:read", resource) when { 9223372036854775807 + 1 > 0 };'
     )
     text = "\n".join(file.read_text() for file in sorted(directory.glob("*.cedar")))
     request = {

@@ -34,9 +34,7 @@ def box(appliance: Appliance) -> Appliance:
     with appliance.database.write() as connection:
         for person in PEOPLE:
             connection.execute(
-                insert(tables.principals).values(
-                    id=person, name=person, pseudonym=person, password_hash="none", created_ms=0
-                )
+                insert(tables.principals).values(id=person, name=person, pseudonym=person, password_hash="none", created_ms=0)
             )
     return appliance
 
@@ -61,9 +59,7 @@ def test_scope_equals_one_decision_per_collection(
     with box.database.read() as connection:
         loaded = load_collections(connection)
     one_by_one = [
-        item
-        for item in loaded
-        if box.policies.authorize(principal=principal, action=action, resource=item.resource).allowed
+        item for item in loaded if box.policies.authorize(principal=principal, action=action, resource=item.resource).allowed
     ]
     assert scope.collection_ids == {item.resource.id for item in one_by_one}
     assert scope.numbers == {item.number for item in one_by_one}

@@ -60,9 +60,7 @@ def test_a_grant_opens_and_its_absence_closes(
     assert _newest(appliance)[0].resources == (("collection", handbook),)
     assert handbook not in appliance.access.scope(alice, Action.DOCUMENT_READ).collection_ids
 
-    appliance.collections.update(
-        administrator, handbook, readers=[f"group:{EVERYONE}"], contributors=[f"principal:{alice.id}"]
-    )
+    appliance.collections.update(administrator, handbook, readers=[f"group:{EVERYONE}"], contributors=[f"principal:{alice.id}"])
     (record,) = _newest(appliance)
     assert record.facts == {"granted": f"read:group:{EVERYONE} contribute:{alice.pseudonym}"}
     assert record.resources == (("collection", handbook), ("person", alice.pseudonym))

@@ -64,9 +64,7 @@ def test_a_leaf_has_exactly_the_members_of_the_format(appliance: Appliance) -> N
 
 
 def test_facts_and_the_person_behind_stand_in_the_leaf_where_there_are_any(appliance: Appliance) -> None:
-    event = AuditEvent(
-        EventName.ANSWER_RELEASED, SYSTEM, on_behalf_of=PORTER, facts={"tokens": 12}, outcome=Outcome.FAILURE
-    )
+    event = AuditEvent(EventName.ANSWER_RELEASED, SYSTEM, on_behalf_of=PORTER, facts={"tokens": 12}, outcome=Outcome.FAILURE)
     leaf = json.loads(_row(appliance, _append(appliance, event)).body)
     assert set(leaf) == MEMBERS | {"facts", "on_behalf_of"}
     assert (leaf["facts"], leaf["on_behalf_of"]) == ({"tokens": 12}, PORTER.pseudonym)

@@ -81,9 +81,7 @@ def test_wrong_name_wrong_password_and_disabled_account_are_refused_alike(
         }
 
 
-def test_signing_in_leaves_only_the_digest_of_the_token(
-    appliance: Appliance, sessions: Sessions, porter: Principal
-) -> None:
+def test_signing_in_leaves_only_the_digest_of_the_token(appliance: Appliance, sessions: Sessions, porter: Principal) -> None:
     token = sessions.sign_in("  night   PORTER ", PASSWORD, "192.0.2.7")
     assert len(token) >= 43  # 256 bits in base64
     assert sessions.principal(token) == porter
@@ -169,9 +167,7 @@ def test_guessing_at_a_name_is_slowed_down_and_the_right_password_waits_too(
     _refused(sessions, "night porter", "one more guess", source="192.0.2.99")  # counted anew after success
 
 
-def test_a_blocked_name_is_never_blocked_for_longer_than_a_minute(
-    appliance: Appliance, sessions: Sessions, clock: Clock
-) -> None:
+def test_a_blocked_name_is_never_blocked_for_longer_than_a_minute(appliance: Appliance, sessions: Sessions, clock: Clock) -> None:
     from appliance.identity.throttling import NAME_LIMIT, SOURCE_LIMIT, count_try
 
     waits = {}
