@@ -1,11 +1,14 @@
-"""Asking in a real browser: streaming, citations, stop, errors, keyboard."""
+"""Asking in a real browser: streaming, citations, stop, errors, keyboard, small screens."""
 
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
+
+from appliance.errors import Unavailable
 
 pytestmark = pytest.mark.browser
 
@@ -15,20 +18,190 @@ The lighthouse is open to visitors on Fridays between ten and four. Children und
 
 The keeper polishes the lens on the first Monday of each month.
 """
+QUESTION = "When is the lighthouse open to visitors?"
+FRIDAYS = "The lighthouse is open to visitors on Fridays between ten and four [1]."
 
 
-def test_a_question_is_answered_with_a_source(box, page):
-    keeper = box.person("keeper")
-    box.upload(keeper, "lighthouse.md", LIGHTHOUSE)
-    box.runtime.reply = "The lighthouse is open to visitors on Fridays between ten and four [1]."
-    box.sign_in(page, "keeper")
-    page.get_by_label("Your question").fill("When is the lighthouse open to visitors?")
+@pytest.fixture
+def keeper(box):
+    person = box.person("keeper")
+    box.upload(person, "lighthouse.md", LIGHTHOUSE)
+    return person
+
+
+def drop_streams(box):
+    """Cut every open event stream, as a proxy that restarts would."""
+    box.closing.set()
+    time.sleep(0.4)
+    box.closing.clear()
+
+
+def ask(page, text=QUESTION):
+    page.get_by_label("Your question").fill(text)
     page.keyboard.press("Enter")
+
+
+def test_a_question_is_answered_with_a_source_that_opens_its_page(box, page, keeper):
+    box.runtime.reply = FRIDAYS
+    box.sign_in(page, "keeper")
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    ask(page)
     answer = page.locator(".answer")
-    expect(answer).to_contain_text("open to visitors on Fridays")
+    expect(answer.locator(".answer-foot")).to_contain_text("1 of 1 found passage fitted")
     expect(answer.locator(".answer-foot")).to_contain_text("scripted-model")
-    page.screenshot(path="/tmp/shots/chat.png")
-    link = answer.get_by_role("link", name=re.compile("^Source 1: lighthouse.md, page 1"))
-    link.focus()
-    expect(page.get_by_role("tooltip")).to_contain_text("Fridays")
-    page.screenshot(path="/tmp/shots/chat-preview.png")
+    expect(answer.locator(".answer-foot")).to_contain_text(re.compile(r"\d s$"))
+    expect(answer.locator("p").first).to_contain_text("open to visitors on Fridays between ten and four")
+    expect(page.locator("#announcer")).to_contain_text("Answer: The lighthouse is open")
+    expect(page).to_have_title(f"{QUESTION} · Cloister")
+    expect(page.get_by_role("link", name=QUESTION)).to_have_attribute("aria-current", "page")
+
+    mark = answer.get_by_role("link", name="Source 1: lighthouse.md, page 1")
+    mark.focus()
+    preview = page.get_by_role("tooltip")
+    expect(preview).to_contain_text("lighthouse.md")
+    expect(preview.locator("mark")).to_contain_text("Fridays between ten and four")
+    page.keyboard.press("Escape")
+    expect(preview).to_be_hidden()
+    mark.click()
+    page.wait_for_url(re.compile(r"/documents/\w+\?page=1&start=\d+&end=\d+$"))
+    page.go_back()
+    expect(page.locator(".answer .source-span")).to_contain_text("Fridays")
+
+
+def test_words_appear_as_they_are_written_and_stop_keeps_them(box, page, keeper):
+    box.runtime.reply = FRIDAYS + " word" * 400
+    box.runtime.pause_s = 0.05
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-status")).to_contain_text("Answering")
+    expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_hidden()
+    # a second window joins in the middle and sees what was written before
+    page.reload()
+    expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
+    page.keyboard.press("Escape")
+    expect(page.locator(".answer-foot")).to_contain_text("Stopped by you", timeout=5_000)
+    expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+def test_a_lost_connection_is_said_and_made_good(box, page, keeper):
+    box.runtime.reply = "The lighthouse is open to visitors on Fridays between ten and four. " * 8
+    box.runtime.pause_s = 0.05
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-body")).to_contain_text("Fridays")
+    # the door closes for a while: open streams end and new ones are refused, as behind a broken cable
+    refused = []
+    page.context.route("**/api/messages/*/events", lambda route: (refused.append(1), route.abort()))
+    drop_streams(box)
+    expect(page.locator(".answer-foot")).to_contain_text("The connection was lost. Trying again", timeout=20_000)
+    page.context.unroute("**/api/messages/*/events")
+    expect(page.locator(".answer-foot")).to_contain_text("scripted-model", timeout=30_000)
+    expect(page.locator(".answer-body")).to_contain_text("Fridays between ten and four")
+    assert refused
+
+
+def test_a_failed_answer_says_why_and_can_be_asked_again(box, page, keeper):
+    def fail(_request):
+        raise Unavailable("The language model does not answer.")
+
+    box.runtime.reply = fail
+    box.let_in(page, "keeper")
+    ask(page)
+    problem = page.locator(".answer").get_by_role("alert")
+    expect(problem).to_contain_text("The language model does not answer.")
+    box.runtime.reply = FRIDAYS
+    problem.get_by_role("button", name="Ask again").click()
+    expect(page.locator(".answer").nth(1).locator(".cite")).to_have_text("1")
+    expect(page.locator(".question")).to_have_count(2)
+
+
+def test_a_refused_question_stays_in_the_composer(box, page, keeper):
+    box.let_in(page, "keeper")
+    ask(page, "x" * 7_900)
+    expect(page.get_by_role("alert")).to_contain_text("The question is too long")
+    expect(page.get_by_label("Your question")).to_have_value("x" * 7_900)
+
+
+def test_an_answer_is_text_whatever_it_says(box, page, keeper):
+    hostile = "<img src=x onerror=alert> **bold** [link](https://elsewhere.example/) ![image](https://elsewhere.example/i.png)"
+    # a stopped answer keeps sentences without support, so the text is shown as it came
+    box.runtime.reply = hostile + "\n\n- `code`\n- <b>two</b>\n" + " word" * 300
+    box.runtime.pause_s = 0.02
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-body li")).to_have_count(2)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".answer-foot")).to_contain_text("Stopped by you")
+    body = page.locator(".answer-body")
+    expect(body).to_contain_text("<img src=x onerror=alert>")
+    expect(body.locator("strong")).to_have_text("bold")
+    expect(body.locator("code")).to_have_text("code")
+    assert body.locator("img, a, b, script").count() == 0
+
+
+def test_enter_sends_and_shift_enter_does_not(box, page, keeper):
+    box.let_in(page, "keeper")
+    field = page.get_by_label("Your question")
+    field.fill("First line")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("second line?")
+    expect(page.locator(".question")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator(".question p")).to_have_text("First line\nsecond line?")
+    expect(field).to_have_value("")
+
+
+def test_conversations_are_listed_opened_and_deleted(box, page, keeper):
+    for text in ("Where is the spare key?", "Who polishes the lens?"):
+        conversation = box.appliance.chat.create_conversation(keeper)
+        answer = box.appliance.chat.ask(keeper, conversation.id, text)[1]
+        box.appliance.chat.stop(keeper, answer.id)
+    box.let_in(page, "keeper")
+    listed = page.get_by_role("navigation", name="Your conversations")
+    listed.get_by_role("link", name="Where is the spare key?").click()
+    expect(page.locator(".question")).to_have_text("Where is the spare key?")
+    page.get_by_role("button", name="Delete “Where is the spare key?”").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(listed.get_by_role("link")).to_have_count(2)
+    page.get_by_role("button", name="Delete “Where is the spare key?”").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(listed.get_by_role("link")).to_have_count(1)
+    page.wait_for_url(f"{box.url}/chat")
+    assert len(box.appliance.chat.conversations(keeper)) == 1
+    page.go_back()
+    expect(page.get_by_role("heading", name="There is no such thing here.")).to_be_visible()
+
+
+def test_a_conversation_can_be_narrowed_to_one_collection(box, page, keeper):
+    administrator = box.administrator
+    tides = box.appliance.collections.create(administrator, "Tides")
+    box.appliance.collections.update(administrator, tides, readers={f"principal:{keeper.id}"})
+    box.let_in(page, "keeper")
+    page.get_by_label("Look in").select_option("Tides")
+    ask(page)
+    expect(page.locator("#thread-scope")).to_have_text("Only in Tides")
+    expect(page.locator(".answer[data-status=DONE]")).to_contain_text("do not contain the answer")
+    assert page.locator(".answer .cite").count() == 0
+
+
+def test_without_documents_the_page_leads_to_uploading(box, page):
+    box.person("newcomer")
+    box.let_in(page, "newcomer")
+    expect(page.get_by_role("heading", name="There is nothing to ask yet")).to_be_visible()
+    expect(page.get_by_role("link", name="Upload documents")).to_have_attribute("href", "/documents")
+
+
+def test_a_telephone_shows_all_of_it(box, open_page, keeper):
+    page = open_page(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    box.runtime.reply = FRIDAYS
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer .source-span")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    expect(page.get_by_role("link", name="New conversation")).to_be_hidden()
+    page.get_by_role("button", name="Conversations").tap()
+    page.get_by_role("link", name="New conversation").tap()
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    expect(page.get_by_role("link", name="New conversation")).to_be_hidden()

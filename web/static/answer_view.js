@@ -24,7 +24,7 @@ export function stageText(name) {
 }
 
 export function questionView(message) {
-  return h("article.question", { "aria-label": "Your question" }, h("p", {}, message.text));
+  return h("article.question", { "aria-label": "You asked" }, h("p", {}, message.text));
 }
 
 /** An answer that can grow: `text`, `stage`, `trouble` and `finish` change what `element` shows. `retry` is called with nothing. */
