@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -11,21 +10,23 @@ from typing import Protocol
 import structlog
 
 from appliance.audit.log import AuditLog
-from appliance.chat.answerability import confident
+from appliance.chat.answerability import answerable
 from appliance.chat.budget import Fitted, fit_prompt
-from appliance.chat.citations import CheckedAnswer, check_answer, quoted_answer
+from appliance.chat.citations import AnswerDraft, CheckedAnswer
 from appliance.chat.claims import Claim, Ending, earlier_messages, finish
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import Message, MessageStatus
 from appliance.chat.prompt import Turn
-from appliance.chat.quotes import best_quotes
+from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
+from appliance.chat.sentences import repeats_itself
 from appliance.chat.sink import DeltaSink, ToleratingSink
 from appliance.chat.watch import ClaimWatch
+from appliance.chat.work import Work
 from appliance.errors import ApplianceError
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
-from appliance.inference.models import CompletionRequest, FinishReason, Model, Usage
+from appliance.inference.models import CompletionRequest, FinishReason
 from appliance.inference.runtime import Runtime
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -37,6 +38,11 @@ from appliance.storage.database import Database
 NO_ANSWER = "The documents you may read do not contain the answer to this question."
 _PASSAGES_SHOWN = 4
 _QUOTES = 2
+MICRO_BYTES = 600_000_000
+"""A language model smaller than this repeats better than it reasons: passages' own sentences come first, its wording after."""
+_MICRO_PASSAGES_SHOWN = 3
+_MICRO_ANSWER_TOKENS = 96
+_DELTAS_AFTER_CANCEL = 4
 
 
 class Searcher(Protocol):
@@ -57,6 +63,7 @@ class Answering:
         search: Searcher,
         runtime_factory: Callable[[], Runtime],
         settings: Settings,
+        similarity: Similarity | None = None,
     ) -> None:
         self._database = database
         self._access = access
@@ -64,13 +71,14 @@ class Answering:
         self._search = search
         self._runtime_factory = runtime_factory
         self._settings = settings
+        self._similarity = similarity
 
     def answer(self, claim: Claim, sink: DeltaSink) -> None:
         """Work on the claim until it is stored as DONE, STOPPED or FAILED. Unexpected errors are stored, then raised."""
         shown = ToleratingSink(sink, claim.message_id)
         with self._database.read() as connection:
             principal = load_principal(connection, claim.principal_id)
-        work = _Work(claim)
+        work = Work(claim)
         shown.reset(claim.attempt)
         with ClaimWatch(self._database, claim) as watch:
             try:
@@ -88,7 +96,7 @@ class Answering:
         self._store(work, principal, ending)
         shown.finished(claim.message_id)
 
-    def _work(self, work: _Work, principal: Principal | None, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
+    def _work(self, work: Work, principal: Principal | None, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
         claim = work.claim
         if principal is None:
             return work.failed("answer.denied", "The account that asked this question may not ask any more.")
@@ -104,99 +112,83 @@ class Answering:
         work.found = self._search.search(principal, query, limit, collection_id=claim.collection_id)
         work.mark("search_ms")
         if watch.cancelled.is_set():
-            return work.ended(MessageStatus.STOPPED, CheckedAnswer("", ()), FinishReason.CANCELLED)
-        if not confident(query, work.found):
-            return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER, ()), "abstained")
-        fitted = self._fit(claim, work.found, _turns(earlier), runtime)
+            return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
+        if not answerable(query, work.found):
+            return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), "abstained")
+        micro = 0 < runtime.model.size_bytes < MICRO_BYTES
+        fitted = self._fit(claim, work.found, _turns(earlier), runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
         work.used = fitted.passages
         with self._database.write() as connection:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model))
         sink.stage(f"reading {len(fitted.passages)}")
-        text, reason = self._stream(work, fitted, runtime, sink, watch)
+        quotes = best_quotes(query, work.used, _QUOTES, self._similarity)
+        lead = AnswerDraft(work.used)
+        if micro:
+            lead.add_quotes(quotes)
+        limit = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
+        request = CompletionRequest(fitted.messages, limit, cancelled=watch.cancelled)
+        text, reason = _stream(work, request, runtime, sink, lead.checked().text)
         sink.stage("checking")
-        return self._check(work, query, text, reason)
+        return _released(work, lead, quotes, text, reason)
 
-    def _fit(self, claim: Claim, found: Sequence[Hit], turns: Sequence[Turn], runtime: Runtime) -> Fitted:
+    def _fit(self, claim: Claim, found: Sequence[Hit], turns: Sequence[Turn], runtime: Runtime, shown: int) -> Fitted:
         return fit_prompt(
             claim.question,
-            found[:_PASSAGES_SHOWN],
+            found[:shown],
             turns,
             secrets.token_hex(3),
             room=runtime.context_tokens - self._settings.answer_tokens,
             count_tokens=runtime.count_tokens,
         )
 
-    def _stream(
-        self, work: _Work, fitted: Fitted, runtime: Runtime, sink: ToleratingSink, watch: ClaimWatch
-    ) -> tuple[str, FinishReason]:
-        request = CompletionRequest(fitted.messages, self._settings.answer_tokens, cancelled=watch.cancelled)
-        text, reason = "", FinishReason.STOP
-        for delta in runtime.complete(request):
-            if delta.text:
-                if not text:
-                    work.mark("first_delta_ms")
-                    sink.stage("writing")
-                sink.delta(delta.text, len(text))
-                text += delta.text
-            reason = delta.finish_reason or reason
-            work.usage = delta.usage or work.usage
-            if watch.cancelled.is_set():
-                reason = FinishReason.CANCELLED
-                break
-        work.mark("written_ms")
-        return text, reason
-
-    def _check(self, work: _Work, query: str, text: str, reason: FinishReason) -> Ending:
-        if reason is FinishReason.CANCELLED:
-            return work.ended(MessageStatus.STOPPED, check_answer(text, work.used, keep_unsupported=True), reason)
-        checked = check_answer(text, work.used)
-        if not checked.supported:
-            quotes = best_quotes(query, work.used, _QUOTES)
-            if not quotes:
-                return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER, ()), "abstained")
-            checked = quoted_answer(quotes, work.used)
-        return work.ended(MessageStatus.DONE, checked, reason)
-
-    def _store(self, work: _Work, principal: Principal | None, ending: Ending) -> None:
+    def _store(self, work: Work, principal: Principal | None, ending: Ending) -> None:
         with self._database.write() as connection:
             if finish(connection, work.claim, ending):
                 self._audit.append(connection, answer_ended(work.claim, principal, ending, work.model))
 
 
-class _Work:
-    """What is known about an answer so far, kept for its row whatever happens next."""
+def _stream(
+    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, lead: str
+) -> tuple[str, FinishReason]:
+    """Show the lead, then the model's text as it comes; what the model wrote and why it ended."""
+    if lead:
+        work.mark("first_delta_ms")
+        sink.delta(lead, 0)
+    text, reason, repeated, ignored = "", FinishReason.STOP, False, 0
+    for delta in runtime.complete(request):
+        reason = delta.finish_reason or reason
+        work.usage = delta.usage or work.usage
+        if request.cancelled.is_set():
+            reason = FinishReason.CANCELLED
+            ignored += 1
+            if ignored > _DELTAS_AFTER_CANCEL:
+                break
+        elif delta.text:
+            piece = f"\n\n{delta.text}" if lead and not text else delta.text
+            if not text:
+                work.mark("first_delta_ms")
+                work.mark("first_token_ms")
+                sink.stage("writing")
+            sink.delta(piece, len(lead) + len(text))
+            text += piece
+            if repeats_itself(text):
+                repeated = True
+                request.cancelled.set()
+    work.mark("written_ms")
+    return text, FinishReason.STOP if repeated else reason
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-        self.model: Model | None = None
-        self.found: list[Hit] = []
-        self.used: tuple[Hit, ...] = ()
-        self.usage = Usage()
-        self._started = time.monotonic()
-        self.timing = {"wait_ms": max(0.0, time.time() * 1_000 - claim.asked_ms)}
 
-    def mark(self, step: str) -> None:
-        """Milliseconds from the claim to now."""
-        self.timing[step] = round((time.monotonic() - self._started) * 1_000, 1)
-
-    def ended(self, status: MessageStatus, checked: CheckedAnswer, reason: str) -> Ending:
-        return self._ending(status, text=checked.text, spans=checked.spans, finish_reason=str(reason))
-
-    def failed(self, code: str, sentence: str) -> Ending:
-        return self._ending(MessageStatus.FAILED, finish_reason=FinishReason.ERROR.value, reason_code=code, reason=sentence)
-
-    def _ending(self, status: MessageStatus, **values: object) -> Ending:
-        self.mark("total_ms")
-        return Ending(
-            status,
-            model=self.model.id if self.model else None,
-            passages=self.used,
-            passages_found=len(self.found),
-            prompt_tokens=self.usage.prompt_tokens,
-            completion_tokens=self.usage.completion_tokens,
-            timing=dict(self.timing),
-            **values,  # type: ignore[arg-type]
-        )
+def _released(work: Work, lead: AnswerDraft, quotes: Sequence[Quote], text: str, reason: FinishReason) -> Ending:
+    """What may be told of what was written: supported sentences, the passages' own words, or that there is no answer."""
+    if reason is FinishReason.CANCELLED:
+        lead.add_checked(text, keep_unsupported=True)
+        return work.ended(MessageStatus.STOPPED, lead.checked(), reason)
+    lead.add_checked(text)
+    if not lead.checked().supported:
+        lead.add_quotes(quotes)
+    if not lead.checked().supported:
+        return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), "abstained")
+    return work.ended(MessageStatus.DONE, lead.checked(), reason)
 
 
 def _turns(earlier: Sequence[Message]) -> list[Turn]:

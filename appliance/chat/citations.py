@@ -22,67 +22,69 @@ _MARK = re.compile(r"\s*[\[(](?:passages?\s*)?\d{1,2}(?:\s*,\s*\d{1,2})*[\])](?!
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnswer:
-    """A text whose every mark has a span behind it; how many of its sentences are supported, and how many were withheld."""
+    """A text whose every mark has a span behind it; how many of its sentences are supported, and how many are not."""
 
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = ()
     supported: int = 0
-    withheld: int = 0
+    unsupported: int = 0
 
 
-class _Page:
-    """The text as it grows, and the marks set in it."""
+class AnswerDraft:
+    """An answer as it grows: quotes, checked sentences, and the marks behind them. Nothing is said twice."""
 
-    def __init__(self) -> None:
-        self.text = ""
-        self.spans: list[Span] = []
+    def __init__(self, passages: Sequence[Hit]) -> None:
+        self._passages = passages
+        self._text = ""
+        self._spans: list[Span] = []
+        self._told: set[frozenset[str]] = set()
+        self._supported = self._unsupported = 0
 
-    def write(self, text: str, separator: str = " ") -> None:
-        self.text += (separator if self.text else "") + text
+    def add_quotes(self, quotes: Sequence[Quote]) -> None:
+        """Sentences of the passages, word for word and marked as such, a line each."""
+        for quote in quotes:
+            if self._is_new(quote.text):
+                self._write(f"“{' '.join(quote.text.split())}”", "\n")
+                self._cite(quote.passage, quote.start, quote.end)
 
-    def cite(self, number: int, start: int, end: int) -> None:
-        self.write(f"[{number}]")
-        mark = len(self.text) - len(f"[{number}]")
-        self.spans.append(Span(number, mark, len(self.text), start, end))
+    def add_checked(self, text: str, *, keep_unsupported: bool = False) -> None:
+        """The sentences of a model's text that the passages support; others only where asked for, without a mark."""
+        plain = _MARK.sub("", text)
+        sources = [hit.text for hit in self._passages]
+        previous_end, opened = 0, False
+        for sentence in split_sentences(plain):
+            line = "\n" if "\n" in plain[previous_end : sentence.start] else " "
+            previous_end = sentence.end
+            if not self._is_new(sentence.text):
+                continue
+            support: Support | None = find_support(sentence.text, sources)
+            if support is None:
+                self._unsupported += 1
+                if not keep_unsupported:
+                    continue
+            self._write(sentence.text, line if opened else "\n\n")
+            opened = True
+            if support is not None:
+                self._cite(support.passage, support.start, support.end)
 
+    def checked(self) -> CheckedAnswer:
+        return CheckedAnswer(self._text, tuple(self._spans), self._supported, self._unsupported)
 
-def check_answer(text: str, passages: Sequence[Hit], *, keep_unsupported: bool = False) -> CheckedAnswer:
-    """The sentences of `text` that the passages support, each with its mark; others stay, unmarked, only where asked to."""
-    page = _Page()
-    supported = withheld = 0
-    seen: set[tuple[str, ...]] = set()
-    previous_end = 0
-    texts = [hit.text for hit in passages]
-    plain = _MARK.sub("", text)
-    for sentence in split_sentences(plain):
-        separator = "\n" if "\n" in plain[previous_end : sentence.start] else " "
-        previous_end = sentence.end
-        told = tuple(content_terms(sentence.text))
-        if told and told in seen:
-            continue
-        seen.add(told)
-        support = find_support(sentence.text, texts)
-        if support is None:
-            withheld += 1
-            if keep_unsupported:
-                page.write(sentence.text, separator)
-            continue
-        supported += 1
-        page.write(sentence.text, separator)
-        page.cite(support.passage + 1, *_in_document(passages[support.passage], support))
-    return CheckedAnswer(page.text, tuple(page.spans), supported, withheld)
+    def _is_new(self, sentence: str) -> bool:
+        told = frozenset(content_terms(sentence))
+        if told and any(told <= before for before in self._told):
+            return False
+        self._told.add(told)
+        return True
 
+    def _write(self, text: str, separator: str) -> None:
+        self._text += (separator if self._text else "") + text
 
-def quoted_answer(quotes: Sequence[Quote], passages: Sequence[Hit]) -> CheckedAnswer:
-    """Sentences of the passages, word for word and marked as such."""
-    page = _Page()
-    for quote in quotes:
-        page.write(f"“{' '.join(quote.text.split())}”", "\n")
-        page.cite(quote.passage + 1, *_in_document(passages[quote.passage], quote))
-    return CheckedAnswer(page.text, tuple(page.spans), supported=len(quotes))
-
-
-def _in_document(hit: Hit, span: Support | Quote) -> tuple[int, int]:
-    if len(hit.text) != hit.end - hit.start:
-        return hit.start, hit.end
-    return hit.start + span.start, hit.start + span.end
+    def _cite(self, passage: int, start: int, end: int) -> None:
+        mark = f"[{passage + 1}]"
+        self._write(mark, " ")
+        self._supported += 1
+        hit = self._passages[passage]
+        exact = len(hit.text) == hit.end - hit.start
+        span = (hit.start + start, hit.start + end) if exact else (hit.start, hit.end)
+        self._spans.append(Span(passage + 1, len(self._text) - len(mark), len(self._text), *span))

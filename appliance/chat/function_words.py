@@ -14,9 +14,10 @@ BY_LANGUAGE = {
         once only or other our out over own please same shall she should so some such tell than that the their them
         then there these they this those through to too under until up us very was we were what when where which while
         who whom whose why will with would you your someone something anyone anything many much way happen happens
-        mean means happened
-    """,
+        mean means happened long often far old early late
+       """,
     "de": """
+        oft lang lange hoch weit gibt darf dürfen
         aber alle als also am an auch auf aus bei bin bis da das dass dem den der des die dies diese dieser dieses
         doch dort du durch ein eine einem einen einer eines er es euch für hat habe haben hatte ich ihm ihn ihr ihre
         im in ist ja kann kein keine können man mein mich mir mit muss müssen nach nicht noch nur ob oder ohne sein

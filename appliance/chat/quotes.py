@@ -1,21 +1,39 @@
-"""The sentences of the passages that best fit a question, word for word. Pure."""
+"""The sentences of the passages that best fit a question, word for word. Pure.
+
+A sentence earns the weight of each question word it holds; words are heavy when few of the sentences hold them. What stands in
+the heading above or in the sentence before counts in part, since "Sixteen weeks for each parent" under "Parental leave" answers
+a question about parental leave. A sentence that tells nothing beyond the words of the question answers nothing.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.chat.sentences import split_sentences
-from appliance.chat.words import content_terms
+from appliance.chat.words import content_terms, matches
+from appliance.retrieval.models import Hit
 
-_QUOTE_WORDS = 60
+_LONGEST_WORDS = 80
+_HEADING_SHARE = 0.5
+_BEFORE_SHARE = 0.3
+_RANK_COST = 0.04
+_MEANING_SHARE = 0.4
+_NEARLY_AS_GOOD = 0.75
+"""A further sentence must fit at least this well, as a share of the best."""
+_ENDS, _ASKS, _CLOSERS = ".!:;\u3002\uff01", "?\uff1f", "\"'\u201d\u2019»)"
+_ENUMERATOR = re.compile(r"^(?:\d+[.)]|[-•*|])\s*")
+
+Similarity = Callable[[str, Sequence[str]], Sequence[float]]
+"""Cosine of a question and each of some sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A sentence of a passage: index of the passage, offsets in its text, how well it fits (0 to 1)."""
+    """A sentence of a passage: index of the passage, offsets in its text, how well it fits (about 0 to 1)."""
 
     passage: int
     start: int
@@ -24,24 +42,53 @@ class Quote:
     fit: float
 
 
-def best_quotes(question: str, passages: Sequence[str], limit: int) -> list[Quote]:
-    """At most `limit` sentences, best first; rare words of the question count more than those found in many sentences."""
-    wanted = set(content_terms(question))
-    candidates = [
-        (index, piece, set(content_terms(piece.text)))
-        for index, passage in enumerate(passages)
-        for piece in split_sentences(passage)
-        if 3 <= len(piece.text.split()) <= _QUOTE_WORDS and not piece.text.endswith("?")
-    ]
-    if not wanted or not candidates:
+def best_quotes(question: str, passages: Sequence[Hit], limit: int, similarity: Similarity | None = None) -> list[Quote]:
+    """At most `limit` sentences, best first, none much worse than the best."""
+    wanted = list(dict.fromkeys(content_terms(question)))
+    found = [item for index, hit in enumerate(passages) for item in _candidates(wanted, index, hit)]
+    if not wanted or not found:
         return []
-    spread = Counter(stem for _, _, stems in candidates for stem in stems & wanted)
-    weight = {stem: math.log(1 + len(candidates) / (1 + spread[stem])) for stem in wanted}
+    spread = Counter(term for candidate in found for term in candidate.own)
+    weight = {term: math.log(1 + len(found) / (1 + spread[term])) for term in wanted}
     whole = sum(weight.values())
+    meaning = similarity(question, [item.quote.text for item in found]) if similarity else [0.0] * len(found)
     quotes = []
-    for index, piece, stems in candidates:
-        fit = sum(weight[stem] for stem in wanted & stems) / whole
-        # of sentences that fit alike the one of the better passage comes first
-        quotes.append((fit - 0.05 * index, Quote(index, piece.start, piece.end, piece.text, fit)))
-    quotes.sort(key=lambda item: -item[0])
-    return [quote for _, quote in quotes[:limit] if quote.fit > 0]
+    for candidate, cosine in zip(found, meaning, strict=True):
+        words = sum(weight[term] * share for term, share in candidate.shares().items()) / whole
+        fit = words if similarity is None else (1 - _MEANING_SHARE) * words + _MEANING_SHARE * max(0.0, cosine)
+        quote = candidate.quote
+        fit -= _RANK_COST * quote.passage
+        quotes.append(Quote(quote.passage, quote.start, quote.end, quote.text, fit))
+    quotes.sort(key=lambda quote: -quote.fit)
+    enough = max(quotes[0].fit * _NEARLY_AS_GOOD, 0.0)
+    return [quote for quote in quotes if quote.fit >= enough and quote.fit > 0][:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    quote: Quote
+    own: frozenset[str]
+    heading: frozenset[str]
+    before: frozenset[str]
+
+    def shares(self) -> dict[str, float]:
+        """How much of each question word counts for this sentence."""
+        shares = dict.fromkeys(self.before, _BEFORE_SHARE)
+        shares.update(dict.fromkeys(self.heading, _HEADING_SHARE))
+        shares.update(dict.fromkeys(self.own, 1.0))
+        return shares
+
+
+def _candidates(wanted: Sequence[str], index: int, hit: Hit) -> list[_Candidate]:
+    heading = matches(wanted, content_terms(hit.heading))
+    before: frozenset[str] = frozenset()
+    found = []
+    for piece in split_sentences(hit.text):
+        told = content_terms(_ENUMERATOR.sub("", piece.text))
+        own = matches(wanted, told)
+        news = {term for term in told if not matches([term], wanted)}
+        whole = piece.text.rstrip(_CLOSERS)[-1:] in _ENDS or len(told) > 4 or any(c.isdigit() for c in piece.text)
+        if news and whole and len(piece.text.split()) <= _LONGEST_WORDS and piece.text[-1] not in _ASKS:
+            found.append(_Candidate(Quote(index, piece.start, piece.end, piece.text, 0.0), own, heading, before))
+        before = own
+    return found

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 _CLOSERS = r"""["'\u201d\u2019»)\]]*(?:\s*\[\d+\])*"""
 _OPENER = r"""["'\u201c\u2018«(\[¿¡]*[^\W_a-zß-öø-ÿ]"""
-# an end mark before a capital or a digit; a full-width end mark; an empty line; a line that starts an item or a capital
+# an end mark before a capital or a digit; a full-width end mark; an empty line; an item; a line that may be a wrapped one
 _END = re.compile(
     rf"(?<=[.!?…]){_CLOSERS}\s+(?={_OPENER})"
-    r"|[\u3002\uff01\uff1f]+|\n\s*\n"
-    r"|\n(?=\s*(?:[-•*\u2013|]|\d+[.)]|[^\W_a-zß-öø-ÿ]))"
+    r"|[\u3002\uff01\uff1f]+|\n\s*\n|\n(?=\s*(?:[-•*\u2013|]\s|\d+[.)]\s))"
+    r"|(?P<line>\n)(?=\s*[^\W_a-zß-öø-ÿ])"
 )
+_FULL_LINE = 0.7
+"""A line at least so long, as a share of the longest, was probably wrapped rather than ended."""
 _ORDINAL = re.compile(r"(?:^|\s)\d{1,3}\.$")
 _SHORT = re.compile(r"(?:^|[\s(])((?:[^\W\d_]\.)*[^\W\d_]{1,3})\.$")
 # words this short that do end sentences
@@ -35,14 +37,25 @@ def split_sentences(text: str) -> list[Sentence]:
     """The sentences of `text` in order; what is between them is white space."""
     found: list[Sentence] = []
     start = 0
+    full = _FULL_LINE * max((len(line) for line in text.split("\n")), default=0)
     for match in _END.finditer(text):
         end = match.end() if match.group().strip() else match.start()
+        if match["line"] and len(text[text.rfind("\n", 0, end) + 1 : end].rstrip()) >= full:
+            continue
         if "\n" not in match.group() and _ends_in_abbreviation(text[start:end]):
             continue
         _take(found, text, start, end)
         start = match.end()
     _take(found, text, start, len(text))
     return found
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a finished sentence of a growing text stands in it twice; small models do that until they are stopped."""
+    if not text.rstrip(" ").endswith((".", "!", "?", "\n", "\u3002")):
+        return False
+    finished = [sentence.text.casefold() for sentence in split_sentences(text)]
+    return len(finished) > 1 and finished[-1] in finished[:-1]
 
 
 def _ends_in_abbreviation(piece: str) -> bool:

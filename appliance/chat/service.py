@@ -13,6 +13,7 @@ from appliance.chat import claims, store
 from appliance.chat.answering import Answering, Searcher
 from appliance.chat.budget import question_limit_bytes
 from appliance.chat.claims import ATTEMPTS_LIMIT, Claim, Ending
+from appliance.chat.meaning import Embeds, similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
 from appliance.chat.records import answer_ended
 from appliance.chat.sink import DeltaSink, SilentSink
@@ -41,7 +42,9 @@ class ChatService:
         search: Searcher,
         runtime_factory: Callable[[], Runtime],
         settings: Settings,
+        embedder_factory: Callable[[], Embeds] | None = None,
     ) -> None:
+        """`embedder_factory`, where given, lets sentences be chosen by meaning as well as by words."""
         self._database = database
         self._access = access
         self._audit = audit
@@ -53,6 +56,7 @@ class ChatService:
             search=search,
             runtime_factory=runtime_factory,
             settings=settings,
+            similarity=None if embedder_factory is None else similarity_of(embedder_factory),
         )
 
     def create_conversation(self, principal: Principal, collection_id: str | None = None) -> Conversation:

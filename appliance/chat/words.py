@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from appliance.chat.function_words import BY_LANGUAGE
 from appliance.retrieval.terms import index_terms
 
 _WORD = re.compile(r"\w+(?:[.,:/'\u2019-]\w+)*")
+_SHARED_CHARACTERS, _SHARED_SHARE = 5, 0.6
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 
 
@@ -22,6 +25,18 @@ def content_terms(text: str) -> list[str]:
     """Terms of the words that carry meaning, in order, repeated where the text repeats them."""
     empty = _empty_terms()
     return [term for term in index_terms(text) if term not in empty]
+
+
+def matches(wanted: Iterable[str], terms: Iterable[str]) -> frozenset[str]:
+    """Those of `wanted` that are among `terms`, or share a long beginning with one of them (inflection, compounds)."""
+    held = set(terms)
+    return frozenset(term for term in wanted if term in held or any(_alike(term, other) for other in held))
+
+
+def _alike(term: str, other: str) -> bool:
+    shorter, longer = sorted((len(term), len(other)))
+    need = max(_SHARED_CHARACTERS, math.ceil(longer * _SHARED_SHARE))
+    return shorter >= need and term[:need] == other[:need]
 
 
 def fold(text: str) -> str:

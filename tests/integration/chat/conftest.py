@@ -32,7 +32,7 @@ class ScriptedRuntime:
     """Says what it is told to say, word by word; a token is a word."""
 
     context_tokens = 4_096
-    model = Model("scripted", "language", "none", "0" * 64, 0, "none", 4_096, "none", active=True)
+    model = Model("scripted", "language", "none", "0" * 64, 2_000_000_000, "none", 4_096, "none", active=True)
 
     def __init__(self) -> None:
         self.replies: list[str] = []

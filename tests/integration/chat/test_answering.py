@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import select, update
@@ -97,6 +99,31 @@ def test_an_invented_answer_is_replaced_by_the_passages_own_words(office, alice,
     assert answer.citations[0].text == "Every employee has thirty days of paid leave in a calendar year."
 
 
+def test_a_micro_model_is_preceded_by_the_passages_own_words_and_followed_only_where_grounded(office, alice, sink):
+    office.runtime.model = replace(office.runtime.model, size_bytes=90_000_000)
+    office.runtime.replies = ["Nobody may take leave. Unused leave days of a year expire on 31 March. There are 99 days."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    quote = "“Every employee has thirty days of paid leave in a calendar year.” [1]"
+    assert next(item for item in sink.seen if item[0] == "delta") == ("delta", quote, 0)
+    offsets = [(item[2], len(item[1])) for item in sink.seen if item[0] == "delta"]
+    assert all(offset + length == following for (offset, length), (following, _) in pairwise(offsets))
+    answer = office.chat.message(alice, answer_id)
+    assert answer.text == f"{quote}\n\nUnused leave days of a year expire on 31 March. [1]"
+    assert [answer.text[c.answer_start : c.answer_end] for c in answer.citations] == ["[1]", "[1]"]
+    assert office.runtime.requests[0].max_tokens < office.settings.answer_tokens
+
+
+def test_a_model_that_goes_round_in_circles_is_stopped_and_still_answers(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave. " * 60]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.finish_reason) == (MessageStatus.DONE, "stop")
+    assert answer.text == "An employee has thirty days of paid leave. [1]"
+    assert answer.completion_tokens < 30
+
+
 def test_a_question_the_documents_do_not_answer_costs_no_generation_and_cites_nothing(office, alice, sink):
     answer_id = ask(office, alice, "What is the boiling temperature of tungsten hexafluoride?")
     office.chat.answer(answer_id, sink, "w1")
@@ -179,7 +206,8 @@ def test_stop_before_the_start_ends_the_answer_at_once(office, alice, sink):
 
 def test_stop_while_writing_keeps_what_is_written_with_valid_citations_only(office, alice, sink):
     office.runtime.replies = [
-        "Every employee has thirty days of paid leave in a calendar year [3]. " + "More and more [2]. " * 400
+        "Every employee has thirty days of paid leave in a calendar year [3]. "
+        + "".join(f"More of the same, part {part} [2]. " for part in range(400))
     ]
     answer_id = ask(office, alice)
     reached = threading.Event()
@@ -197,7 +225,7 @@ def test_stop_while_writing_keeps_what_is_written_with_valid_citations_only(offi
     pressed = time.monotonic()
     office.chat.stop(alice, answer_id)
     worker.join(5)
-    assert time.monotonic() - pressed < 1
+    assert time.monotonic() - pressed < 2  # a second, and a slow machine
     answer = office.chat.message(alice, answer_id)
     assert answer.status is MessageStatus.STOPPED and answer.finish_reason == "cancelled"
     assert answer.text.startswith("Every employee has thirty days of paid leave in a calendar year. [1]")
@@ -249,7 +277,7 @@ def test_losing_the_right_to_a_document_takes_the_cited_text_from_old_answers(of
 
 
 def test_deleting_a_conversation_while_it_is_answered_ends_the_work_unseen(office, alice, sink):
-    office.runtime.replies = ["word " * 400]
+    office.runtime.replies = [" ".join(f"word{part}" for part in range(400))]
     office.runtime.before_each = lambda _: time.sleep(0.01)
     conversation = office.chat.create_conversation(alice)
     answer_id = office.chat.ask(alice, conversation.id, QUESTION)[1].id

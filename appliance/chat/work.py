@@ -1,0 +1,58 @@
+"""What is known about an answer in the making, kept for its row whatever happens next."""
+
+from __future__ import annotations
+
+import time
+
+from appliance.chat.citations import CheckedAnswer
+from appliance.chat.claims import Claim, Ending
+from appliance.chat.models import MessageStatus
+from appliance.inference.models import FinishReason, Model, Usage
+from appliance.retrieval.models import Hit
+
+
+class Work:
+    """Filled in by the steps of `Answering`; every end of an answer is made from it."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.model: Model | None = None
+        self.found: list[Hit] = []
+        self.used: tuple[Hit, ...] = ()
+        self.usage = Usage()
+        self._started = time.monotonic()
+        self._timing = {"wait_ms": round(max(0.0, time.time() * 1_000 - claim.asked_ms), 1)}
+
+    def mark(self, step: str) -> None:
+        """Milliseconds from the claim to the first time this is called for `step`."""
+        self._timing.setdefault(step, round((time.monotonic() - self._started) * 1_000, 1))
+
+    def ended(self, status: MessageStatus, checked: CheckedAnswer, reason: str) -> Ending:
+        """DONE or STOPPED, with what is released."""
+        self.mark("total_ms")
+        return Ending(
+            status,
+            text=checked.text,
+            spans=checked.spans,
+            finish_reason=str(reason),
+            model=self.model.id if self.model else None,
+            passages=self.used,
+            passages_found=len(self.found),
+            prompt_tokens=self.usage.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens,
+            timing=dict(self._timing),
+        )
+
+    def failed(self, code: str, sentence: str) -> Ending:
+        """FAILED, with a reason for people; nothing that was written is kept."""
+        self.mark("total_ms")
+        return Ending(
+            MessageStatus.FAILED,
+            finish_reason=FinishReason.ERROR.value,
+            reason_code=code,
+            reason=sentence,
+            model=self.model.id if self.model else None,
+            passages=self.used,
+            passages_found=len(self.found),
+            timing=dict(self._timing),
+        )
