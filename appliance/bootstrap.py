@@ -61,9 +61,7 @@ class Appliance:
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.models = ModelStore(settings.models_dir)
-        self.box = BoxReview(
-            database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models
-        )
+        self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -115,6 +113,7 @@ class Appliance:
             search=self.search,
             runtime_factory=lambda: self.runtime,
             settings=self.settings,
+            embedder_factory=lambda: self.embedder,
         )
 
     @property
