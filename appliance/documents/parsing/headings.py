@@ -15,12 +15,16 @@ _SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a page: offsets in its text, top edge and height of its first character in points."""
+    """A line of a page: offsets in its text, top edge and height of its first character, top edge of its last, in points.
+
+    The last stands lower than the first where a hyphen joined several printed lines into one.
+    """
 
     start: int
     end: int
     top: float
     height: float
+    last_top: float
 
 
 def find_headings(

@@ -78,12 +78,19 @@ def _read_page(document: Any, number: int) -> tuple[str, list[Line]]:
     finally:
         page.close()
     for before, line in pairwise(lines):
-        apart = before.top - line.top
-        resized = max(before.height, line.height) > _RESIZED * min(before.height, line.height)
-        if apart > _GAP * max(before.height, line.height) or apart < 0 or resized:
+        if _begins_paragraph(before, line, characters[line.start]):
             # PDFium ends lines with CR LF; making both a newline marks the paragraph and keeps every offset
             characters[before.end : line.start] = "\n" * (line.start - before.end)
     return "".join(characters), lines
+
+
+def _begins_paragraph(before: Line, line: Line, first: str) -> bool:
+    """A line far below the one before, or in another size; one further up is the next column, where a sentence may go on."""
+    smaller, larger = sorted((before.height, line.height))
+    if larger > _RESIZED * smaller:
+        return True
+    apart = before.last_top - line.top
+    return not first.islower() and not 0 <= apart <= _GAP * larger
 
 
 def _characters(text_page: Any) -> list[str]:
@@ -114,7 +121,9 @@ def _lines(text_page: Any, characters: list[str]) -> list[Line]:
         visible = start + len(part) - len(part.lstrip())
         if visible < end and raw.FPDFText_GetLooseCharBox(text_page.raw, visible, box):
             trimmed = start + len(part.rstrip())
-            lines.append(Line(visible, trimmed, box.top, round(abs(box.top - box.bottom), 1)))
+            top, height = box.top, round(abs(box.top - box.bottom), 1)
+            raw.FPDFText_GetLooseCharBox(text_page.raw, trimmed - 1, box)
+            lines.append(Line(visible, trimmed, top, height, box.top))
         start = end + 1
     return lines
 

@@ -235,6 +235,18 @@ def test_lines_apart_are_paragraphs_and_large_lines_headings():
     assert "five.\n\nOn" in text
 
 
+def test_a_sentence_goes_on_over_hyphens_and_into_the_next_column():
+    def draw(page):
+        for row, line in enumerate(["The boat leaves at the depar-", "ture time that is printed", "on the ticket of every pas-"]):
+            page.drawString(60, 700 - 14 * row, line)
+        for row, line in enumerate(["senger who asks the porter", "for it. Mind the gap."]):
+            page.drawString(320, 700 - 14 * row, line)
+
+    text = whole(read(canvas_pdf(draw), MediaType.PDF)).replace("\u00ad", "")
+    assert "\n\n" not in text
+    assert " ".join(text.split()).startswith("The boat leaves at the departure time that is printed on the ticket of every pas")
+
+
 def test_ligatures_and_right_to_left_text_are_found_again_on_the_page():
     fonts = ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",)
     if not os.path.exists(fonts[0]):
