@@ -26,6 +26,8 @@ async function load() {
   byId("problem").textContent = box.problem ?? "";
   byId("problem").hidden = !box.problem;
   byId("processes-table").hidden = box.processes.length === 0;
+  const memory = box.processes.reduce((sum, each) => sum + (each.memory_bytes ?? 0), 0);
+  byId("memory").textContent = `${size(memory)} of memory in all`;
   fill(byId("processes"), box.processes.map(processLine));
   fill(byId("work"), Object.entries(box.queues).map(([name, length]) => pair(`queue ${name}`, length === null ? "unknown" : length)), counts(box.documents, "documents"), counts(box.messages, "answers"));
   const used = box.disk.total - box.disk.free;

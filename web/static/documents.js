@@ -138,7 +138,7 @@ function state(item) {
 function summarise() {
   const items = [...known.values()].map((entry) => entry.item);
   const busy = items.filter((item) => !["READY", "FAILED"].includes(item.status)).length;
-  byId("count").textContent = plural(items.length, "document") + (busy ? `, ${busy} in progress` : "");
+  byId("count").textContent = items.length === 0 ? "" : plural(items.length, "document") + (busy ? `, ${busy} in progress` : "");
   byId("documents-table").hidden = items.length === 0;
   byId("name-field").hidden = items.length < 8;
   byId("empty").hidden = items.length > 0;
@@ -185,8 +185,7 @@ function pump() {
   }
 }
 
-function stored({ document: item, duplicate }) {
-  if (duplicate) toast(`${item.name} is already in this collection.`);
+function stored({ document: item }) {
   if (item.collection_id === select.value && !known.has(item.id)) {
     show(item);
     summarise();
