@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     configure_logs(f"worker-{queue.value}")
-    # seconds matter when Redis comes back: Dramatiq's own pause is three of them, and no argument of its worker
+    # seconds matter when Redis comes back: Dramatiq's own pauses are three and five of them, and no arguments of its worker
     dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = _RESTART_PAUSE_S
+    dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = 1
     try:
         silence()
         settings = load_settings(given.data)
