@@ -43,7 +43,7 @@ def _layer(weights: Mapping[str, Floats], path: str, hidden: Floats) -> Floats:
     projected = _dense(weights, f"{path}.attention.output.dense", mixed.transpose(1, 0, 2).reshape(-1, DIMENSIONS))
     middle = _normalise(weights, f"{path}.attention.output.LayerNorm", projected + hidden)
     wide = _dense(weights, f"{path}.intermediate.dense", middle)
-    curved = wide * (1 + _erf(wide / math.sqrt(2))) / 2
+    curved = (wide * (1 + _erf((wide / math.sqrt(2)).astype(np.float32))) / 2).astype(np.float32)
     return _normalise(weights, f"{path}.output.LayerNorm", _dense(weights, f"{path}.output.dense", curved) + middle)
 
 
@@ -64,5 +64,5 @@ def _erf(values: Floats) -> Floats:
     size = np.abs(values)
     step = 1 / (1 + 0.3275911 * size)
     series = np.polynomial.polynomial.polyval(step, [0.0, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429])
-    result: Floats = np.sign(values) * (1 - series * np.exp(-size * size))
+    result: Floats = (np.sign(values) * (1 - series * np.exp(-size * size))).astype(np.float32)
     return result

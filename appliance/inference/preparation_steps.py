@@ -21,7 +21,7 @@ PREFILL_TOKENS = 256
 DECODE_TOKENS = 32
 _ROUNDS = 3
 _TIMEOUT_S = 900
-_PROBES = (
+PROBES = (
     "The night porter keeps the keys of the east wing in the blue cabinet.",
     "Invoices above 5,000 euros need two signatures, one of them from the finance department.",
     "How long may perishable goods stay in the loading bay before they are moved to the cold store?",
@@ -104,11 +104,11 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
     draft = Model("draft", "embedding", target, "", 0, "ONNX int8", 256, "", active=False)
     embedder = open_embedder(draft, Path(target), Path(tokenizer), threads=0)
     exact = load_weights(Path(weights))
-    vectors = embedder.embed(_PROBES)
+    vectors = embedder.embed(PROBES)
     cosines = [
-        float(vector @ embed_exactly(exact, embedder.token_ids(text))) for vector, text in zip(vectors, _PROBES, strict=True)
+        float(vector @ embed_exactly(exact, embedder.token_ids(text))) for vector, text in zip(vectors, PROBES, strict=True)
     ]
-    chunk = " ".join(_PROBES * 3)
+    chunk = " ".join(PROBES * 3)
     start = time.perf_counter()
     embedder.embed([chunk] * 16)
     elapsed = time.perf_counter() - start
