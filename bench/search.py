@@ -83,7 +83,9 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def fill(database: Database, rng: np.random.Generator, count: int, vectors: NDArray[np.float32]) -> list[list[int]]:
+def fill(
+    database: Database, rng: np.random.Generator, count: int, vectors: NDArray[np.float32]
+) -> tuple[list[list[int]], list[str]]:
     words = made_vocabulary(rng)
     chances = 1.0 / (np.arange(len(words)) + 2.7)
     cumulated = np.cumsum(chances / chances.sum())
@@ -119,13 +121,26 @@ def measure(count: int, questions: int, directory: Path) -> dict[str, float]:
     database = Database(directory / "bench.db", b"k" * 32)
     migrate(database)
     started = time.perf_counter()
-    sampled, words = fill(database, rng, count, vectors)
+    drawn = fill(database, rng, count, vectors)
     filled_s = time.perf_counter() - started
+    figures = ask(database, rng, vectors, drawn, questions)
+    database.close()
+    return {"chunks": count, "questions": questions, "fill_s": round(filled_s, 1), **figures}
+
+
+def ask(
+    database: Database,
+    rng: np.random.Generator,
+    vectors: NDArray[np.float32],
+    drawn: tuple[list[list[int]], list[str]],
+    count: int,
+) -> dict[str, float]:
+    sampled, words = drawn
     embedder, index = Prepared(), SearchIndex()
     search = Search(database, Everything(database), lambda: embedder, index)
     bare_ms, search_ms, recalls = [], [], []
-    for turn in range(questions + 10):
-        at = int(rng.integers(0, count))
+    for turn in range(count + 10):
+        at = int(rng.integers(0, len(vectors)))
         asked = list(dict.fromkeys(sampled[at]))[: int(rng.integers(3, 9))]
         query = "what is the " + " ".join(words[word] for word in asked) + "?"
         vector = unit(vectors[at] + 0.04 * rng.standard_normal(DIMENSIONS).astype(np.float32))
@@ -145,11 +160,7 @@ def measure(count: int, questions: int, directory: Path) -> dict[str, float]:
         with database.read() as connection:
             found = index.nearest(connection, set(range(1, COLLECTIONS + 1)), vector, 10).ids
         recalls.append(len(set(found.tolist()) & set(np.argpartition(-exact, 10)[:10].tolist())) / 10)
-    database.close()
     return {
-        "chunks": count,
-        "questions": questions,
-        "fill_s": round(filled_s, 1),
         "numpy_p50_ms": round(float(np.percentile(bare_ms, 50)), 2),
         "numpy_p95_ms": round(float(np.percentile(bare_ms, 95)), 2),
         "search_p50_ms": round(float(np.percentile(search_ms, 50)), 2),

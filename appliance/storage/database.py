@@ -61,6 +61,8 @@ class Database:
             poolclass=QueuePool,
             pool_size=size,
             max_overflow=0,
+            # the connection used last has the warmest page cache; those not needed stay small
+            pool_use_lifo=True,
         )
         begin = "BEGIN IMMEDIATE" if purpose == "write" else "BEGIN"
 
