@@ -67,10 +67,12 @@ def test_the_image_is_built_without_amx_and_runs_without_root() -> None:
         assert f"{name}={value}" in final
 
 
-def test_what_the_image_copies_is_there() -> None:
-    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
-        for source in line.split()[:-1]:
-            assert (ROOT / source).exists(), source
+def test_what_the_image_copies_is_there_and_nothing_else_reaches_the_builder() -> None:
+    ignored = (ROOT / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
+    copied = {source for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for source in line.split()[:-1]}
+    assert all((ROOT / source).exists() for source in copied)
+    assert ignored[1] == "*"
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed here")
