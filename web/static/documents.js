@@ -43,7 +43,6 @@ async function start() {
 }
 
 function open() {
-  source?.close();
   known.clear();
   fill(rows);
   const collection = current();
@@ -51,7 +50,12 @@ function open() {
   byId("read-only").hidden = collection.may_contribute;
   byId("whose").textContent = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";
   history.replaceState(null, "", `/documents?collection=${encodeURIComponent(collection.id)}`);
-  source = new EventSource(`/api/documents/events?collection_id=${encodeURIComponent(collection.id)}`);
+  watch();
+}
+
+function watch() {
+  source?.close();
+  source = new EventSource(`/api/documents/events?collection_id=${encodeURIComponent(select.value)}`);
   source.addEventListener("documents", (event) => apply(JSON.parse(event.data)));
   source.addEventListener("problem", (event) => {
     source.close();
@@ -209,6 +213,11 @@ drop.addEventListener("drop", (event) => {
 for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 window.addEventListener("beforeunload", (event) => {
   if (running || waiting.length) event.preventDefault();
+});
+// browsers hold few connections to one box: a tab that nobody sees gives its own back
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) source?.close();
+  else if (source) watch();
 });
 select.addEventListener("change", open);
 search.addEventListener("input", () => known.forEach(({ item, row }) => (row.hidden = !matches(item))));
