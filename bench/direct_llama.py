@@ -1,7 +1,6 @@
 """The same prompt given straight to llama.cpp, without any of our code around it: what the answer benchmark compares with.
 
-As a program it reads `{"path", "tokens", "max_tokens", "context_tokens", "threads", "rounds"}` from standard input, so that the baseline runs
-in a process of its own.
+As a program it reads the arguments of `direct` as JSON from standard input, so that the baseline runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def direct(
     path: Path, tokens: Sequence[int], *, max_tokens: int, context_tokens: int, threads: int, rounds: int = 3
 ) -> dict[str, float]:
-    """Median `first_token_s` and `decode_tokens_per_s` of greedy answers to a prompt of `tokens`, nothing reused between rounds."""
+    """Median `first_token_s` and `decode_tokens_per_s` of greedy answers; nothing is reused between rounds."""
     order = {
         "path": str(path),
         "tokens": list(tokens),

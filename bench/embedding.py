@@ -1,6 +1,7 @@
-"""Embedding of the same chunks: our embedder, bare ONNX Runtime on ready-made batches, and llama.cpp; and the whole ingest path.
+"""Embedding of the same chunks: our embedder, bare ONNX Runtime on ready-made batches, and llama.cpp.
 
-Targets: ingest at least 0.8 of bare ONNX Runtime, and at least 8 x llama.cpp.
+Targets, for the whole ingest path: at least 0.8 of bare ONNX Runtime and 8 x llama.cpp. The embedder alone must leave room for
+parsing and indexing.
 """
 
 from __future__ import annotations
