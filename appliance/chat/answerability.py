@@ -26,14 +26,22 @@ class AbstentionPolicy:
     similarity: float = 1.73
     fit: float = 3.27
     threshold: float = 5.34
+    own_words: float = 0.5
 
 
 DEFAULT_POLICY = AbstentionPolicy()
 
 
-def answerable(question: str, hits: Sequence[Hit], policy: AbstentionPolicy = DEFAULT_POLICY) -> bool:
-    """Whether it is worth trying to answer from these passages."""
-    return bool(hits) and answerability(question, hits, policy) >= policy.threshold
+def answerable(question: str, query: str, hits: Sequence[Hit], policy: AbstentionPolicy = DEFAULT_POLICY) -> bool:
+    """Whether it is worth trying to answer from these passages.
+
+    `query` is the question with what it leans on; words borrowed from earlier questions must not hide that its own are missing.
+    """
+    if not hits or answerability(query, hits, policy) < policy.threshold:
+        return False
+    own = set(content_terms(question))
+    told = {term for hit in hits for term in content_terms(f"{hit.document_name} {hit.heading} {hit.text}")}
+    return len(matches(own, told)) >= policy.own_words * len(own)
 
 
 def answerability(question: str, hits: Sequence[Hit], policy: AbstentionPolicy = DEFAULT_POLICY) -> float:

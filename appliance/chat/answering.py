@@ -113,7 +113,7 @@ class Answering:
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
-        if not answerable(query, work.found):
+        if not answerable(claim.question, query, work.found):
             return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), "abstained")
         micro = 0 < runtime.model.size_bytes < MICRO_BYTES
         fitted = self._fit(claim, work.found, _turns(earlier), runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)

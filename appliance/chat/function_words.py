@@ -56,3 +56,11 @@ BY_LANGUAGE = {
         zonder zou
     """,
 }
+
+NEGATIONS = """
+    no not never none nobody nothing neither nor without cannot can't don't doesn't didn't isn't aren't won't mustn't shouldn't
+    nicht kein keine keinen keinem keiner keines nie niemals niemand nichts ohne weder
+    nunca jamás nadie nada ni sin tampoco ningún ninguno ninguna não ninguém nem sem nenhum nenhuma
+    ne n' pas jamais aucun aucune rien sans non mai nessuno nessuna niente né senza niet geen nooit niemand niets zonder
+"""
+"""Words that turn a statement round."""

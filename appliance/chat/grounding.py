@@ -1,7 +1,7 @@
 """Whether a sentence is supported by a passage, and by which words of it. Pure.
 
 A sentence is supported by a window of at most three neighbouring sentences of a passage when most of its content words are
-there and every number, name and code of it stands there literally.
+there, every number, name and code of it stands there literally, and it is negated if and only if the nearest sentence is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.chat.sentences import Sentence, split_sentences
-from appliance.chat.words import content_terms, fold, names, numbers, words
+from appliance.chat.words import content_terms, fold, is_negated, names, numbers, words
 
 SUPPORT = 0.7
 """Share of a sentence's content words that its support must contain."""
@@ -47,7 +47,8 @@ def find_support(sentence: str, passages: Sequence[str]) -> Support | None:
                 if coverage < SUPPORT or (best is not None and coverage <= best.coverage):
                     continue
                 window = _joined(passage, pieces[first : first + width])
-                if literal_in(sentence, window.text):
+                nearest = max(range(first, first + width), key=lambda at: len(wanted & stems[at]))
+                if literal_in(sentence, window.text) and is_negated(sentence) == is_negated(pieces[nearest].text):
                     best = Support(index, window.start, window.end, coverage)
     return best
 

@@ -15,14 +15,13 @@ _END = re.compile(
 )
 _FULL_LINE = 0.7
 """A line at least so long, as a share of the longest, was probably wrapped rather than ended."""
-_ORDINAL = re.compile(r"(?:^|\s)\d{1,3}\.$")
-_SHORT = re.compile(r"(?:^|[\s(])((?:[^\W\d_]\.)*[^\W\d_]{1,3})\.$")
-# words this short that do end sentences
-_SHORT_WORDS = """
-    ago all any day far few fee her him his it job law man map me new no now off old on one out pay so six ten them top two up us
-    use way web yes you
+_ORDINAL = re.compile(r"(?:^|\s)(?:[12]?\d|3[01])\.$")
+_SHORT = re.compile(r"(?:^|[\s(])((?:[^\W\d_]\.)*[^\W\d_]|[^\W\d_]+)\.$")
+_ABBREVIATIONS = """
+    abs art bspw bzw ca capt cf cpt dr dra ed eds eg esp est ext fig figs ggf hr ie inc jr ltd max min mme mr mrs ms mt nos nr
+    núm op pág pp prof ref rev sr sra srta st str tel ud uds usw vgl vol vs zzgl
 """
-_WHOLE_WORDS = frozenset(_SHORT_WORDS.split())
+_ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
 class Sentence(NamedTuple):
@@ -59,11 +58,14 @@ def repeats_itself(text: str) -> bool:
 
 
 def _ends_in_abbreviation(piece: str) -> bool:
-    # in "3. step", "No. 5", "Dr. Who" and "e.g. this" the mark belongs to the word
+    # in "3. step", "Dr. Who" and "e.g. this" the mark belongs to the word; so does it in "No. 5", but not in "no."
     if _ORDINAL.search(piece):
         return True
     match = _SHORT.search(piece)
-    return match is not None and match.group(1).lower() not in _WHOLE_WORDS
+    if match is None:
+        return False
+    word = match.group(1)
+    return len(word) == 1 or "." in word or word == "No" or word.lower() in _ABBREVIATED
 
 
 def _take(found: list[Sentence], text: str, start: int, end: int) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-from appliance.chat.function_words import BY_LANGUAGE
+from appliance.chat.function_words import BY_LANGUAGE, NEGATIONS
 from appliance.retrieval.terms import index_terms
 
 _WORD = re.compile(r"\w+(?:[.,:/'\u2019-]\w+)*")
@@ -27,6 +27,11 @@ def content_terms(text: str) -> list[str]:
     return [term for term in index_terms(text) if term not in empty]
 
 
+def content_words(text: str) -> list[tuple[str, str]]:
+    """Pairs of term and word as written, for the words that carry meaning, in order."""
+    return [(term, word) for word in _WORD.findall(text) for term in content_terms(word)[:1]]
+
+
 def matches(wanted: Iterable[str], terms: Iterable[str]) -> frozenset[str]:
     """Those of `wanted` that are among `terms`, or share a long beginning with one of them (inflection, compounds)."""
     held = set(terms)
@@ -43,6 +48,16 @@ def fold(text: str) -> str:
     """Case, width and accents taken away; the length may change."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def is_negated(sentence: str) -> bool:
+    """Whether a word of the sentence turns it round; two such words count as one."""
+    return not _negations().isdisjoint(words(sentence))
+
+
+@lru_cache(maxsize=1)
+def _negations() -> frozenset[str]:
+    return frozenset(fold(NEGATIONS).split())
 
 
 def words(text: str) -> set[str]:

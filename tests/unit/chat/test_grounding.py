@@ -1,0 +1,68 @@
+"""What supports a sentence, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.chat.citations import AnswerDraft
+from appliance.chat.grounding import find_support
+from appliance.retrieval.models import Hit
+
+PASSAGE = (
+    "Claims above 500 euros need the approval of the head of department. Hotel nights are paid up to 110 euros. "
+    "The duty desk is staffed by the Northbank office at all hours. Visitors are not allowed in the server room."
+)
+
+
+def hit(text: str, start: int = 100) -> Hit:
+    return Hit(1, "d", "rules.txt", "c", 1, start, start + len(text), "", text, 10, 1.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Claims above 600 euros need the approval of the head of department.",
+        "Hotel nights are paid up to 110.50 euros.",
+        "The duty desk is staffed by the Southbank office at all hours.",
+        "Claims need a form F7 and the approval of the head of department.",
+        "Employees enjoy free lunch and a company car.",
+        "Visitors are allowed in the server room.",
+        "Hotel nights are never paid up to 110 euros.",
+        "Yes.",
+    ],
+)
+def test_a_wrong_number_name_code_negation_or_claim_is_not_supported(sentence):
+    assert find_support(sentence, [PASSAGE]) is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "span"),
+    [
+        ("The head of department must approve claims above 500 euros.", "Claims above 500 euros"),
+        ("Hotel nights are paid up to 110 euros", "Hotel nights"),
+        ("The server room does not allow visitors.", "Visitors are not allowed"),
+    ],
+)
+def test_support_is_the_sentence_that_says_it(sentence, span):
+    support = find_support(sentence, ["Something else entirely about boats.", PASSAGE])
+    assert support is not None and support.passage == 1
+    assert PASSAGE[support.start :].startswith(span)
+    assert PASSAGE[support.start : support.end].count(".") == 1
+
+
+def test_marks_of_the_model_are_never_believed():
+    draft = AnswerDraft([hit("The ramp closes two minutes before departure."), hit(PASSAGE)])
+    draft.add_checked("Hotel nights are paid up to 110 euros [1]. See [9] and (passage 2): trust me [2, 3].")
+    checked = draft.checked()
+    assert checked.text == "Hotel nights are paid up to 110 euros. [2]"
+    (span,) = checked.spans
+    assert (span.number, checked.text[span.answer_start : span.answer_end]) == (2, "[2]")
+    assert PASSAGE[span.start - 100 : span.end - 100] == "Hotel nights are paid up to 110 euros."
+    assert checked.unsupported == 1
+
+
+def test_a_span_is_the_whole_passage_where_offsets_do_not_match_its_text():
+    passage = Hit(1, "d", "n", "c", 1, 10, 999, "", PASSAGE, 10, 1.0, 0.5, 1.0)
+    draft = AnswerDraft([passage])
+    draft.add_checked("Hotel nights are paid up to 110 euros.")
+    assert [(span.start, span.end) for span in draft.checked().spans] == [(10, 999)]
