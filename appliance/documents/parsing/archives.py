@@ -16,6 +16,7 @@ _TOTAL_BYTES = 1_000_000_000
 _RATIO = 250
 _RATIO_FREE_BYTES = 4_000_000
 """Small members may shrink as much as they like: long runs of equal cells are ordinary."""
+_PROLOGUE_BYTES = 65_536
 _ENCRYPTED_FLAG = 0x1
 
 
@@ -31,6 +32,14 @@ class Archive:
         try:
             return self._file.read(name)
         except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+            raise rejected("document.corrupt") from error
+
+    def declares_entities(self, name: str) -> bool:
+        """Whether the beginning of an XML member, where declarations must stand, declares an entity."""
+        try:
+            with self._file.open(name) as member:
+                return b"<!ENTITY" in member.read(_PROLOGUE_BYTES)
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
             raise rejected("document.corrupt") from error
 
     def xml(self, name: str) -> etree._Element:

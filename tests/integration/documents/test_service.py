@@ -196,6 +196,21 @@ def test_the_list_can_be_watched_as_one_act_and_shows_progress(appliance, servic
     assert events(appliance).count("document.listed") == before
 
 
+def test_who_may_no_longer_read_a_collection_sees_it_empty_at_once(appliance, service, put, administrator, alice, bob):
+    shared = appliance.collections.create(administrator, "Shared")
+    both = [f"principal:{alice.id}", f"principal:{bob.id}"]
+    appliance.collections.update(administrator, shared, readers=both, contributors=both[:1])
+    upload = service.begin_upload(alice, shared, "a.txt")
+    upload.write(KETTLE.encode())
+    document, _ = upload.commit()
+    current = service.watch(bob, shared)
+    assert current() == [document]
+    with pytest.raises(Denied):
+        service.begin_upload(bob, shared, "b.txt")
+    appliance.collections.update(administrator, shared, readers=both[:1])
+    assert current() == []
+
+
 # crashes, races and repetition ---------------------------------------------------------------------------------------
 
 
@@ -239,6 +254,20 @@ def test_a_slow_worker_that_lost_its_lease_changes_nothing(appliance, service, p
     service.ingest(document.id, "worker")
     assert events(appliance).count("document.ingested") == 1
     assert service.get(alice, document.id).chunk_count == 1
+
+
+def test_a_worker_with_the_same_name_is_not_the_same_worker(appliance, service, put, embedder, alice):
+    document = put("a.txt", KETTLE.encode(), ingest=False)
+
+    def taken_by_a_namesake():
+        later = int(time.time() * 1000) + 20_000
+        with appliance.database.write() as connection:
+            connection.execute(update(documents).values(claimed_by="worker", attempts=2, lease_until_ms=later))
+
+    embedder.on_embed = taken_by_a_namesake
+    service.ingest(document.id, "worker")
+    assert events(appliance).count("document.ingested") == 0
+    assert service.get(alice, document.id).status is DocumentStatus.EMBEDDING
 
 
 def test_a_fault_of_the_box_hands_the_document_back(service, put, embedder, alice):
