@@ -45,10 +45,10 @@ _KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Appliance:
     """All parts of one data directory, in one process."""
 
-    def __init__(self, settings: Settings, root_key: bytes) -> None:
+    def __init__(self, settings: Settings, root_key: bytes, page_cache_mb: int) -> None:
         self.settings = settings
         self.keys = derive_keys(root_key)
-        self.database = Database(settings.database_path, self.keys.database)
+        self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
         self.policies = Policies(POLICIES_DIR)
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
@@ -128,16 +128,17 @@ class Appliance:
         self.database.close()
 
 
-def open_appliance(settings: Settings, *, create: bool = False) -> Appliance:
+def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: int = 64) -> Appliance:
     """The appliance on `settings.data_dir`, its database at the schema of this version.
 
-    `create` makes the directory and the keys where there are none. Raises `SetupError` for everything that keeps it from
+    `create` makes the directory and the keys where there are none; `page_cache_mb` is per reading connection, much for the
+    process that searches, little for the others. Raises `SetupError` for everything that keeps it from
     starting; nothing is served on a database that could not be migrated.
     """
     make_directories(settings, create=create)
     # a new key beside an existing database would make that database unreadable for good
     fresh = create and not settings.database_path.exists()
-    appliance = Appliance(settings, load_or_create_root_key(settings.root_key_path, create=fresh))
+    appliance = Appliance(settings, load_or_create_root_key(settings.root_key_path, create=fresh), page_cache_mb)
     appliance.database.assert_encrypted()
     applied = migrate(appliance.database)
     settings.database_path.chmod(0o600)

@@ -28,6 +28,7 @@ _EXIT_REFUSED = 2
 _GRACE_S = 3
 _KEEP_ALIVE_S = 65
 _BACKLOG = 256
+_PAGE_CACHE_MB = 8  # the search that wants a large one runs elsewhere
 
 
 class _Server(uvicorn.Server):
@@ -73,13 +74,16 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = load_settings(given.data, host=given.host, port=given.port)
-        appliance = open_appliance(settings)
+        appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB)
         listener = socket.socket(fileno=given.fd) if given.fd is not None else _listen(settings.host, settings.port)
     except SetupError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return _EXIT_REFUSED
     try:
         server = make_server(create_app(appliance))
+        for service in ("chat", "documents"):
+            # built now: a part that cannot be built keeps the door shut, and nobody's first request waits for it
+            getattr(appliance, service)
         # uvicorn repeats the signal once it has finished: then it is an ordinary end, with an exit code of 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)

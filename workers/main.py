@@ -37,6 +37,7 @@ INGEST_NICENESS = 10
 
 EXIT_REFUSED = 2
 _INTERRUPTED_MS = 3_000
+_PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
 _RESTART_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
     if queue is QueueName.INGEST:
         os.nice(INGEST_NICENESS)
     worker_id = f"{queue.value}:{secrets.token_hex(8)}"
-    appliance = open_appliance(settings)
+    appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB[queue])
     try:
         broker = make_broker(settings)
         _declare(queue, broker, appliance, worker_id)

@@ -21,17 +21,18 @@ from sqlcipher3 import dbapi2
 from appliance.errors import SetupError
 
 _PLAINTEXT_HEADER = b"SQLite format 3\x00"
-_CACHE_KIB = {"read": 65_536, "write": 16_384}
+_WRITER_CACHE_MB = 16
 _BUSY_TIMEOUT_MS = 30_000
 
 
 class Database:
     """The appliance's one database; `read()` and `write()` are the only ways in."""
 
-    def __init__(self, path: Path, key: bytes, *, read_connections: int = 4) -> None:
-        """`key` is 32 raw bytes. Nothing is opened yet."""
+    def __init__(self, path: Path, key: bytes, *, read_connections: int = 4, page_cache_mb: int = 64) -> None:
+        """`key` is 32 raw bytes; `page_cache_mb` is what each reader may keep decrypted in memory. Nothing is opened yet."""
         self.path = path
         self._key = key
+        self._page_cache_mb = {"read": page_cache_mb, "write": _WRITER_CACHE_MB}
         self._write_lock = threading.Lock()
         self._readers = self._engine("read", read_connections)
         self._writer = self._engine("write", 1)
@@ -86,7 +87,7 @@ class Database:
                 "or the database is damaged.",
                 code="setup.key_mismatch",
             ) from error
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB[purpose]}")
+        connection.execute(f"PRAGMA cache_size = -{self._page_cache_mb[purpose] * 1024}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
