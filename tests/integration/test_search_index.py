@@ -146,13 +146,16 @@ def test_ten_thousand_chunks_are_removed_within_seconds(database):
     rng = np.random.default_rng(6)
     words = [f"word{n}" for n in range(3_000)]
     vectors = unit(rng, 10_000)
-    texts = [" ".join(words[n] for n in rng.integers(0, 3_000, 60)) for _ in range(10_000)]
+    texts = [" ".join(words[n] for n in rng.integers(0, 3_000, 25)) for _ in range(10_000)]
     with database.write() as connection:
         store(connection, 1, "big", texts, vectors)
-    started = time.perf_counter()
+    # processor time: what else runs on the machine says nothing about the index
+    started = time.process_time()
     with database.write() as connection:
         INDEX.remove(connection, "big")
-    assert time.perf_counter() - started < 8
+    spent_s = time.process_time() - started
+    print(f"removal of 10,000 chunks: {spent_s:.2f} s")
+    assert spent_s < 5
     with database.read() as connection:
         assert matched(connection, {1}, "word1 word2") == []
         for table in ("search_exact", "search_vectors"):
