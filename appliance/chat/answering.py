@@ -129,7 +129,16 @@ class Answering:
         request = CompletionRequest(fitted.messages, limit, cancelled=watch.cancelled)
         text, reason = _stream(work, request, runtime, sink, lead.checked().text)
         sink.stage("checking")
+        if not self._readable(principal, work.used):
+            return work.failed(
+                "answer.denied", "A document of this answer was closed to you while it was written. Please ask again."
+            )
         return _released(work, lead, quotes, text, reason)
+
+    def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
+        """Whether the person still may read what the answer is made of: rights may have changed while it was written."""
+        scope = self._access.scope(principal, Action.DOCUMENT_READ)
+        return all(hit.collection_id in scope.collection_ids for hit in passages)
 
     def _fit(self, claim: Claim, found: Sequence[Hit], turns: Sequence[Turn], runtime: Runtime, shown: int) -> Fitted:
         return fit_prompt(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from appliance.chat.sentences import Sentence, split_sentences
 from appliance.chat.words import content_terms, fold, is_negated, names, numbers, words
 
-SUPPORT = 0.7
+SUPPORT = 0.85
 """Share of a sentence's content words that its support must contain."""
 _WINDOW = 3
 _CONTENT_WORDS = 2

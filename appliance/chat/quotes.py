@@ -84,11 +84,14 @@ def _candidates(wanted: Sequence[str], index: int, hit: Hit) -> list[_Candidate]
     before: frozenset[str] = frozenset()
     found = []
     for piece in split_sentences(hit.text):
-        told = content_terms(_ENUMERATOR.sub("", piece.text))
+        marker = _ENUMERATOR.match(piece.text)
+        start = piece.start + (marker.end() if marker else 0)
+        said = hit.text[start : piece.end]
+        told = content_terms(said)
         own = matches(wanted, told)
         news = {term for term in told if not matches([term], wanted)}
-        whole = piece.text.rstrip(_CLOSERS)[-1:] in _ENDS or len(told) > 4 or any(c.isdigit() for c in piece.text)
-        if news and whole and len(piece.text.split()) <= _LONGEST_WORDS and piece.text[-1] not in _ASKS:
-            found.append(_Candidate(Quote(index, piece.start, piece.end, piece.text, 0.0), own, heading, before))
+        whole = said.rstrip(_CLOSERS)[-1:] in _ENDS or len(told) > 4 or any(c.isdigit() for c in said)
+        if news and whole and len(said.split()) <= _LONGEST_WORDS and said[-1] not in _ASKS:
+            found.append(_Candidate(Quote(index, start, piece.end, said, 0.0), own, heading, before))
         before = own
     return found

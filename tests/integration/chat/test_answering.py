@@ -276,6 +276,21 @@ def test_losing_the_right_to_a_document_takes_the_cited_text_from_old_answers(of
     assert (citation.document_id, citation.document_name, citation.text) == (None, "", "")
 
 
+def test_rights_lost_while_an_answer_is_written_hold_it_back(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+
+    def revoke(position):
+        if position == 3:
+            with office.database.write() as connection:
+                connection.execute(tables.grants.delete())
+
+    office.runtime.before_each = revoke
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.reason_code, answer.text) == (MessageStatus.FAILED, "answer.denied", "")
+
+
 def test_deleting_a_conversation_while_it_is_answered_ends_the_work_unseen(office, alice, sink):
     office.runtime.replies = [" ".join(f"word{part}" for part in range(400))]
     office.runtime.before_each = lambda _: time.sleep(0.01)

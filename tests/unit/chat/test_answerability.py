@@ -82,3 +82,10 @@ def test_meaning_decides_between_sentences_that_words_cannot_tell_apart():
     prefer = {"The loan is extended twice.": 0.1, "The loan is registered twice.": 0.9}
     quotes = best_quotes("Can I renew a loan?", [hit], 1, lambda _, sentences: [prefer[s] for s in sentences])
     assert quotes[0].text == "The loan is registered twice."
+
+
+def test_a_quote_leaves_the_bullet_of_its_list_behind():
+    text = "Transport\n- Private car: 0.34 euros a kilometre.\n- Bicycle: 0.12 euros a kilometre."
+    hit = Hit(1, "d", "n", "c", 1, 0, 0, "", text, 9, 1, 0.5, 1)
+    (quote, *_) = best_quotes("How much is paid for a private car?", [hit], 1)
+    assert quote.text == text[quote.start : quote.end] == "Private car: 0.34 euros a kilometre."
