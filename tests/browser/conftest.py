@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
 
+# Its pytest plugin imports it when all is over; compiled for the first time after Playwright's greenlets have run, that fails on
+# early releases of Python 3.11 ("AST constructor recursion depth mismatch").
+import hypothesis  # noqa: F401
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, Route, sync_playwright

@@ -51,7 +51,7 @@ export class AnswerView {
     this.latest = text;
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
-      fill(this.body, richText(this.latest));
+      fill(this.body, richText(this.latest, marksIn(this.latest), (mark) => h("span.cite.unchecked", {}, String(mark.number))));
       this.element.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
     });
   }
@@ -86,6 +86,20 @@ export class AnswerView {
   }
 }
 
+/** Marks of an answer that is still being written: nobody has checked yet what they refer to, so they lead nowhere. */
+function marksIn(text) {
+  return [...text.matchAll(/\[(\d{1,2})\]/gu)].map((match) => {
+    const start = Array.from(text.slice(0, match.index)).length;
+    return { number: Number(match[1]), answer_start: start, answer_end: start + match[0].length };
+  });
+}
+
+/** Whether the last sentence is missing its end, marks of citations aside. */
+function isCut(message) {
+  const text = message.text.replace(/(\s*\[\d+\])+\s*$/u, "").trimEnd();
+  return message.finish_reason === "length" && !/[\p{Po}\p{Pf}\p{Pe}"|]$/u.test(text);
+}
+
 function problemView(sentence, retry, label = "Ask again") {
   return h(
     "div.notice.error.answer-problem",
@@ -99,7 +113,7 @@ function footnote(message) {
   const { passages_found: found, passages_used: used, model, timing } = message;
   const parts = [];
   if (message.status === "STOPPED") parts.push("Stopped by you");
-  if (message.finish_reason === "length") parts.push("Cut at the longest length an answer may have");
+  if (isCut(message)) parts.push("Cut at the longest length an answer may have");
   if (found > 0) {
     const passages = found === 1 ? "passage" : "passages";
     parts.push(used === 0 ? `${found} ${passages} found, none of them close enough` : `${used} of ${found} found ${passages} fitted`);
