@@ -28,6 +28,7 @@ and `code`) and `./dom.js` (`h(tag, attributes, ...children)`; text only, innerH
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
 )
 
 BODY_LIMIT_BYTES = 64 * 1024
+_THREADS = 24
 
 
 def create_app(
@@ -96,12 +98,18 @@ def create_app(
         before_send=[add_security_headers],
         template_config=template_config(),
         state=State(state),
+        on_startup=[_make_room],
         on_shutdown=[_disconnect],
         request_max_body_size=BODY_LIMIT_BYTES,
         openapi_config=None,
         logging_config=None,
         debug=False,
     )
+
+
+async def _make_room(_app: Litestar) -> None:
+    # the default, cores + 4, is few enough for a handful of waiting sign-ins to keep everybody out
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="web"))
 
 
 async def _disconnect(app: Litestar) -> None:

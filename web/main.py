@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -98,7 +99,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise SetupError(f"Port {port} on {host} cannot be used ({error.strerror}).", code="setup.port") from error
+        raise SetupError(f"Port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}).", code="setup.port") from error
 
 
 if __name__ == "__main__":

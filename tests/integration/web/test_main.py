@@ -1,0 +1,55 @@
+"""The web process itself: the inherited socket, a busy port, an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+
+def start(settings, *arguments, **options):
+    command = [sys.executable, "-m", "web.main", "--data", str(settings.data_dir), *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_a_busy_port_is_one_sentence(appliance, settings):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(settings, "--host", "127.0.0.1", "--port", str(port))
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert told.splitlines()[-1] == f"Port {port} on 127.0.0.1 cannot be used (Address already in use)."
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_on_an_inherited_socket_and_leaves_when_told(appliance, settings, ending):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = start(settings, "--fd", str(listener.fileno()), pass_fds=[listener.fileno()])
+    try:
+        # the kernel holds the connection until the process is ready to take it
+        assert httpx.get(f"{address}/health", timeout=60).json() == {"status": "ok"}
+        started = time.monotonic()
+        process.send_signal(ending)
+        assert process.wait(20) == 0
+        assert time.monotonic() - started < 8
+    finally:
+        process.kill()
+        process.stderr.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/health", timeout=5)
+
+
+def test_no_model_library_is_loaded(appliance):
+    script = (
+        "import sys, web.main, appliance.chat.service, appliance.documents.service, appliance.retrieval.search\n"
+        "print(sorted({'llama_cpp', 'onnxruntime', 'tokenizers', 'pypdfium2', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
