@@ -102,6 +102,21 @@ def test_a_lost_connection_is_said_and_made_good(box, page, keeper):
     assert refused
 
 
+def test_a_session_that_ends_meanwhile_leads_to_sign_in_and_back(box, page, keeper):
+    box.runtime.reply = "The lighthouse is open to visitors on Fridays between ten and four. " * 8
+    box.runtime.pause_s = 0.03
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-body")).to_contain_text("Fridays")
+    box.appliance.sessions.end_all(keeper.id)
+    drop_streams(box)
+    page.wait_for_url(re.compile(r"/sign-in\?next=%2Fchat%2F\w+"))
+    page.get_by_label("Name").fill("keeper")
+    page.get_by_label("Password", exact=True).fill("a long enough passphrase")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer[data-status=DONE]")).to_contain_text("Fridays", timeout=30_000)
+
+
 def test_a_failed_answer_says_why_and_can_be_asked_again(box, page, keeper):
     def fail(_request):
         raise Unavailable("The language model does not answer.")

@@ -1,5 +1,7 @@
 // Follows one answer. The browser reconnects by itself and names the last event it saw; the box resumes from there.
 
+import { api } from "./api.js";
+
 const TROUBLE_AFTER_MS = 2500;
 const AGAIN_MS = [1000, 2000, 5000, 10000];
 
@@ -54,6 +56,8 @@ export function followAnswer(messageId, on) {
       if (ended) return;
       if (!trouble) trouble = setTimeout(() => on.trouble(true), TROUBLE_AFTER_MS);
       if (source.readyState === EventSource.CLOSED) {
+        // a refused stream does not say why; another request does, and leads to the sign-in page where the session has ended
+        api.get("/api/collections").catch(() => {});
         failures += 1;
         if (failures > AGAIN_MS.length) {
           stop();
