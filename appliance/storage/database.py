@@ -62,6 +62,7 @@ class Database:
             poolclass=QueuePool,
             pool_size=size,
             max_overflow=0,
+            hide_parameters=True,  # errors end up in logs, bound values are people's text
             # the connection used last has the warmest page cache; those not needed stay small
             pool_use_lifo=True,
         )

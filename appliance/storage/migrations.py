@@ -1,19 +1,19 @@
-"""Bring the database to the schema this version expects, or refuse to start."""
+"""Bring the database to the schema this version expects, or refuse to start.
+
+Alembic is imported only where there is something to do: it costs every process memory and start-up time otherwise.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util.exc import CommandError
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.errors import SetupError
 from appliance.storage.database import Database
+
+_HERE = Path(__file__).parent
 
 
 def migrate(database: Database) -> list[str]:
@@ -21,16 +21,38 @@ def migrate(database: Database) -> list[str]:
 
     Raises `SetupError` when a step fails, leaving the database as it was, and when the database is newer than the code.
     """
+    return [] if _revision(database) == newest_revision() else _upgrade(database)
+
+
+def newest_revision() -> str:
+    """The revision this version of the code expects, read off the names in `versions/`."""
+    return max(path.name[1:5] for path in (_HERE / "versions").glob("v[0-9]*.py"))
+
+
+def _revision(database: Database) -> str | None:
+    with database.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(database: Database) -> list[str]:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
+    from alembic.util.exc import CommandError
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("version_locations", str(Path(__file__).parent / "versions"))
+    config.set_main_option("script_location", str(_HERE))
+    config.set_main_option("version_locations", str(_HERE / "versions"))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     try:
         with database.write() as connection:
             before = MigrationContext.configure(connection).get_current_heads()
-            steps = script.iterate_revisions("heads", before or "base")
-            pending = [revision.revision for revision in steps][::-1]
+            pending = [revision.revision for revision in script.iterate_revisions("heads", before or "base")][::-1]
             if pending:
                 with EnvironmentContext(
                     config,

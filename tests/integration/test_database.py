@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -74,8 +76,19 @@ def test_writers_of_many_threads_queue_and_none_is_lost(database):
         assert connection.execute(text("SELECT n FROM counter")).scalar() == 100
 
 
-def test_migrating_twice_changes_nothing(database):
-    assert migrate(database) == []
+def test_migrating_twice_changes_nothing_and_does_not_even_load_alembic(database):
+    program = (
+        "import sys; from pathlib import Path; from appliance.storage.database import Database;"
+        "from appliance.storage.migrations import migrate;"
+        f"assert migrate(Database(Path({str(database.path)!r}), {KEY!r})) == []; assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_errors_do_not_quote_what_people_wrote(database):
+    with pytest.raises(DatabaseError) as raised, database.write() as connection:
+        connection.execute(text("INSERT INTO no_such_table VALUES (:words)"), {"words": "a private sentence"})
+    assert "a private sentence" not in str(raised.value)
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(database):
