@@ -21,7 +21,7 @@ from sqlalchemy import insert, select, update
 from appliance.identity.models import Principal, Role
 from appliance.policy.actions import Action
 from appliance.policy.scope import Scope
-from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.index import SearchIndex, index_row
 from appliance.retrieval.search import Search
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
@@ -110,7 +110,10 @@ def fill(
             )
             index.add(
                 connection,
-                [IndexRow(first + at, number, name, "", text, vectors[first + at]) for at, text in enumerate(texts)],
+                [
+                    index_row(first + at, number, vectors[first + at], title=name, heading="", text=text)
+                    for at, text in enumerate(texts)
+                ],
             )
     return [[word for word in row if word >= len(FUNCTION_WORDS)] for row in sampled], words
 

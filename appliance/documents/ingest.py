@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
@@ -27,18 +27,15 @@ from appliance.documents.claims import (
 from appliance.documents.models import Chunk, DocumentStatus, ParsedDocument
 from appliance.documents.rejections import SENTENCES
 from appliance.documents.sandbox import ParseLimits, parse_in_child
-from appliance.documents.store import insert_pages, next_chunk_id
+from appliance.documents.store import insert_chunks, insert_pages
 from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
-from appliance.retrieval.impacts import passage_tokens
-from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.index import IndexRow, SearchIndex, index_row
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
-from appliance.storage.tables import chunks as chunk_table
 
 _BATCH = 64
-_ROWS = 1_000
 _PARSED_PERCENT = 25
 _EMBEDDED_PERCENT = 98
 
@@ -115,36 +112,28 @@ class Ingest:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
         tracker.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
         vectors = _embed(passages, embedder, tracker)
-        title = parsed.title or claim.document.name
-        # made here, because it takes long and the write lock is not yet held
-        entries = [_entry(claim, title, passage, vectors[passage.ordinal]) for passage in passages]
-        self._store(claim, parsed, passages, entries)
+        rows = [
+            index_row(
+                passage.ordinal,
+                claim.collection_number,
+                vectors[passage.ordinal],
+                title=parsed.title or claim.document.name,
+                heading=passage.heading,
+                text=searchable_text(passage.text),
+            )
+            for passage in passages
+        ]
+        self._store(claim, parsed, passages, rows)
 
-    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], entries: Sequence[IndexRow]) -> None:
+    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> None:
+        """Everything made of the document in one transaction; chunk ids of `rows` still count from 0."""
         document = claim.document
         with self._database.write() as connection:
             if not still_held(connection, claim):
                 raise ClaimLost("The document was deleted or has passed to another worker.")
             insert_pages(connection, document.id, parsed)
-            first = next_chunk_id(connection)
-            for start in range(0, len(passages), _ROWS):
-                rows = [
-                    {
-                        "id": first + passage.ordinal,
-                        "document_id": document.id,
-                        "collection_id": document.collection_id,
-                        "ordinal": passage.ordinal,
-                        "page": passage.page,
-                        "start": passage.start,
-                        "end": passage.end,
-                        "heading": passage.heading,
-                        "text": passage.text,
-                        "token_count": passage.token_count,
-                    }
-                    for passage in passages[start : start + _ROWS]
-                ]
-                connection.execute(insert(chunk_table), rows)
-            self._index.add(connection, [replace(entry, chunk_id=first + at) for at, entry in enumerate(entries)])
+            first = insert_chunks(connection, document.id, document.collection_id, passages)
+            self._index.add(connection, [replace(row, chunk_id=first + row.chunk_id) for row in rows])
             finish(connection, claim, page_count=len(parsed.pages), chunk_count=len(passages))
             self._record(connection, claim, EventName.DOCUMENT_INGESTED, pages=len(parsed.pages), chunks=len(passages))
 
@@ -189,10 +178,3 @@ def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, tracker: Tracke
     vectors = np.empty_like(sorted_vectors)
     vectors[order] = sorted_vectors
     return vectors
-
-
-def _entry(claim: Claim, title: str, passage: Chunk, vector: NDArray[np.float32]) -> IndexRow:
-    """What the index gets of a passage; its id is given when it is stored."""
-    number, text = claim.collection_number, searchable_text(passage.text)
-    tokens = passage_tokens(number, title, passage.heading, text)
-    return IndexRow(0, number, title, passage.heading, text, vector, tokens)

@@ -37,12 +37,13 @@ class Document:
     chunk_count: int
 
 
+PAGE_SEPARATOR = "\n\n"
+"""Stands between the texts of a document's pages: joined by it they are the document's text, which all offsets count in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page, slide, sheet, chapter or message part of a document.
-
-    The document's text is its pages' texts joined by two newlines; `start` is this page's offset in it.
-    """
+    """One page, slide, sheet, chapter or message part of a document; `start` is its offset in the document's text."""
 
     number: int
     start: int

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import msgspec
 
-from appliance.documents.models import Heading, Page, ParsedDocument
+from appliance.documents.models import PAGE_SEPARATOR, Heading, Page, ParsedDocument
 from appliance.documents.parsing.messages import (
     LENGTH,
     MESSAGE_BYTES,
@@ -37,7 +37,6 @@ from appliance.documents.parsing.messages import (
 )
 from appliance.documents.rejections import rejected
 
-PAGE_SEPARATOR = "\n\n"
 _READ_BYTES = 1024 * 1024
 _TITLE_CHARACTERS = 500
 _PAGES_LIMIT = 200_000

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from dataclasses import fields
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from appliance.documents.models import Document, DocumentStatus, Page, ParsedDocument
+from appliance.documents.models import Chunk, Document, DocumentStatus, Page, ParsedDocument
 from appliance.storage.tables import chunks, documents, pages
 
 _ROWS = 1_000
@@ -87,9 +87,16 @@ def load_page(connection: Connection, document_id: str, number: int) -> Page | N
     return Page(row.number, row.start, row.text, row.label) if row is not None else None
 
 
-def next_chunk_id(connection: Connection) -> int:
-    """The first free chunk id; valid while the caller holds the write lock."""
-    return int(connection.execute(select(func.coalesce(func.max(chunks.c.id), 0))).scalar_one()) + 1
+def insert_chunks(connection: Connection, document_id: str, collection_id: str, passages: Sequence[Chunk]) -> int:
+    """Store the passages of a document; the id of the first, from which theirs count on in order."""
+    first = int(connection.execute(select(func.coalesce(func.max(chunks.c.id), 0))).scalar_one()) + 1
+    for start in range(0, len(passages), _ROWS):
+        rows = [
+            {"id": first + passage.ordinal, "document_id": document_id, "collection_id": collection_id, **asdict(passage)}
+            for passage in passages[start : start + _ROWS]
+        ]
+        connection.execute(insert(chunks), rows)
+    return first
 
 
 def _document(row: Row[Any]) -> Document:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-from sqlalchemy import func, insert, select
+from dataclasses import dataclass, replace
 
 from appliance.administration.collections import CollectionSummary
 from appliance.bootstrap import Appliance
 from appliance.documents.chunking import chunk, searchable_text
-from appliance.documents.models import Chunk, DocumentStatus, Page, ParsedDocument
+from appliance.documents.media_types import MediaType
+from appliance.documents.models import PAGE_SEPARATOR, Chunk, Document, DocumentStatus, Page, ParsedDocument
+from appliance.documents.store import insert_chunks, insert_document, insert_pages
 from appliance.evaluation.dataset import Article, Dataset, Question
-from appliance.identity.models import Principal
-from appliance.retrieval.index import IndexRow, SearchIndex
-from appliance.storage.tables import chunks as chunk_table
-from appliance.storage.tables import documents, pages
+from appliance.identity.models import SYSTEM, Principal
+from appliance.retrieval.index import SearchIndex, index_row
 
 _BATCH = 64
 _LONGEST_TITLE = 200
-_PARAGRAPH_GAP = 2  # the document's text is its pages' texts joined by two newlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ def parsed_article(article: Article) -> ParsedDocument:
     start = 0
     for number, text in enumerate(article.paragraphs, 1):
         found.append(Page(number, start, text))
-        start += len(text) + _PARAGRAPH_GAP
+        start += len(text) + len(PAGE_SEPARATOR)
     first_line = next((line.strip() for text in article.paragraphs for line in text.splitlines() if line.strip()), "")
     return ParsedDocument(tuple(found), title=article.title or first_line[:_LONGEST_TITLE])
 
@@ -88,57 +84,30 @@ def _store(
 ) -> int:
     texts = [searchable_text(passage.text) for passage in made]
     vectors = [appliance.embedder.embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
-    joined = np.concatenate(vectors) if vectors else np.empty((0, appliance.embedder.dimensions), np.float32)
+    rows = [
+        index_row(passage.ordinal, collection.number, vector, title=parsed.title, heading=passage.heading, text=text)
+        for passage, text, vector in zip(made, texts, (vector for batch in vectors for vector in batch), strict=True)
+    ]
+    document = Document(
+        id=document_id,
+        collection_id=collection.id,
+        name=parsed.title or document_id,
+        media_type=MediaType.TEXT.value,
+        size_bytes=0,
+        sha256=document_id,
+        uploaded_by=SYSTEM.id,
+        uploaded_ms=0,
+        status=DocumentStatus.READY,
+        stage="",
+        percent=100,
+        reason_code=None,
+        reason=None,
+        page_count=len(parsed.pages),
+        chunk_count=len(made),
+    )
     with appliance.database.write() as connection:
-        first = (connection.execute(select(func.max(chunk_table.c.id))).scalar() or 0) + 1
-        connection.execute(
-            insert(documents).values(
-                id=document_id,
-                collection_id=collection.id,
-                name=parsed.title or document_id,
-                media_type="text/plain",
-                size_bytes=0,
-                sha256=document_id,
-                blob_name=document_id,
-                uploaded_by="system",
-                uploaded_ms=0,
-                status=DocumentStatus.READY,
-                page_count=len(parsed.pages),
-                chunk_count=len(made),
-            )
-        )
-        if not made:
-            return first
-        connection.execute(
-            insert(pages),
-            [
-                {"document_id": document_id, "number": page.number, "start": page.start, "text": page.text, "label": page.label}
-                for page in parsed.pages
-            ],
-        )
-        connection.execute(
-            insert(chunk_table),
-            [
-                {
-                    "id": first + passage.ordinal,
-                    "document_id": document_id,
-                    "collection_id": collection.id,
-                    "ordinal": passage.ordinal,
-                    "page": passage.page,
-                    "start": passage.start,
-                    "end": passage.end,
-                    "heading": passage.heading,
-                    "text": passage.text,
-                    "token_count": passage.token_count,
-                }
-                for passage in made
-            ],
-        )
-        SearchIndex().add(
-            connection,
-            [
-                IndexRow(first + passage.ordinal, collection.number, parsed.title, passage.heading, texts[at], joined[at])
-                for at, passage in enumerate(made)
-            ],
-        )
+        insert_document(connection, document, blob_name=document_id)
+        insert_pages(connection, document_id, parsed)
+        first = insert_chunks(connection, document_id, collection.id, made)
+        SearchIndex().add(connection, [replace(row, chunk_id=first + row.chunk_id) for row in rows])
     return first

@@ -28,19 +28,19 @@ _IMPACTS = np.array(IMPACTS, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """A chunk as the index takes it; `vector` is L2-normalised.
-
-    `tokens` may carry what `passage_tokens` makes of title, heading and text: making them takes longer than storing them, so a
-    large document has them made before the transaction that holds the write lock.
-    """
+    """A chunk as the index takes it; `vector` is L2-normalised, `tokens` is what `passage_tokens` made of its words."""
 
     chunk_id: int
     collection_number: int
-    title: str
-    heading: str
-    text: str
     vector: NDArray[np.float32]
-    tokens: list[list[str]] | None = None
+    tokens: list[list[str]]
+
+
+def index_row(
+    chunk_id: int, collection_number: int, vector: NDArray[np.float32], *, title: str, heading: str, text: str
+) -> IndexRow:
+    """The row of a chunk. Making its tokens takes longer than storing them: call it before the write lock is taken."""
+    return IndexRow(chunk_id, collection_number, vector, passage_tokens(collection_number, title, heading, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,7 @@ class SearchIndex:
             [(row.chunk_id, exact[at]) for at, row in enumerate(rows)],
         )
         entries = [
-            (entry_row(row.chunk_id, step), " ".join(tokens))
-            for row in rows
-            for step, tokens in enumerate(passage_tokens(row.collection_number, row.title, row.heading, row.text))
-            if tokens
+            (entry_row(row.chunk_id, step), " ".join(tokens)) for row in rows for step, tokens in enumerate(row.tokens) if tokens
         ]
         if entries:
             connection.exec_driver_sql("INSERT INTO search_words(rowid, tokens) VALUES (?, ?)", entries)
@@ -247,12 +244,6 @@ def _count(connection: Connection, added: dict[int, int]) -> None:
         "ON CONFLICT DO UPDATE SET chunk_count = chunk_count + excluded.chunk_count, generation = excluded.generation",
         list(added.items()),
     )
-
-
-def _tokens(row: IndexRow) -> list[list[str]]:
-    if row.tokens is not None:
-        return row.tokens
-    return passage_tokens(row.collection_number, row.title, row.heading, row.text)
 
 
 def _quantised(vectors: NDArray[np.float32]) -> list[bytes]:

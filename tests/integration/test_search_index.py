@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.index import SearchIndex, index_row
 from appliance.retrieval.terms import question_terms
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
@@ -37,23 +37,50 @@ def store(connection: Connection, collection: int, document: str, texts: list[st
         connection.execute(insert(collections).values(number=collection, id=f"c{collection}", name="c", created_ms=0))
     connection.execute(
         insert(documents).values(
-            id=document, collection_id=f"c{collection}", name=document, media_type="text/plain", size_bytes=1, sha256=document,
-            blob_name=document, uploaded_by="x", uploaded_ms=0, status="READY", stage="", percent=100, page_count=1,
-            chunk_count=len(texts), attempts=0, lease_until_ms=0,
+            id=document,
+            collection_id=f"c{collection}",
+            name=document,
+            media_type="text/plain",
+            size_bytes=1,
+            sha256=document,
+            blob_name=document,
+            uploaded_by="x",
+            uploaded_ms=0,
+            status="READY",
+            stage="",
+            percent=100,
+            page_count=1,
+            chunk_count=len(texts),
+            attempts=0,
+            lease_until_ms=0,
         )
     )
     connection.execute(
         insert(chunks),
         [
-            {"document_id": document, "collection_id": f"c{collection}", "ordinal": at, "page": 1, "start": 0, "end": len(words),
-             "heading": "", "text": words, "token_count": 1}
+            {
+                "document_id": document,
+                "collection_id": f"c{collection}",
+                "ordinal": at,
+                "page": 1,
+                "start": 0,
+                "end": len(words),
+                "heading": "",
+                "text": words,
+                "token_count": 1,
+            }
             for at, words in enumerate(texts)
         ],
     )
-    ids = list(connection.execute(text("SELECT id FROM chunks WHERE document_id = :d ORDER BY ordinal"), {"d": document}).scalars())
+    ids = list(
+        connection.execute(text("SELECT id FROM chunks WHERE document_id = :d ORDER BY ordinal"), {"d": document}).scalars()
+    )
     INDEX.add(
         connection,
-        [IndexRow(chunk_id, collection, document, "", words, vectors[at]) for at, (chunk_id, words) in enumerate(zip(ids, texts, strict=True))],
+        [
+            index_row(chunk_id, collection, vectors[at], title=document, heading="", text=words)
+            for at, (chunk_id, words) in enumerate(zip(ids, texts, strict=True))
+        ],
     )
     return ids
 
@@ -115,7 +142,8 @@ def test_reading_partitions_agrees_with_the_extensions_own_search(database):
     with database.read() as connection:
         asked = np.packbits(vectors[7] > 0).tobytes()
         theirs = connection.exec_driver_sql(
-            "SELECT chunk_id, distance FROM search_vectors WHERE bits MATCH vec_bit(?) AND k = 300 AND collection_number = 1", (asked,)
+            "SELECT chunk_id, distance FROM search_vectors WHERE bits MATCH vec_bit(?) AND k = 300 AND collection_number = 1",
+            (asked,),
         ).fetchall()
         (partition,) = INDEX._partitions(connection, {1})
         ours = partition.distances(np.frombuffer(asked, np.uint64))

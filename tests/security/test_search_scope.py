@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from appliance.errors import Denied
 from appliance.identity.models import SYSTEM, Principal, Role
 from appliance.policy.scope import Scope
-from appliance.retrieval.index import IndexRow, SearchIndex
+from appliance.retrieval.index import SearchIndex, index_row
 from appliance.retrieval.search import Search
 from appliance.retrieval.terms import index_terms, question_terms
 from appliance.storage.database import Database
@@ -23,7 +23,9 @@ from appliance.storage.tables import chunks, collections, documents
 READER = Principal(id="reader", name="reader", pseudonym="r", roles=frozenset({Role.EMPLOYEE}))
 WORDS = ["leave", "salary", "keys", "norm", "EN-1234/5", "休暇", "отпуск", "porter", "invoice", "roof"]
 PASSAGES = st.lists(
-    st.tuples(st.integers(1, 12), st.lists(st.sampled_from(WORDS), max_size=6), st.integers(0, 2**32 - 1)), min_size=1, max_size=40
+    st.tuples(st.integers(1, 12), st.lists(st.sampled_from(WORDS), max_size=6), st.integers(0, 2**32 - 1)),
+    min_size=1,
+    max_size=40,
 )
 
 
@@ -68,7 +70,7 @@ def search(database) -> Search:
             text = f"The leave rules of office {number}, norm EN-1234/{number}, 有給休暇の申請 {WORDS[at]}."
             kept.append({"id": chunk_id, "document_id": f"d{number}", "collection_id": f"c{number}", "ordinal": at, "page": 1,
                          "start": 0, "end": len(text), "heading": "", "text": text, "token_count": 9})  # fmt: skip
-            rows.append(IndexRow(chunk_id, number, f"Office {number}", "", text, vector(chunk_id)))
+            rows.append(index_row(chunk_id, number, vector(chunk_id), title=f"Office {number}", heading="", text=text))
     with database.write() as connection:
         connection.execute(
             insert(collections), [{"number": n, "id": f"c{n}", "name": f"c{n}", "created_ms": 0} for n in range(1, 13)]
@@ -139,11 +141,10 @@ class _Undo(Exception):
 def test_foreign_chunks_change_nothing(database, passages, scope, asked, seed):
     """With a brute-force oracle: exactly what is in scope, in the same order and with the same scores as if nothing else existed."""
     rows = [
-        IndexRow(at, number, "", "", " ".join(words), vector(own))
+        index_row(at, number + 100, vector(own), title="", heading="", text=" ".join(words))
         for at, (number, words, own) in enumerate(passages, 1)
     ]  # fmt: skip
     numbers = {number + 100 for number in scope}
-    rows = [IndexRow(row.chunk_id, row.collection_number + 100, "", "", row.text, row.vector) for row in rows]
     ours = [row for row in rows if row.collection_number in numbers]
     terms, question = question_terms(" ".join(asked)), vector(seed)
     index = SearchIndex()
@@ -155,7 +156,8 @@ def test_foreign_chunks_change_nothing(database, passages, scope, asked, seed):
         for before, after in zip(alone, (near, words), strict=True):
             assert before.ids.tolist() == after.ids.tolist()
             assert before.scores.tolist() == after.scores.tolist()
-        assert set(words.ids.tolist()) == {row.chunk_id for row in ours if set(terms) & set(index_terms(row.text))}
+        texts = {at: " ".join(words) for at, (_, words, _) in enumerate(passages, 1)}
+        assert set(words.ids.tolist()) == {row.chunk_id for row in ours if set(terms) & set(index_terms(texts[row.chunk_id]))}
         cosines = sorted((float(row.vector @ question) for row in ours), reverse=True)[:10]
         assert near.scores.tolist() == pytest.approx(cosines, abs=2e-3)
         raise _Undo
