@@ -29,7 +29,12 @@ def in_window(page: Page, selector: str) -> bool:
 
 def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_path: Path) -> None:
     alice = box.person("alice")
-    files = {"rules.md": markdown(), "rules.pdf": pdf(((KETTLE, HARBOUR),)), "broken.pdf": b"%PDF-1.7\nnothing more", "tool.exe": b"MZ"}
+    files = {
+        "rules.md": markdown(),
+        "rules.pdf": pdf(((KETTLE, HARBOUR),)),
+        "broken.pdf": b"%PDF-1.7\nnothing more",
+        "tool.exe": b"MZ",
+    }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     box.sign_in(page, "alice")

@@ -28,11 +28,19 @@ def test_a_set_of_several_documents_paragraphs_and_impossible_questions(settings
             {
                 "title": "Leave and keys",
                 "paragraphs": [
-                    {"context": LEAVE, "qas": [question("How many days of leave are there?", LEAVE, "thirty days"), question("Who is king?")]},
+                    {
+                        "context": LEAVE,
+                        "qas": [question("How many days of leave are there?", LEAVE, "thirty days"), question("Who is king?")],
+                    },
                     {"context": KEYS, "qas": [question("Who keeps the keys of EN-1234/5?", KEYS, "The night porter")]},
                 ],
             },
-            {"paragraphs": [{"context": INVOICES, "qas": [question("Who signs large invoices?", INVOICES, "two people")]}, {"context": ""}]},
+            {
+                "paragraphs": [
+                    {"context": INVOICES, "qas": [question("Who signs large invoices?", INVOICES, "two people")]},
+                    {"context": ""},
+                ]
+            },
         ]
     }
     path = tmp_path / "set.json"

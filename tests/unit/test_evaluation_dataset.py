@@ -61,7 +61,11 @@ def test_impossible_and_unanswered_questions_have_no_span(tmp_path):
         assert load_dataset(written(tmp_path, with_question(question))).questions[0].answers == ()
 
 
-@pytest.mark.parametrize(("text", "start"), [("the keys", 17), (" the keys ", 17), ("the keys", 15), ("the keys", 900), ("the keys", -3)])
+@pytest.mark.parametrize(
+    ("text", "start"), [("the keys", 17), (" the keys ", 17), ("the keys", 15), ("the keys", 900), ("the keys", -3)]
+)
 def test_an_answer_a_little_off_is_found(tmp_path, text, start):
-    loaded = load_dataset(written(tmp_path, with_question({"question": "What?", "answers": [{"text": text, "answer_start": start}]})))
+    loaded = load_dataset(
+        written(tmp_path, with_question({"question": "What?", "answers": [{"text": text, "answer_start": start}]}))
+    )
     assert loaded.questions[0].answers == (Span(17, 25, "the keys"),)

@@ -23,7 +23,9 @@ def test_nothing_asked_is_no_division():
     assert RankingMeasures().report()["mrr"] == 0.0
 
 
-@pytest.mark.parametrize(("answer", "exact", "f1"), [("The Porter!", True, 1.0), ("a night porter", False, 2 / 3), ("", False, 0.0)])
+@pytest.mark.parametrize(
+    ("answer", "exact", "f1"), [("The Porter!", True, 1.0), ("a night porter", False, 2 / 3), ("", False, 0.0)]
+)
 def test_answers_are_compared_word_by_word(answer, exact, f1):
     assert exact_match(answer, ["porter", "the clerk"]) is exact
     assert token_f1(answer, ["porter", "the clerk"]) == pytest.approx(f1)
