@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ from appliance.policy.resources import AUDIT_LOG
 from appliance.storage.database import Database
 
 _MAX_LIMIT = 500
+_MAX_NUMBER = 2**53 - 1  # of times and sequence numbers: what a leaf, and JSON, can hold
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COLUMNS = (
     "seq",
     "time",
@@ -56,6 +59,7 @@ class AuditReview:
         self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         if not 1 <= limit <= _MAX_LIMIT:
             raise InvalidInput(f"Ask for 1 to {_MAX_LIMIT} records at a time.", code="audit.limit", maximum=_MAX_LIMIT)
+        _check(wanted, before_seq)
         # looked up before the write lock is taken: a search through years must not hold up the others
         with self._database.read() as connection:
             records = store.search(connection, wanted, before_seq=before_seq, limit=limit)
@@ -89,6 +93,7 @@ class AuditReview:
         renderers: dict[str, Callable[[Sequence[AuditRecord]], bytes]] = {"csv": _csv, "jsonl": _jsonl}
         if format not in renderers:
             raise InvalidInput("An export is csv or jsonl.", code="audit.format")
+        _check(wanted)
         with self._database.read() as connection:
             newest = store.last_seq(connection)
             bounded = replace(wanted, through_seq=min(newest, wanted.through_seq or newest))
@@ -114,6 +119,15 @@ class AuditReview:
                 return
             yield render(batch)
             after = batch[-1].seq
+
+
+def _check(wanted: AuditFilter, before_seq: int | None = None) -> None:
+    """Raise `InvalidInput` for a filter nothing can match: it becomes facts of a leaf, where only ids and numbers may stand."""
+    numbers = (wanted.since_ms, wanted.until_ms, wanted.through_seq, before_seq)
+    ids = (wanted.pseudonym, wanted.resource.kind if wanted.resource else None, wanted.resource.id if wanted.resource else None)
+    numeric = all(number is None or 0 <= number <= _MAX_NUMBER for number in numbers)
+    if not numeric or not all(given is None or _ID.fullmatch(given) for given in ids):
+        raise InvalidInput("The filter asks for something that no record can have.", code="audit.filter")
 
 
 def _csv(records: Sequence[AuditRecord]) -> bytes:

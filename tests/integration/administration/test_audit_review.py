@@ -59,7 +59,7 @@ def _person(appliance: Appliance, name: str, *roles: Role) -> Principal:
 
 def _events(appliance: Appliance) -> list[str]:
     with appliance.database.read() as connection:
-        return [item.event for item in store.iterate(connection, AuditFilter())]
+        return [item.event for item in store.following(connection, AuditFilter())]
 
 
 def test_only_an_officer_looks(appliance: Appliance, administrator: Principal, clerk: Principal, logged: int) -> None:
@@ -130,6 +130,33 @@ def test_sealed_values_are_opened_one_record_at_a_time_and_on_record(
 def test_nobody_asks_for_everything_at_once(appliance: Appliance, reviewer: Principal, limit: int) -> None:
     with pytest.raises(InvalidInput):
         appliance.audit_review.search(reviewer, AuditFilter(), limit=limit)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        AuditFilter(since_ms=2**53),
+        AuditFilter(until_ms=-1),
+        AuditFilter(pseudonym="what the night porter said"),
+        AuditFilter(pseudonym="x" * 9_000),
+        AuditFilter(resource=ResourceRef("document", "'; --")),
+    ],
+    ids=["late", "early", "words", "long", "quoted"],
+)
+def test_a_filter_that_no_record_can_match_is_refused_and_its_words_stay_out_of_the_log(
+    appliance: Appliance, reviewer: Principal, wanted: AuditFilter
+) -> None:
+    before = appliance.audit_review.search(reviewer, AuditFilter(), limit=1)[0].seq
+    with pytest.raises(InvalidInput):
+        appliance.audit_review.search(reviewer, wanted)
+    with pytest.raises(InvalidInput):
+        appliance.audit_review.export(reviewer, wanted, "csv")
+    assert appliance.audit_review.search(reviewer, AuditFilter(), limit=1)[0].seq == before + 1
+
+
+def test_a_number_beyond_all_records_is_refused(appliance: Appliance, reviewer: Principal) -> None:
+    with pytest.raises(InvalidInput):
+        appliance.audit_review.search(reviewer, AuditFilter(), before_seq=2**63)
 
 
 def test_an_export_is_recorded_before_its_first_byte(appliance: Appliance, reviewer: Principal, logged: int) -> None:
