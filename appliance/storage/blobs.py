@@ -8,12 +8,13 @@ stored once, and nobody without the key can tell whether a known file is there.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +147,7 @@ class BlobWriter:
         self._file.write(self._header)
 
     def write(self, piece: bytes) -> None:
-        """Take the next piece. Raises `DocumentRejected` once the limit is passed."""
+        """Take the next piece. Raises `DocumentRejected` once the limit is passed, `Unavailable` where the disk is full."""
         self._size += len(piece)
         if self._size > self._limit_bytes:
             raise DocumentRejected(
@@ -156,17 +157,19 @@ class BlobWriter:
             )
         self._digest.update(piece)
         self._pending += piece
-        # the last segment carries the end mark, so one full segment always waits
-        while len(self._pending) > _SEGMENT_BYTES:
-            self._seal(bytes(self._pending[:_SEGMENT_BYTES]), last=False)
-            del self._pending[:_SEGMENT_BYTES]
+        with _room_wanted():
+            # the last segment carries the end mark, so one full segment always waits
+            while len(self._pending) > _SEGMENT_BYTES:
+                self._seal(bytes(self._pending[:_SEGMENT_BYTES]), last=False)
+                del self._pending[:_SEGMENT_BYTES]
 
     def commit(self) -> StoredBlob:
-        """Finish the file, make it durable and move it to its place."""
-        self._seal(bytes(self._pending), last=True)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Finish the file, make it durable and move it to its place. Raises `Unavailable` where the disk is full."""
+        with _room_wanted():
+            self._seal(bytes(self._pending), last=True)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
         sha256 = self._digest.hexdigest()
         name = self._store.content_name(sha256)
         path = self._store._path(name)  # noqa: SLF001
@@ -182,12 +185,26 @@ class BlobWriter:
 
     def discard(self) -> None:
         """Forget everything written so far."""
-        self._file.close()
+        # closing writes what is still buffered, which a full disk refuses: the draft must go all the more
+        with suppress(OSError):
+            self._file.close()
         self._draft.unlink(missing_ok=True)
 
     def _seal(self, plain: bytes, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._position, last=last), plain, self._header))
         self._position += 1
+
+
+@contextmanager
+def _room_wanted() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise Unavailable(
+            "The disk of the box is full. Nothing was stored; tell your administrator.", code="disk.full"
+        ) from error
 
 
 def _nonce(position: int, *, last: bool) -> bytes:

@@ -37,6 +37,18 @@ def refused(store: BlobStore, name: str) -> bool:
     return False
 
 
+def test_a_full_disk_is_said_to_be_full_and_keeps_no_draft(store):
+    writer = store.writer(limit_bytes=LIMIT)
+    writer._file.close()
+    writer._file = open("/dev/full", "wb")
+    with pytest.raises(Unavailable) as caught:
+        writer.write(SENTENCE)
+        writer.commit()
+    assert caught.value.stable_code == "disk.full"
+    writer.discard()
+    assert list(store.directory.glob("drafts/*")) == []
+
+
 def test_a_blob_above_the_limit_leaves_nothing(store):
     with pytest.raises(DocumentRejected) as error:
         store.put([b"x" * 600, b"x" * 600], limit_bytes=1_000)
