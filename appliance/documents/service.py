@@ -234,8 +234,10 @@ class DocumentService:
         return document, self._blob_of(document)
 
     def _page(self, document: Document, number: int) -> Page:
-        with self._database.read() as connection:
-            page = store.load_page(connection, document.id, number)
+        page = None
+        if 1 <= number <= document.page_count:
+            with self._database.read() as connection:
+                page = store.load_page(connection, document.id, number)
         if page is None:
             raise NotFound("The document has no such page.", code="document.no_page")
         return page

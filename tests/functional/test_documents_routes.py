@@ -109,7 +109,8 @@ async def test_an_upload_is_stored_enqueued_read_and_shown(appliance_with_models
         left, top, right, bottom = marks[0]
         assert 0 <= left < right <= 1
         assert 0 <= top < bottom <= 1
-        assert (await client.get(f"{base}/pages/99")).status_code == 404
+        for number in ("0", "99", str(2**63), "9" * 30):
+            assert (await client.get(f"{base}/pages/{number}")).status_code == 404
         assert "viewer.js" in (await client.get(f"/documents/{document['id']}?page=1")).text
         assert (await client.post(f"{base}/retry")).status_code == 409
         assert (await client.delete(base)).status_code == 204
@@ -150,7 +151,7 @@ async def test_progress_tells_all_once_and_then_only_what_changed(appliance_with
 
 
 def _all_records(appliance: Appliance) -> list:
-    from appliance.audit.store import AuditFilter, iterate
+    from appliance.audit.store import AuditFilter, following
 
     with appliance.database.read() as connection:
-        return list(iterate(connection, AuditFilter()))
+        return following(connection, AuditFilter())
