@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import NotFound
 from appliance.identity import store
 from appliance.identity.models import Account, Principal, Role
 from appliance.identity.passwords import check_strength, hash_password
@@ -63,7 +62,7 @@ class People:
             password_hash = hash_password(password)
         facts: dict[str, str | int] = {}
         with self._database.write() as connection:
-            before = _account(connection, person_id)
+            before = store.require_account(connection, person_id)
             if chosen is not None and chosen != before.principal.roles:
                 store.set_roles(connection, person_id, chosen)
                 facts |= {"roles_before": _names(before.principal.roles), "roles": _names(chosen)}
@@ -82,7 +81,7 @@ class People:
                     facts=facts or {"changed": "nothing"},
                 ),
             )
-            return _account(connection, person_id)
+            return store.require_account(connection, person_id)
 
     def list(self, principal: Principal) -> list[Account]:
         """All accounts, the disabled ones too."""
@@ -118,13 +117,6 @@ def open_account(
         ),
     )
     return person
-
-
-def _account(connection: Connection, person_id: str) -> Account:
-    account = store.load_account(connection, person_id)
-    if account is None:
-        raise NotFound("There is no such person.", code="person.not_found")
-    return account
 
 
 def _names(roles: frozenset[Role]) -> str:

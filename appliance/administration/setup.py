@@ -11,12 +11,12 @@ from appliance.administration.people import open_account
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, NotFound
 from appliance.identity import store
-from appliance.identity.clock import now_ms
 from appliance.identity.models import NOBODY, Principal, Role
 from appliance.identity.passwords import check_strength, hash_password
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
+from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import setup_links
 

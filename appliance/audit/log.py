@@ -27,6 +27,7 @@ from appliance.audit.classes import classify
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.sealing import SALT_BYTES, seal
 from appliance.identity.models import SYSTEM
+from appliance.storage.clock import now_ms
 from appliance.storage.tables import audit_events, audit_resources, audit_sealed
 
 # composed once: an append is part of every act
@@ -52,7 +53,7 @@ class AuditLog:
         seq, previous = (last.seq + 1, last.leaf_hash) if last else (1, NO_PREVIOUS)
         kind = classify(event.name, str(event.facts.get("action", "")))
         class_seq = (connection.execute(_LAST_IN_CLASS, {"wanted": kind.class_uid}).scalar() or 0) + 1
-        time_ms = time.time_ns() // 1_000_000
+        time_ms = now_ms()
         salts = {field: secrets.token_bytes(SALT_BYTES) for field in event.sealed}
         leaf = {
             "v": FORMAT_VERSION,

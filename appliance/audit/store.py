@@ -6,7 +6,7 @@ A leaf names people by pseudonym only; their names are joined from the table of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,14 +85,6 @@ def following(connection: Connection, wanted: AuditFilter, *, after_seq: int = 0
         select(audit_events).where(audit_events.c.seq > after_seq, *_conditions(wanted)).order_by(audit_events.c.seq).limit(limit)
     )
     return _records(connection, connection.execute(query).all())
-
-
-def iterate(connection: Connection, wanted: AuditFilter) -> Iterator[AuditRecord]:
-    """All matching records, oldest first, never more than one batch in memory."""
-    after = 0
-    while batch := following(connection, wanted, after_seq=after):
-        yield from batch
-        after = batch[-1].seq
 
 
 def count(connection: Connection, wanted: AuditFilter) -> int:

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from appliance.chat.models import Message, MessageStatus
-from appliance.chat.store import load_message, load_messages, page_at
-from appliance.identity.clock import now_ms
+from appliance.chat.store import load_messages, page_at
 from appliance.retrieval.models import Hit
+from appliance.storage.clock import now_ms
 from appliance.storage.tables import chunks, citations, conversations, documents, message_passages, messages
 
 LEASE_MS = 20_000
@@ -139,17 +139,6 @@ def finish(connection: Connection, claim: Claim, ending: Ending) -> bool:
         update(conversations).where(conversations.c.id == claim.conversation_id).values(updated_ms=values["finished_ms"])
     )
     return True
-
-
-def finish_unclaimed(connection: Connection, message_id: str, ending: Ending) -> None:
-    """End a PENDING answer that no worker has touched."""
-    unclaimed = (messages.c.id == message_id) & (messages.c.status == MessageStatus.PENDING)
-    connection.execute(update(messages).where(unclaimed).values(_columns(ending)))
-
-
-def stored_answer(connection: Connection, message_id: str) -> Message | None:
-    """The answer as it stands, without its citations."""
-    return load_message(connection, message_id, ())
 
 
 def _columns(ending: Ending) -> dict[str, Any]:

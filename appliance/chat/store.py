@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from appliance.chat.models import Citation, Conversation, Message, MessageStatus
-from appliance.identity.clock import now_ms
+from appliance.storage.clock import now_ms
 from appliance.storage.tables import citations, conversations, documents, message_passages, messages, pages
 
 UNTITLED = "New conversation"

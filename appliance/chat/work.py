@@ -9,6 +9,7 @@ from appliance.chat.claims import Claim, Ending
 from appliance.chat.models import MessageStatus
 from appliance.inference.models import FinishReason, Model, Usage
 from appliance.retrieval.models import Hit
+from appliance.storage.clock import now_ms
 
 
 class Work:
@@ -21,7 +22,7 @@ class Work:
         self.used: tuple[Hit, ...] = ()
         self.usage = Usage()
         self._started = time.monotonic()
-        self._timing = {"wait_ms": round(max(0.0, time.time() * 1_000 - claim.asked_ms), 1)}
+        self._timing = {"wait_ms": float(max(0, now_ms() - claim.asked_ms))}
 
     def mark(self, step: str) -> None:
         """Milliseconds from the claim to the first time this is called for `step`."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from appliance.documents.models import Document, DocumentStatus
-from appliance.documents.store import load_document, now_ms
+from appliance.documents.store import load_document
 from appliance.errors import ApplianceError
+from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import collections, documents
 

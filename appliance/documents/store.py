@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -15,11 +14,6 @@ from appliance.storage.tables import chunks, documents, pages
 _ROWS = 1_000
 _SHOWN = tuple(field.name for field in fields(Document))
 _COLUMNS = [documents.c[name] for name in _SHOWN]
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 UTC."""
-    return int(time.time() * 1_000)
 
 
 def insert_document(connection: Connection, document: Document, blob_name: str) -> None:

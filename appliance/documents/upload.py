@@ -8,10 +8,11 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
 from appliance.documents.models import Document, DocumentStatus
-from appliance.documents.store import insert_document, now_ms, same_content
+from appliance.documents.store import insert_document, same_content
 from appliance.errors import DocumentRejected, Unavailable
 from appliance.identity.models import Principal
 from appliance.storage.blobs import BlobStore, StoredBlob
+from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
 

@@ -19,9 +19,9 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import NotSignedIn
 from appliance.identity import store, throttling
-from appliance.identity.clock import now_ms
 from appliance.identity.models import NOBODY, Account, Principal
 from appliance.identity.passwords import DECOY_HASH, hash_password, needs_rehash, verify_password
+from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import sessions
 
@@ -119,11 +119,6 @@ class Sessions:
     def csrf_valid(self, token: str, given: str) -> bool:
         """Whether `given` is this session's CSRF token."""
         return hmac.compare_digest(self.csrf_token(token).encode(), given.encode())
-
-    def end_all(self, principal_id: str) -> int:
-        """End every session of a person; how many there were."""
-        with self._database.write() as connection:
-            return store.end_sessions(connection, principal_id)
 
     def _insert(self, connection: Connection, person: Principal, token: str) -> None:
         now = self._clock()

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from appliance.errors import Conflict, InvalidInput, NotFound
-from appliance.identity.clock import now_ms
 from appliance.identity.models import EVERYONE, Account, Principal, Role
 from appliance.storage import tables
+from appliance.storage.clock import now_ms
 
 _MAX_NAME = 200
 
@@ -91,6 +91,14 @@ def list_principals(connection: Connection) -> list[Account]:
     rows = connection.execute(select(tables.principals).order_by(func.lower(tables.principals.c.name))).all()
     people = _principals(connection, rows)
     return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
+def require_account(connection: Connection, principal_id: str) -> Account:
+    """The account, disabled or not. Raises `NotFound` for an unknown id."""
+    account = load_account(connection, principal_id)
+    if account is None:
+        raise NotFound("There is no such person.", code="person.not_found")
+    return account
+
+
 
 
 def count_principals(connection: Connection) -> int:
@@ -101,7 +109,7 @@ def count_principals(connection: Connection) -> int:
 def set_roles(connection: Connection, principal_id: str, roles: Iterable[Role]) -> None:
     """Replace the roles and end the person's sessions. Raises `Conflict` rather than leave the box without administrator."""
     chosen = check_roles(roles)
-    _require(connection, principal_id)
+    require_account(connection, principal_id)
     if Role.ADMINISTRATOR not in chosen:
         _require_other_administrator(connection, principal_id)
     connection.execute(delete(tables.roles).where(tables.roles.c.principal_id == principal_id))
@@ -111,7 +119,7 @@ def set_roles(connection: Connection, principal_id: str, roles: Iterable[Role]) 
 
 def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -> None:
     """Disable (sessions end) or enable an account. Raises `Conflict` for the last administrator."""
-    _require(connection, principal_id)
+    require_account(connection, principal_id)
     if disabled:
         _require_other_administrator(connection, principal_id)
     connection.execute(
@@ -122,7 +130,7 @@ def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -
 
 def set_password(connection: Connection, principal_id: str, password_hash: str) -> None:
     """Replace the password hash and end the person's sessions."""
-    _require(connection, principal_id)
+    require_account(connection, principal_id)
     replace_hash(connection, principal_id, password_hash)
     end_sessions(connection, principal_id)
 
@@ -134,9 +142,9 @@ def replace_hash(connection: Connection, principal_id: str, password_hash: str) 
     )
 
 
-def end_sessions(connection: Connection, principal_id: str) -> int:
-    """Delete all sessions of a person; how many there were."""
-    return connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id)).rowcount
+def end_sessions(connection: Connection, principal_id: str) -> None:
+    """Delete all sessions of a person."""
+    connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
 
 
 def groups(connection: Connection) -> list[tuple[str, str]]:
@@ -175,11 +183,6 @@ def _principals(connection: Connection, rows: Sequence[Row[Any]]) -> list[Princi
 def _insert_roles(connection: Connection, principal_id: str, roles: frozenset[Role]) -> None:
     for role in sorted(roles):
         connection.execute(insert(tables.roles).values(principal_id=principal_id, role=str(role)))
-
-
-def _require(connection: Connection, principal_id: str) -> None:
-    if load_account(connection, principal_id) is None:
-        raise NotFound("There is no such person.", code="person.not_found")
 
 
 def _require_other_administrator(connection: Connection, principal_id: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select
 
-from appliance.identity.clock import now_ms
 from appliance.policy.resources import Grantee, Resource, ResourceKind
+from appliance.storage.clock import now_ms
 from appliance.storage.tables import collections, grants
 
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from appliance.errors import Unavailable
+from appliance.identity.store import end_sessions
 
 pytestmark = pytest.mark.browser
 
@@ -108,7 +109,8 @@ def test_a_session_that_ends_meanwhile_leads_to_sign_in_and_back(box, page, keep
     box.let_in(page, "keeper")
     ask(page)
     expect(page.locator(".answer-body")).to_contain_text("Fridays")
-    box.appliance.sessions.end_all(keeper.id)
+    with box.appliance.database.write() as connection:
+        end_sessions(connection, keeper.id)
     drop_streams(box)
     page.wait_for_url(re.compile(r"/sign-in\?next=%2Fchat%2F\w+"))
     page.get_by_label("Name").fill("keeper")
