@@ -6,7 +6,6 @@ carries only what it uses.
 
 from __future__ import annotations
 
-import os
 import secrets
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from appliance.audit.log import AuditLog
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
+from appliance.inference.cores import available_cores
 from appliance.inference.store import ModelStore
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
@@ -67,19 +67,13 @@ class Appliance:
     def embedder(self) -> Embedder:
         from appliance.inference.embedder import load_embedder
 
-        return load_embedder(self.settings.models_dir, threads=self.threads)
+        return load_embedder(self.models, threads=self.threads)
 
     @cached_property
     def runtime(self) -> Runtime:
-        from appliance.inference.llamacpp import LlamaCppRuntime
+        from appliance.inference.llamacpp import load_runtime
 
-        model = self.models.active("language")
-        return LlamaCppRuntime(
-            model,
-            self.models.verified_path(model),
-            context_tokens=self.settings.context_tokens,
-            threads=self.threads,
-        )
+        return load_runtime(self.models, context_tokens=self.settings.context_tokens, threads=self.threads)
 
     @cached_property
     def search(self) -> Search:
@@ -119,7 +113,7 @@ class Appliance:
     @property
     def threads(self) -> int:
         """Cores this process may use, unless the settings say otherwise."""
-        return self.settings.threads or len(os.sched_getaffinity(0))
+        return self.settings.threads or available_cores()
 
     def close(self) -> None:
         """Give back what was opened."""
@@ -171,7 +165,7 @@ def make_directories(settings: Settings, *, create: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise SetupError(
-            f"The data directory {settings.data_dir} cannot be written to ({error.strerror}).", code="setup.data_directory"
+            f"The data directory {settings.data_dir} cannot be written to ({error.strerror}).", code="setup.unwritable"
         ) from error
     mode = settings.data_dir.stat().st_mode & 0o777
     if mode & 0o077:

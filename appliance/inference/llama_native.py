@@ -22,7 +22,7 @@ _ERROR_LEVEL = 4
 _ABORTED = 2
 _FLASH_ATTENTION = 1
 # Threads that wait for each other spin about 40 us, then sleep. With the default they spin for milliseconds: on a box whose cores
-# are also parsing documents, an answer then comes at 0.5 tokens a second instead of 8 (two cores, load 14).
+# are also parsing documents, an answer then comes at a fraction of the speed.
 _WAITING = {"GOMP_SPINCOUNT": "1000"}
 _last_error: list[str] = []
 _kept_callbacks: list[Any] = []
@@ -81,7 +81,8 @@ class NativeModel:
         self._reading = threading.Lock()  # the vocabulary is used beside a running answer, and must outlive each use
         parameters = lib.llama_model_default_params()
         parameters.n_gpu_layers = 0
-        parameters.load_mode = lib.LLAMA_LOAD_MODE_MMAP
+        # read, not mapped: the kernels repack most weights, and a mapped file would stay in memory beside the copy
+        parameters.load_mode = lib.LLAMA_LOAD_MODE_NONE
         self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
             raise Unavailable(f"The language model {path.name} could not be loaded. {_reason()}", code="inference.load_failed")
