@@ -38,7 +38,7 @@ class Settings:
     passages_limit: int = _setting(8, "passages looked up for a question; how many fit is decided per answer")
     context_tokens: int = _setting(4_096, "context of the language model")
     answer_tokens: int = _setting(320, "longest answer")
-    threads: int = _setting(0, "threads of the language model; 0 takes the cores of this box")
+    threads: int = _setting(0, "threads of each model; 0 takes the cores of this box")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
@@ -62,10 +62,6 @@ class Settings:
     @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
-
-    @property
-    def broker_url(self) -> str:
-        return self.redis_url or f"unix://{self.run_dir / 'redis.sock'}"
 
 
 def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
@@ -93,12 +89,16 @@ def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, 
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:
+    """`value` as it is, or read from the text that environments hold; nothing else is converted."""
+    words = {"bool": "true or false", "int": "a whole number", "str": "a text"}
+    if type(value).__name__ == kind:
+        return value
     try:
-        if kind == "bool":
-            return value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
-        return int(value) if kind == "int" else str(value)
+        if isinstance(value, str):
+            return int(value) if kind == "int" else {"true": True, "1": True, "false": False, "0": False}[value.lower()]
     except (KeyError, ValueError):
-        raise SetupError(f"Setting {name} must be a {kind}, not {value!r}.", code="setup.settings") from None
+        pass
+    raise SetupError(f"Setting {name} must be {words[kind]}, not {value!r}.", code="setup.settings")
 
 
 def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:

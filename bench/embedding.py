@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from appliance.inference.cores import available_cores
 from appliance.inference.embedder import Embedder, load_embedder
-from appliance.inference.llamacpp import available_cores
 from appliance.inference.sources import EMBEDDING_TOKENIZER, EMBEDDING_WEIGHTS, locate
+from appliance.inference.store import ModelStore
 from bench.minilm_gguf import write_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     threads = available_cores()
-    embedder = load_embedder(MODELS, threads)
+    embedder = load_embedder(ModelStore(MODELS), threads=threads)
     texts = _chunks(embedder, given.chunks)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "minilm.gguf"

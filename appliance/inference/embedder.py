@@ -65,11 +65,10 @@ class Embedder:
         return self._session.run(["embedding"], {"input_ids": tokens, "attention_mask": mask})[0]
 
 
-def load_embedder(models_dir: Path, threads: int = 0) -> Embedder:
-    """The active embedding model of `models_dir`; `threads` 0 takes all cores. Raises `SetupError`."""
-    store = ModelStore(models_dir)
-    model = store.active("embedding")
-    return open_embedder(model, store.verified_path(model), store.verified_tokenizer(), threads)
+def load_embedder(models: ModelStore, *, threads: int) -> Embedder:
+    """The active embedding model, its digest checked. Raises `SetupError`."""
+    model = models.active("embedding")
+    return open_embedder(model, models.verified_path(model), models.verified_tokenizer(), threads)
 
 
 def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads: int) -> Embedder:

@@ -30,7 +30,7 @@ class LlamaCppRuntime:
             )
         self._model = model
         self._context_tokens = context_tokens
-        self._native = NativeModel(path, context_tokens=context_tokens, threads=threads or available_cores())
+        self._native = NativeModel(path, context_tokens=context_tokens, threads=threads)
         self._turn_start = self._native.control_token("<|im_start|>")
         self._turn_end = self._native.control_token("<|im_end|>")
         self._newline = self._native.tokenise("\n", special=False)
@@ -160,15 +160,7 @@ class LlamaCppRuntime:
             flag.value = b""
 
 
-def available_cores() -> int:
-    """Cores this process may use, for as many threads."""
-    import psutil
-
-    return len(psutil.Process().cpu_affinity()) or 1
-
-
-def load_runtime(models_dir: Path, *, context_tokens: int, threads: int = 0) -> LlamaCppRuntime:
-    """The active language model of `models_dir`, its digest checked. Raises `SetupError` or `Unavailable`."""
-    store = ModelStore(models_dir)
-    model = store.active("language")
-    return LlamaCppRuntime(model, store.verified_path(model), context_tokens, threads)
+def load_runtime(models: ModelStore, *, context_tokens: int, threads: int) -> LlamaCppRuntime:
+    """The active language model, its digest checked. Raises `SetupError` or `Unavailable`."""
+    model = models.active("language")
+    return LlamaCppRuntime(model, models.verified_path(model), context_tokens, threads)

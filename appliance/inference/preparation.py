@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError, SetupError
-from appliance.inference.llamacpp import available_cores
+from appliance.inference.cores import available_cores
 from appliance.inference.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from appliance.inference.models import Model
 from appliance.inference.preparation_steps import run_step

@@ -95,6 +95,7 @@ def measure(path: str, threads: str) -> dict[str, Any]:
 
 def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> dict[str, Any]:
     """Build the embedding graph and compare it with the exact computation on this processor."""
+    from appliance.inference.cores import available_cores
     from appliance.inference.embedder import open_embedder
     from appliance.inference.embedding_graph import build_embedding_graph
     from appliance.inference.embedding_reference import embed_exactly, load_weights
@@ -102,7 +103,7 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
 
     build_embedding_graph(Path(weights), Path(target), levels=int(levels))
     draft = Model("draft", "embedding", target, "", 0, "ONNX int8", 256, "", active=False)
-    embedder = open_embedder(draft, Path(target), Path(tokenizer), threads=0)
+    embedder = open_embedder(draft, Path(target), Path(tokenizer), threads=available_cores())
     exact = load_weights(Path(weights))
     vectors = embedder.embed(PROBES)
     cosines = [

@@ -10,6 +10,7 @@ import pytest
 from appliance.inference.embedder import Embedder, load_embedder
 from appliance.inference.embedding_reference import embed_exactly, load_weights
 from appliance.inference.sources import EMBEDDING_WEIGHTS, locate
+from appliance.inference.store import ModelStore
 from appliance.inference.telemetry import OPT_OUTS
 
 pytestmark = pytest.mark.models
@@ -24,7 +25,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def embedder(models_dir) -> Embedder:
-    return load_embedder(models_dir, threads=2)
+    return load_embedder(ModelStore(models_dir), threads=2)
 
 
 def test_vectors_agree_with_exact_arithmetic(embedder: Embedder):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.models
 
 @pytest.fixture(scope="module")
 def runtime(models_dir: Path) -> Iterator[LlamaCppRuntime]:
-    opened = load_runtime(models_dir, context_tokens=2048)
+    opened = load_runtime(ModelStore(models_dir), context_tokens=2048, threads=2)
     yield opened
     opened.close()
 
@@ -146,7 +146,7 @@ def test_a_second_caller_waits_for_the_first(runtime: LlamaCppRuntime):
 
 
 def test_after_closing_it_says_so(models_dir: Path):
-    runtime = load_runtime(models_dir, context_tokens=256)
+    runtime = load_runtime(ModelStore(models_dir), context_tokens=256, threads=2)
     runtime.close()
     runtime.close()
     with pytest.raises(Unavailable):

@@ -60,7 +60,7 @@ def test_a_prepared_file_that_was_changed_is_not_loaded(prepared: Path):
         opened.seek(50_000_000)
         opened.write(b"\x00\x01\x02\x03")
     with pytest.raises(SetupError) as refusal:
-        load_runtime(prepared, context_tokens=256)
+        load_runtime(ModelStore(prepared), context_tokens=256, threads=2)
     assert refusal.value.stable_code == "setup.model_digest"
 
 
