@@ -15,7 +15,7 @@ from appliance.chat.budget import Fitted, fit_prompt
 from appliance.chat.citations import AnswerDraft, CheckedAnswer
 from appliance.chat.claims import Claim, Ending, earlier_messages, finish
 from appliance.chat.followup import standalone_query
-from appliance.chat.models import Message, MessageStatus
+from appliance.chat.models import ABSTAINED, Message, MessageStatus
 from appliance.chat.prompt import Turn
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
@@ -36,10 +36,11 @@ from appliance.settings import Settings
 from appliance.storage.database import Database
 
 NO_ANSWER = "The documents you may read do not contain the answer to this question."
-_PASSAGES_SHOWN = 4
-_QUOTES = 2
 MICRO_BYTES = 600_000_000
 """A language model smaller than this repeats better than it reasons: passages' own sentences come first, its wording after."""
+
+_QUOTES = 2
+_PASSAGES_SHOWN = 4
 _MICRO_PASSAGES_SHOWN = 3
 _MICRO_ANSWER_TOKENS = 96
 _DELTAS_AFTER_CANCEL = 4
@@ -108,13 +109,12 @@ class Answering:
         with self._database.read() as connection:
             earlier = earlier_messages(connection, claim)
         query = standalone_query(claim.question, [turn.text for turn in earlier if turn.role == "user"])
-        limit = self._settings.passages_limit
-        work.found = self._search.search(principal, query, limit, collection_id=claim.collection_id)
+        work.found = self._search.search(principal, query, self._settings.passages_limit, collection_id=claim.collection_id)
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
         if not answerable(claim.question, query, work.found):
-            return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), "abstained")
+            return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
         micro = 0 < runtime.model.size_bytes < MICRO_BYTES
         fitted = self._fit(claim, work.found, _turns(earlier), runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
         work.used = fitted.passages
@@ -125,8 +125,8 @@ class Answering:
         lead = AnswerDraft(work.used)
         if micro:
             lead.add_quotes(quotes)
-        limit = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
-        request = CompletionRequest(fitted.messages, limit, cancelled=watch.cancelled)
+        longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
+        request = CompletionRequest(fitted.messages, longest, cancelled=watch.cancelled)
         text, reason = _stream(work, request, runtime, sink, lead.checked().text)
         sink.stage("checking")
         if not self._readable(principal, work.used):
@@ -196,7 +196,7 @@ def _released(work: Work, lead: AnswerDraft, quotes: Sequence[Quote], text: str,
     if not lead.checked().supported:
         lead.add_quotes(quotes)
     if not lead.checked().supported:
-        return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), "abstained")
+        return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
     return work.ended(MessageStatus.DONE, lead.checked(), reason)
 
 

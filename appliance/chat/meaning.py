@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from appliance.chat.quotes import Similarity
-
-
-class Embeds(Protocol):
-    """What is needed of `inference.embedder.Embedder`: unit vectors, one a text."""
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+from appliance.inference.runtime import Embeds
 
 
 def similarity_of(embedder_factory: Callable[[], Embeds]) -> Similarity:

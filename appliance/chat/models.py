@@ -16,6 +16,10 @@ class MessageStatus(StrEnum):
     FAILED = "FAILED"
 
 
+ABSTAINED = "abstained"
+"""The finish reason of a DONE answer that says that the documents do not hold one; else it is the runtime's `FinishReason`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A thread of questions and answers of one person."""

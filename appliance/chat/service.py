@@ -13,7 +13,7 @@ from appliance.chat import claims, store
 from appliance.chat.answering import Answering, Searcher
 from appliance.chat.budget import question_limit_bytes
 from appliance.chat.claims import ATTEMPTS_LIMIT, Claim, Ending
-from appliance.chat.meaning import Embeds, similarity_of
+from appliance.chat.meaning import similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
 from appliance.chat.records import answer_ended
 from appliance.chat.sink import DeltaSink, SilentSink
@@ -21,7 +21,7 @@ from appliance.errors import InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import FinishReason
-from appliance.inference.runtime import Runtime
+from appliance.inference.runtime import Embeds, Runtime
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -102,7 +102,8 @@ class ChatService:
         """Remove the conversation with everything in it; an answer in the works ends unseen."""
         conversation = self._require(principal, Action.CONVERSATION_DELETE, conversation_id)
         with self._database.write() as connection:
-            store.delete_conversation(connection, conversation_id)
+            if not store.delete_conversation(connection, conversation_id):
+                raise NotFound("There is no such conversation.", code="conversation.unknown")
             self._record(connection, EventName.CONVERSATION_DELETED, principal, conversation)
 
     def ask(self, principal: Principal, conversation_id: str, text: str) -> tuple[Message, Message]:
@@ -110,19 +111,16 @@ class ChatService:
 
         Raises `InvalidInput` for an empty question and for one longer than the language model can read.
         """
-        question, answer_id = self._ask(principal, conversation_id, text)
-        with self._database.read() as connection:
-            answer = store.load_message(connection, answer_id, ())
-        if answer is None:
-            raise NotFound("There is no such conversation.", code="conversation.unknown")
-        return question, answer
+        asked, pending, _ = self._ask(principal, conversation_id, text)
+        return asked, pending
 
     def answer_now(self, principal: Principal, question: str, collection_id: str | None = None) -> Message:
         """Ask in a new conversation and answer in this process; no other worker can take the question meanwhile."""
         conversation = self.create_conversation(principal, collection_id)
-        worker_id = f"here-{secrets.token_hex(8)}"
-        _, answer_id = self._ask(principal, conversation.id, question, worker_id=worker_id)
-        return self.message(principal, answer_id)
+        _, pending, claim = self._ask(principal, conversation.id, question, worker_id=f"here-{secrets.token_hex(8)}")
+        assert claim is not None
+        self._answering.answer(claim, SilentSink())
+        return self.message(principal, pending.id)
 
     def stop(self, principal: Principal, message_id: str) -> None:
         """End the answer within a second, keeping what is written; an answer nobody works on ends at once."""
@@ -165,7 +163,10 @@ class ChatService:
         claims.finish(connection, claim, ending)
         self._audit.append(connection, answer_ended(claim, load_principal(connection, claim.principal_id), ending, None))
 
-    def _ask(self, principal: Principal, conversation_id: str, text: str, *, worker_id: str | None = None) -> tuple[Message, str]:
+    def _ask(
+        self, principal: Principal, conversation_id: str, text: str, *, worker_id: str | None = None
+    ) -> tuple[Message, Message, Claim | None]:
+        """The question, its PENDING answer, and where `worker_id` is given the claim to that answer, all in one transaction."""
         conversation = self._require(principal, Action.MESSAGE_ASK, conversation_id)
         question = text.strip()
         limit = question_limit_bytes(self._settings.context_tokens, self._settings.answer_tokens)
@@ -195,12 +196,11 @@ class ChatService:
                 sealed={"question": question},
             )
             self._audit.append(connection, event)
+            asked, pending = (store.load_message(connection, message_id, ()) for message_id in (question_id, answer_id))
             claim = claims.claim_answer(connection, answer_id, worker_id) if worker_id else None
-            asked = store.load_message(connection, question_id, ())
-        if claim is not None:
-            self._answering.answer(claim, SilentSink())
         assert asked is not None
-        return asked, answer_id
+        assert pending is not None
+        return asked, pending, claim
 
     def _require(self, principal: Principal, action: Action, conversation_id: str) -> Conversation:
         with self._database.read() as connection:

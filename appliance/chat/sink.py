@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -43,29 +44,20 @@ class ToleratingSink:
         self._message_id = message_id
 
     def reset(self, attempt: int) -> None:
-        try:
-            self._sink.reset(attempt)
-        except Exception as error:  # noqa: BLE001 - whatever broke the live view, the answer goes on
-            self._give_up(error)
+        self._tell(lambda sink: sink.reset(attempt))
 
     def stage(self, name: str) -> None:
-        try:
-            self._sink.stage(name)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._give_up(error)
+        self._tell(lambda sink: sink.stage(name))
 
     def delta(self, text: str, offset: int) -> None:
-        try:
-            self._sink.delta(text, offset)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._give_up(error)
+        self._tell(lambda sink: sink.delta(text, offset))
 
     def finished(self, message_id: str) -> None:
-        try:
-            self._sink.finished(message_id)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._give_up(error)
+        self._tell(lambda sink: sink.finished(message_id))
 
-    def _give_up(self, error: Exception) -> None:
-        structlog.get_logger().warning("sink_failed", message_id=self._message_id, error=type(error).__name__)
-        self._sink = SilentSink()
+    def _tell(self, word: Callable[[DeltaSink], None]) -> None:
+        try:
+            word(self._sink)
+        except Exception as error:  # noqa: BLE001 - whatever broke the live view, the answer goes on
+            structlog.get_logger().warning("sink_failed", message_id=self._message_id, error=type(error).__name__)
+            self._sink = SilentSink()

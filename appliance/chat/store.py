@@ -54,9 +54,9 @@ def list_conversations(connection: Connection, principal_id: str) -> list[Conver
     return [_conversation(row) for row in connection.execute(ordered)]
 
 
-def delete_conversation(connection: Connection, conversation_id: str) -> None:
-    """The conversation with its messages, passages and citations (foreign keys cascade)."""
-    connection.execute(delete(conversations).where(conversations.c.id == conversation_id))
+def delete_conversation(connection: Connection, conversation_id: str) -> bool:
+    """The conversation with its messages, passages and citations (foreign keys cascade); False where it was gone already."""
+    return connection.execute(delete(conversations).where(conversations.c.id == conversation_id)).rowcount == 1
 
 
 def insert_exchange(connection: Connection, conversation: Conversation, question: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from appliance.chat.citations import CheckedAnswer
 from appliance.chat.claims import Claim, Ending
@@ -29,7 +30,7 @@ class Work:
         self._timing.setdefault(step, round((time.monotonic() - self._started) * 1_000, 1))
 
     def ended(self, status: MessageStatus, checked: CheckedAnswer, reason: str) -> Ending:
-        """DONE or STOPPED, with what is released."""
+        """How the work ended, with what is released."""
         self.mark("total_ms")
         return Ending(
             status,
@@ -46,14 +47,5 @@ class Work:
 
     def failed(self, code: str, sentence: str) -> Ending:
         """FAILED, with a reason for people; nothing that was written is kept."""
-        self.mark("total_ms")
-        return Ending(
-            MessageStatus.FAILED,
-            finish_reason=FinishReason.ERROR.value,
-            reason_code=code,
-            reason=sentence,
-            model=self.model.id if self.model else None,
-            passages=self.used,
-            passages_found=len(self.found),
-            timing=dict(self._timing),
-        )
+        ended = self.ended(MessageStatus.FAILED, CheckedAnswer(""), FinishReason.ERROR)
+        return replace(ended, reason_code=code, reason=sentence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from appliance.bootstrap import open_appliance
+from appliance.chat.models import MessageStatus
 from appliance.cli.acting import acting_principal
 from appliance.cli.output import Output
 from appliance.errors import NotFound
@@ -58,4 +59,4 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         document["error"] = {"code": message.reason_code, "message": message.reason}
     sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {c['text']}" for c in citations]
     output.result(document, message.text or str(message.reason), *sources)
-    return 1 if message.status.value == "FAILED" else 0
+    return 1 if message.status is MessageStatus.FAILED else 0

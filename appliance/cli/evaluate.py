@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from appliance.cli.output import Output
-from appliance.evaluation import evaluate
+from appliance.evaluation.evaluate import evaluate
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
 

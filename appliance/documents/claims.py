@@ -33,6 +33,9 @@ class ClaimLost(ApplianceError):
 
     code = "document.claim_lost"
 
+    def __init__(self) -> None:
+        super().__init__("The document was deleted or has passed to another worker.")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -101,7 +104,7 @@ def hand_back(connection: Connection, claim: Claim, *, blameless: bool) -> None:
 def _end(connection: Connection, claim: Claim, **values: object) -> None:
     ended = update(documents).where(_held(claim)).values(stage="", lease_until_ms=0, claimed_by=None, **values)
     if connection.execute(ended).rowcount != 1:
-        raise ClaimLost("The document was deleted or has passed to another worker.")
+        raise ClaimLost
 
 
 def _free(moment_ms: int) -> ColumnElement[bool]:
@@ -131,7 +134,7 @@ class Tracker:
     def show(self, status: DocumentStatus, stage: str, percent: int, *, always: bool = False) -> None:
         """Write progress to the row, at most twice a second unless `always`. Raises `ClaimLost`."""
         if self._lost.is_set():
-            raise ClaimLost("The document was deleted or has passed to another worker.")
+            raise ClaimLost
         moment = time.monotonic()
         if always or moment - self._updated >= _UPDATE_S:
             self._updated = moment
@@ -160,4 +163,4 @@ class Tracker:
         with self._database.write() as connection:
             if connection.execute(renewed).rowcount != 1:
                 self._lost.set()
-                raise ClaimLost("The document was deleted or has passed to another worker.")
+                raise ClaimLost

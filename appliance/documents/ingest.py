@@ -31,6 +31,7 @@ from appliance.documents.store import insert_chunks, insert_pages
 from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
+from appliance.inference.runtime import Embeds
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
@@ -40,11 +41,8 @@ _PARSED_PERCENT = 25
 _EMBEDDED_PERCENT = 98
 
 
-class PassageEmbedder(Tokens, Protocol):
+class PassageEmbedder(Tokens, Embeds, Protocol):
     """What the ingest needs of an embedder."""
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One L2-normalised row for each text."""
 
 
 class Ingest:
@@ -130,7 +128,7 @@ class Ingest:
         document = claim.document
         with self._database.write() as connection:
             if not still_held(connection, claim):
-                raise ClaimLost("The document was deleted or has passed to another worker.")
+                raise ClaimLost
             insert_pages(connection, document.id, parsed)
             first = insert_chunks(connection, document.id, document.collection_id, passages)
             self._index.add(connection, [replace(row, chunk_id=first + row.chunk_id) for row in rows])

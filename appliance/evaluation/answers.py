@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.bootstrap import Appliance
-from appliance.chat.models import Citation, Message, MessageStatus
+from appliance.chat.models import ABSTAINED, Citation, Message, MessageStatus
 from appliance.evaluation.corpus import Corpus
 from appliance.evaluation.dataset import Question
 from appliance.evaluation.measures import exact_match, token_f1
@@ -51,13 +51,13 @@ def grade_answers(
         "questions": len(graded),
         "impossible": len(impossible),
         "failed": sum(item.failed for item in graded),
-        "exact_match": _share(item.exact for item in possible),
-        "f1": _share(item.f1 for item in possible),
+        "exact_match": _mean(item.exact for item in possible),
+        "f1": _mean(item.f1 for item in possible),
         "citation_precision": round(sum(item.supported for item in possible) / cited, 4) if cited else 0.0,
-        "answers_with_citation": _share(item.citations > 0 for item in possible),
-        "abstained": _share(item.abstained for item in possible),
-        "abstained_when_impossible": _share(item.abstained for item in impossible),
-        "seconds_per_answer": _share(item.seconds for item in graded),
+        "answers_with_citation": _mean(item.citations > 0 for item in possible),
+        "abstained": _mean(item.abstained for item in possible),
+        "abstained_when_impossible": _mean(item.abstained for item in impossible),
+        "seconds_per_answer": _mean(item.seconds for item in graded),
     }
 
 
@@ -66,7 +66,7 @@ def _grade(message: Message, question: Question, corpus: Corpus, seconds: float)
     return _Graded(
         possible=bool(gold),
         failed=message.status is not MessageStatus.DONE,
-        abstained=message.finish_reason == "abstained",
+        abstained=message.finish_reason == ABSTAINED,
         exact=exact_match(message.text, gold),
         f1=token_f1(message.text, gold),
         citations=len(message.citations),
@@ -82,6 +82,6 @@ def _supports(citation: Citation, question: Question, corpus: Corpus) -> bool:
     return any(citation.start <= start + span.start and start + span.end <= citation.end for span in question.answers)
 
 
-def _share(values: object) -> float:
-    listed = [float(value) for value in values]  # type: ignore[attr-defined]
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
     return round(sum(listed) / len(listed), 4) if listed else 0.0

@@ -1,9 +1,12 @@
-"""The seam behind which language models run."""
+"""The seams behind which models run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.inference.models import CompletionRequest, Delta, Model, PromptMessage
 
@@ -27,3 +30,10 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Give the memory back."""
+
+
+class Embeds(Protocol):
+    """What searching and comparing need of an embedder."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One L2-normalised row for each text, in order."""

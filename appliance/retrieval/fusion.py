@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORDS_SHARE = 0.7
-"""Weight of the words against the vectors; measured on question sets, see docs/operations.md."""
+"""Weight of the words against the vectors: the best hit rates on COVID-QA (`cloister evaluate`)."""
 
 
 def fuse(

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from appliance.errors import Denied
 from appliance.identity.models import Principal
+from appliance.inference.runtime import Embeds
 from appliance.policy.actions import Action
 from appliance.policy.scope import Scope
 from appliance.retrieval.fusion import fuse
@@ -30,10 +31,6 @@ class _Access(Protocol):
     def scope(self, principal: Principal, action: Action) -> Scope: ...
 
 
-class _Embedder(Protocol):
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """Candidates of one search, best first, with the scores they were ranked by."""
@@ -48,7 +45,7 @@ class Search:
     """Finds passages for a person; there is no way to search without one."""
 
     def __init__(
-        self, database: Database, access: _Access, embedder_factory: Callable[[], _Embedder], index: SearchIndex | None = None
+        self, database: Database, access: _Access, embedder_factory: Callable[[], Embeds], index: SearchIndex | None = None
     ) -> None:
         """`embedder_factory` is called per search and should give the same embedder each time."""
         self._database = database

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.evaluation import evaluate
+from appliance.evaluation.evaluate import evaluate
 from appliance.settings import Settings
 
 LEAVE = "Every employee has thirty days of leave. Leave is requested two weeks before it begins, from the head of the department."

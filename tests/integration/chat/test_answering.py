@@ -291,6 +291,28 @@ def test_rights_lost_while_an_answer_is_written_hold_it_back(office, alice, sink
     assert (answer.status, answer.reason_code, answer.text) == (MessageStatus.FAILED, "answer.denied", "")
 
 
+def test_two_deletions_at_once_are_one_act_and_one_record(office, alice):
+    conversation = office.chat.create_conversation(alice)
+    ends = []
+
+    def delete():
+        try:
+            office.chat.delete_conversation(alice, conversation.id)
+            ends.append("deleted")
+        except NotFound:
+            ends.append("not found")
+
+    windows = [threading.Thread(target=delete) for _ in range(3)]
+    with office.database.write():  # all three have looked before the first may act
+        for window in windows:
+            window.start()
+        time.sleep(0.3)
+    for window in windows:
+        window.join()
+    assert sorted(ends) == ["deleted", "not found", "not found"]
+    assert office.events().count("conversation.deleted") == 1
+
+
 def test_deleting_a_conversation_while_it_is_answered_ends_the_work_unseen(office, alice, sink):
     office.runtime.replies = [" ".join(f"word{part}" for part in range(400))]
     office.runtime.before_each = lambda _: time.sleep(0.01)
