@@ -58,7 +58,7 @@ class Sessions:
 
         Raises `NotSignedIn` for a wrong name or password and for a disabled account, all alike; `Throttled` after too many tries.
         """
-        typed = " ".join(name.split()).lower()[:_MAX_TYPED]
+        typed = store.comparable_name(name)[:_MAX_TYPED]
         by_name = throttling.subject(self._key, throttling.NAME_LIMIT, typed)
         by_source = throttling.subject(self._key, throttling.SOURCE_LIMIT, source)
         now = self._clock()

@@ -25,6 +25,11 @@ def clean_name(name: str) -> str:
     return cleaned
 
 
+def comparable_name(name: str) -> str:
+    """What two spellings of one name have in common: whatever finds, counts or blocks by name goes by this alone."""
+    return " ".join(unicodedata.normalize("NFKC", name).split()).lower()
+
+
 def check_roles(roles: Iterable[Role]) -> frozenset[Role]:
     """The roles as a set. Raises `InvalidInput` for officer and administrator together: nobody audits themselves."""
     chosen = frozenset(roles)
@@ -86,11 +91,6 @@ def load_account(connection: Connection, principal_id: str) -> Account | None:
     return _account(connection, row) if row else None
 
 
-def list_principals(connection: Connection) -> list[Account]:
-    """All accounts by name, the disabled ones too."""
-    rows = connection.execute(select(tables.principals).order_by(func.lower(tables.principals.c.name))).all()
-    people = _principals(connection, rows)
-    return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
 def require_account(connection: Connection, principal_id: str) -> Account:
     """The account, disabled or not. Raises `NotFound` for an unknown id."""
     account = load_account(connection, principal_id)
@@ -99,6 +99,11 @@ def require_account(connection: Connection, principal_id: str) -> Account:
     return account
 
 
+def list_principals(connection: Connection) -> list[Account]:
+    """All accounts by name, the disabled ones too."""
+    rows = connection.execute(select(tables.principals).order_by(func.lower(tables.principals.c.name))).all()
+    people = _principals(connection, rows)
+    return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
 
 
 def count_principals(connection: Connection) -> int:
@@ -154,10 +159,10 @@ def groups(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:
-    lowered = " ".join(unicodedata.normalize("NFKC", name).split()).lower()
+    wanted = comparable_name(name)
     rows = connection.execute(select(tables.principals.c.id, tables.principals.c.name)).all()
     # the database lowers ASCII only
-    match = next((row.id for row in rows if row.name.lower() == lowered), None)
+    match = next((row.id for row in rows if comparable_name(row.name) == wanted), None)
     return connection.execute(select(tables.principals).where(tables.principals.c.id == match)).first() if match else None
 
 

@@ -165,6 +165,17 @@ def test_guessing_at_a_name_is_slowed_down_and_the_right_password_waits_too(
     _refused(sessions, "night porter", "one more guess", source="192.0.2.99")  # counted anew after success
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    ["NIGHT PORTER", "  night   porter ", "ｎight porter", "ｎｉｇｈｔ ｐｏｒｔｅｒ", "night\u2003porter", "𝐧ight porter"],
+)
+def test_another_spelling_of_a_name_is_no_way_around_its_block(sessions: Sessions, porter: Principal, spelling: str) -> None:
+    for number in range(5):
+        _refused(sessions, "night porter", f"guess number {number}", source=f"192.0.2.{number}")
+    with pytest.raises(Throttled):
+        sessions.sign_in(spelling, PASSWORD, "192.0.2.99")
+
+
 def test_a_blocked_name_is_never_blocked_for_longer_than_a_minute(appliance: Appliance, sessions: Sessions, clock: Clock) -> None:
     from appliance.identity.throttling import NAME_LIMIT, SOURCE_LIMIT, count_try
 
