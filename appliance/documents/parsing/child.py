@@ -6,14 +6,13 @@ looks at the file. Whatever the file does to the parser, it can at most end this
 
 from __future__ import annotations
 
-import ctypes
 import os
-import resource
 import sys
 from typing import BinaryIO
 
 import msgspec
 
+from appliance.documents.parsing.confinement import confine
 from appliance.documents.parsing.messages import (
     Finished,
     LocateJob,
@@ -27,20 +26,13 @@ from appliance.documents.parsing.messages import (
 )
 from appliance.errors import DocumentRejected
 
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
-_PR_SET_NO_NEW_PRIVS = 38
-_SIGKILL = 9
-
 
 def main() -> None:
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
     out = os.fdopen(os.dup(1), "wb")
     # a library that prints must not write into the stream of messages
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _confine(order)
+    confine(memory_mb=order.memory_mb, cpu_s=order.cpu_s)
     try:
         _work(order, out)
     except DocumentRejected as error:
@@ -53,26 +45,6 @@ def main() -> None:
         send(out, Refused("document.corrupt"))
     # no interpreter shutdown: parsers keep native state whose clean-up is not needed and may crash
     os._exit(0)
-
-
-def _confine(order: Order) -> None:
-    """Limits first, then no network, no new privileges and no life without the parent."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # where the kernel refuses, the seal around the whole appliance still holds
-    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    # a new user namespace hides /proc/self from its own process, and the file is read through there
-    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-    memory = order.memory_mb * 1_000_000
-    for limit, value in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, order.cpu_s),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
-        resource.setrlimit(limit, (value, value))
 
 
 def _work(order: Order, out: BinaryIO) -> None:
