@@ -17,10 +17,8 @@ from appliance.chat.models import Message, MessageStatus
 from appliance.chat.store import load_messages, page_at
 from appliance.retrieval.models import Hit
 from appliance.storage.clock import now_ms
+from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import chunks, citations, conversations, documents, message_passages, messages
-
-LEASE_MS = 20_000
-ATTEMPTS_LIMIT = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from appliance.audit.log import AuditLog
 from appliance.chat import claims, store
 from appliance.chat.answering import Answering, Searcher
 from appliance.chat.budget import question_limit_bytes
-from appliance.chat.claims import ATTEMPTS_LIMIT, Claim, Ending
+from appliance.chat.claims import Claim, Ending
 from appliance.chat.meaning import similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
 from appliance.chat.records import answer_ended
@@ -28,6 +28,7 @@ from appliance.policy.resources import APPLIANCE
 from appliance.policy.resources import conversation as conversation_resource
 from appliance.settings import Settings
 from appliance.storage.database import Database
+from appliance.storage.leases import ATTEMPTS_LIMIT
 
 
 class ChatService:

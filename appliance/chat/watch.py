@@ -10,11 +10,12 @@ from typing import Self
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from appliance.chat.claims import LEASE_MS, Claim, renew, stop_requested
+from appliance.chat.claims import Claim, renew, stop_requested
 from appliance.storage.database import Database
+from appliance.storage.leases import LEASE_MS, RENEWALS
 
 _POLL_S = 0.15
-_RENEW_S = LEASE_MS / 1_000 / 4
+_RENEW_S = LEASE_MS / RENEWALS / 1_000
 
 
 class ClaimWatch:

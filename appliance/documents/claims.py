@@ -19,11 +19,9 @@ from appliance.documents.store import load_document
 from appliance.errors import ApplianceError
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
+from appliance.storage.leases import LEASE_MS, RENEWALS
 from appliance.storage.tables import collections, documents
 
-LEASE_MS = 20_000
-ATTEMPTS_LIMIT = 3
-_RENEWALS = 4  # per lease
 _UPDATE_S = 0.5
 _WORKING = (DocumentStatus.PARSING, DocumentStatus.EMBEDDING)
 
@@ -152,7 +150,7 @@ class Tracker:
             heart.join()
 
     def _beat(self) -> None:
-        while not self._ended.wait(LEASE_MS / _RENEWALS / 1_000):
+        while not self._ended.wait(LEASE_MS / RENEWALS / 1_000):
             try:
                 self._write()
             except ClaimLost:

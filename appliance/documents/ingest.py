@@ -14,7 +14,6 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents.chunking import Tokens, chunk, searchable_text
 from appliance.documents.claims import (
-    ATTEMPTS_LIMIT,
     Claim,
     ClaimLost,
     Tracker,
@@ -35,6 +34,7 @@ from appliance.inference.runtime import Embeds
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
+from appliance.storage.leases import ATTEMPTS_LIMIT
 
 _BATCH = 64
 _PARSED_PERCENT = 25

@@ -1,7 +1,7 @@
-"""Rows as jobs: letting go of what a process that is gone had claimed.
+"""Rows as jobs: how long a claim lasts, how often it may be taken, and letting go of what a dead process had claimed.
 
-Tables with work in them carry `claimed_by` and `lease_until_ms`. A lease that runs out frees its row anyway; this only spares
-the wait where it is certain that the holder is dead.
+Tables with work in them carry `claimed_by`, `lease_until_ms` and `attempts`. Whoever works on a row renews its lease; one that
+runs out frees the row.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ from sqlalchemy import Connection, Table, update
 
 from appliance.storage.clock import now_ms
 
+LEASE_MS = 20_000
+RENEWALS = 4
+"""Within one lease."""
+
+ATTEMPTS_LIMIT = 3
+"""A row whose worker died this often is given up: it may be what kills them."""
+
 
 def release(connection: Connection, table: Table, holder_prefix: str) -> int:
-    """End the running leases of all holders whose name starts with `holder_prefix`; how many there were."""
+    """End the running leases of all holders whose name starts with `holder_prefix`; how many there were.
+
+    Spares the wait for their end where it is certain that the holders are dead.
+    """
     held = (
         table.c.claimed_by.startswith(holder_prefix, autoescape=True),
         table.c.lease_until_ms > now_ms(),
