@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -37,8 +36,8 @@ class Event:
 
     def encode(self) -> bytes:
         mark = f"id: {self.id}\n" if self.id is not None else ""
-        lines = "".join(f"data: {line}\n" for line in self.data.splitlines() or [""])
-        return f"{mark}event: {self.name}\n{lines}\n".encode()
+        # JSON holds no line end of the protocol; those that only Unicode calls so (U+2028, U+0085) are text like any other
+        return f"{mark}event: {self.name}\ndata: {self.data}\n\n".encode()
 
 
 def event_stream(request: Request[Any, Any, Any], source: AsyncIterator[Event]) -> Stream:
@@ -51,8 +50,8 @@ async def _frames(request: Request[Any, Any, Any], source: AsyncIterator[Event])
     closing = asyncio.ensure_future(request.app.state.closing.wait())
     pending = asyncio.ensure_future(anext(source))
     checked = monotonic()
-    yield f"retry: {RETRY_MS}\n\n".encode()
     try:
+        yield f"retry: {RETRY_MS}\n\n".encode()
         while True:
             done, _ = await asyncio.wait({pending, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if closing in done:
@@ -74,8 +73,8 @@ async def _frames(request: Request[Any, Any, Any], source: AsyncIterator[Event])
     finally:
         closing.cancel()
         pending.cancel()
-        with suppress(asyncio.CancelledError, StopAsyncIteration):
-            await pending
+        # how it ended has been told already, or there is nobody left to tell
+        await asyncio.gather(closing, pending, return_exceptions=True)
         await source.aclose()  # type: ignore[attr-defined]
 
 

@@ -249,3 +249,15 @@ def test_shutting_down_does_not_wait_for_open_streams(box):
         box.thread.join(10)
     assert not box.thread.is_alive()
     assert time.monotonic() - started < 2.5
+
+
+def test_a_conversation_deleted_under_its_reader_ends_the_stream_in_good_order(box):
+    box.start_redis()
+    box.sink.reset(1)
+    with box.stream() as response:
+        lines = response.iter_lines()
+        assert next(line for line in lines if line.startswith("event")) == "event: reset"
+        box.appliance.chat.delete_conversation(box.person, box.conversation.id)
+        # a connection that breaks instead raises here
+        rest = list(lines)
+    assert "event: problem" in rest
