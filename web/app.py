@@ -36,6 +36,7 @@ from litestar import Controller, Litestar
 from litestar.datastructures import State
 
 from web.assets import load_assets
+from web.bodies import BodyRequest
 from web.controllers.assets import AssetsController
 from web.controllers.audit import AuditController
 from web.controllers.box import BoxController
@@ -100,6 +101,7 @@ def create_app(
         state=State(state),
         on_startup=[_make_room],
         on_shutdown=[_disconnect],
+        request_class=BodyRequest,
         request_max_body_size=BODY_LIMIT_BYTES,
         openapi_config=None,
         logging_config=None,

@@ -75,8 +75,10 @@ async def test_throttling_says_when_to_come_back(broken):
         b'{"name": "a"}',
         b'{"name": "a", "password": "b", "more": 1}',
         b"\xff\xfe",
+        b"[" * 50_000,
+        b'{"name": ' * 5_000,
     ],
-    ids=["cut", "empty", "list", "number", "missing", "unknown", "bytes"],
+    ids=["cut", "empty", "list", "number", "missing", "unknown", "bytes", "lists within lists", "objects within objects"],
 )
 async def test_a_bad_body_is_a_typed_error(client, body):
     response = await client.post("/api/sessions", content=body, headers={"Content-Type": "application/json"})
