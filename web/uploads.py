@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from litestar import Request
 from litestar.exceptions import ClientException, InternalServerException
 
-from appliance.audit.events import AuditEvent
 from appliance.documents.models import Document
-from appliance.documents.upload import Upload, refusal
+from appliance.documents.upload import Upload
 from appliance.errors import DocumentRejected
 from appliance.identity.models import Principal
 
@@ -31,9 +30,8 @@ async def receive(
     limit_mb = appliance.settings.upload_limit_mb
     # before a byte is stored, since browsers announce how much they will send; what lies is stopped while it is written
     if _announced(request) > limit_mb * 1_000_000:
-        upload.discard()
         error = DocumentRejected(f"The file is larger than the {limit_mb} MB allowed here.", code="document.too_large")
-        await asyncio.to_thread(_record, appliance, refusal(principal, collection_id, name, error))
+        await asyncio.to_thread(upload.refuse, error)
         raise error
     try:
         await _write_body(request, upload)
@@ -41,11 +39,6 @@ async def receive(
     except BaseException:
         upload.discard()
         raise
-
-
-def _record(appliance: Appliance, event: AuditEvent) -> None:
-    with appliance.database.write() as connection:
-        appliance.audit.append(connection, event)
 
 
 async def _write_body(request: Request[Any, Any, Any], upload: Upload) -> None:

@@ -46,7 +46,7 @@ class Upload:
         try:
             self._writer.write(piece)
         except DocumentRejected as error:
-            self._refuse(error)
+            self.refuse(error)
             raise
 
     def commit(self) -> tuple[Document, bool]:
@@ -57,7 +57,7 @@ class Upload:
         try:
             media_type = check_upload(self._name, bytes(self._head))
         except DocumentRejected as error:
-            self._refuse(error)
+            self.refuse(error)
             raise
         stored = self._writer.commit()
         with self._database.write() as connection:
@@ -108,7 +108,7 @@ class Upload:
             chunk_count=0,
         )
 
-    def _refuse(self, error: DocumentRejected) -> None:
+    def refuse(self, error: DocumentRejected) -> None:
         """Leave nothing but the audit event: the attempt is an act, too."""
         self._writer.discard()
         with self._database.write() as connection:
