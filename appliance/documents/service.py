@@ -45,7 +45,6 @@ class PageView:
     start: int
     text: str
     label: str
-    media_type: str
     picturable: bool
 
 
@@ -150,7 +149,6 @@ class DocumentService:
             start=page.start,
             text=page.text,
             label=page.label,
-            media_type=document.media_type,
             picturable=document.media_type == MediaType.PDF,
         )
 

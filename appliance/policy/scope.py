@@ -15,9 +15,5 @@ class Scope:
     def __bool__(self) -> bool:
         return bool(self.collection_ids)
 
-    def within(self, other: Scope) -> Scope:
-        """What both scopes allow."""
-        return Scope(self.collection_ids & other.collection_ids, self.numbers & other.numbers)
-
 
 NOTHING = Scope()

@@ -15,7 +15,7 @@ from appliance.errors import Denied
 from appliance.identity.models import Principal
 from appliance.inference.runtime import Embeds
 from appliance.policy.actions import Action
-from appliance.policy.scope import Scope
+from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import Scores, SearchIndex
 from appliance.retrieval.models import Hit
@@ -93,7 +93,7 @@ class Search:
 
     def _narrowed(self, scope: Scope, collection_id: str) -> Scope:
         if collection_id not in scope.collection_ids:
-            return Scope()
+            return NOTHING
         with self._database.read() as connection:
             number = connection.execute(select(collections.c.number).where(collections.c.id == collection_id)).scalar()
         return Scope(frozenset({collection_id}), frozenset() if number is None else scope.numbers & {number})
