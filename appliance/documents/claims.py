@@ -131,12 +131,16 @@ class Tracker:
 
     def show(self, status: DocumentStatus, stage: str, percent: int, *, always: bool = False) -> None:
         """Write progress to the row, at most twice a second unless `always`. Raises `ClaimLost`."""
-        if self._lost.is_set():
-            raise ClaimLost
+        self.ensure_held()
         moment = time.monotonic()
         if always or moment - self._updated >= _UPDATE_S:
             self._updated = moment
             self._write(status=status, stage=stage, percent=percent)
+
+    def ensure_held(self) -> None:
+        """Raise `ClaimLost` if the last renewal found the document gone or another worker's."""
+        if self._lost.is_set():
+            raise ClaimLost
 
     @contextmanager
     def running(self) -> Iterator[Tracker]:

@@ -103,7 +103,9 @@ class Ingest:
             percent = _PARSED_PERCENT * done // max(total, 1)
             tracker.show(DocumentStatus.PARSING, f"Reading page {done} of {total}", percent)
 
-        parsed = parse_in_child(self._blobs.read(claim.blob_name), claim.document.media_type, self._limits, reading)
+        # a file may keep its child busy for minutes without a word: whoever deletes it sets the worker free
+        file = self._blobs.read(claim.blob_name)
+        parsed = parse_in_child(file, claim.document.media_type, self._limits, reading, tracker.ensure_held)
         embedder = self._embedder_factory()
         passages = chunk(parsed, embedder, self._chunk_tokens)
         if not passages:

@@ -38,6 +38,7 @@ from appliance.documents.parsing.messages import (
 from appliance.documents.rejections import rejected
 
 _READ_BYTES = 1024 * 1024
+_WAIT_MS = 1_000
 _TITLE_CHARACTERS = 500
 _PAGES_LIMIT = 200_000
 _decoder = msgspec.msgpack.Decoder(Answer)
@@ -59,13 +60,17 @@ def parse_in_child(
     media_type: str,
     limits: ParseLimits,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> ParsedDocument:
-    """The text of a file, page by page. Raises `DocumentRejected` with the reason; what `on_progress` raises ends the child."""
+    """The text of a file, page by page. Raises `DocumentRejected` with the reason.
+
+    `on_wait` is called about once a second while the child says nothing. What it or `on_progress` raises ends the child.
+    """
     pages: list[Page] = []
     headings: list[Heading] = []
     start = 0
     left = limits.output_mb * 1_000_000
-    for answer in _ask(pieces, ParseJob(media_type), limits):
+    for answer in _ask(pieces, ParseJob(media_type), limits, on_wait):
         match answer:
             case Progress(done=done, total=total):
                 on_progress(done, total)
@@ -108,12 +113,17 @@ def _placed(page: PageText, offset: int) -> list[Heading]:
     ]
 
 
-def _ask(pieces: Iterable[bytes], job: ParseJob | RenderJob | LocateJob, limits: ParseLimits) -> Iterator[Answer]:
+def _ask(
+    pieces: Iterable[bytes],
+    job: ParseJob | RenderJob | LocateJob,
+    limits: ParseLimits,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Iterator[Answer]:
     """Everything the child answers until it ends; a refusal is raised."""
     with _memory_file(pieces) as descriptor:
         order = Order(job, descriptor, limits.memory_mb, limits.timeout_s, limits.output_mb * 1_000_000)
         with _child(order, descriptor) as process:
-            for answer in _answers(process, time.monotonic() + limits.timeout_s):
+            for answer in _answers(process, time.monotonic() + limits.timeout_s, on_wait):
                 if isinstance(answer, Refused):
                     raise rejected(answer.code)
                 yield answer
@@ -159,7 +169,7 @@ def _child(order: Order, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
                     pipe.close()
 
 
-def _answers(process: subprocess.Popen[bytes], deadline: float) -> Iterator[Answer]:
+def _answers(process: subprocess.Popen[bytes], deadline: float, on_wait: Callable[[], None]) -> Iterator[Answer]:
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     poll = select.poll()
@@ -167,8 +177,11 @@ def _answers(process: subprocess.Popen[bytes], deadline: float) -> Iterator[Answ
     received = bytearray()
     while True:
         waiting_ms = (deadline - time.monotonic()) * 1_000
-        if waiting_ms <= 0 or not poll.poll(waiting_ms):
+        if waiting_ms <= 0:
             raise rejected("document.parser_timeout")
+        if not poll.poll(min(waiting_ms, _WAIT_MS)):
+            on_wait()
+            continue
         piece = os.read(descriptor, _READ_BYTES)
         if not piece:
             _explain_end(process)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 import time
 
 import pytest
 from sqlalchemy import select, text, update
 
+from appliance.documents import claims
 from appliance.documents.models import DocumentStatus
 from appliance.errors import Conflict, Denied, DocumentRejected, NotFound
 from appliance.storage.tables import audit_events, chunks, documents, pages
@@ -298,6 +300,20 @@ def test_a_document_deleted_while_it_is_worked_on_leaves_nothing(appliance, serv
     document = put("a.txt", KETTLE.encode(), ingest=False)
     embedder.on_embed = lambda: service.delete(alice, document.id)
     service.ingest(document.id, "worker")
+    assert nothing_left(appliance)
+
+
+def test_deleting_a_document_frees_the_worker_that_its_file_keeps_busy(appliance, service, put, alice, monkeypatch):
+    document = put("a.txt", KETTLE.encode(), ingest=False)
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start(["sleep", "60"], **options))
+    monkeypatch.setattr(claims, "LEASE_MS", 1_000)
+    worker = threading.Thread(target=service.ingest, args=(document.id, "worker"))
+    worker.start()
+    time.sleep(0.5)
+    service.delete(alice, document.id)
+    worker.join(10)
+    assert not worker.is_alive()
     assert nothing_left(appliance)
 
 
