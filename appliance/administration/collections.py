@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
@@ -17,7 +17,7 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE, Grantee
 from appliance.storage.database import Database
-from appliance.storage.tables import collections, documents
+from appliance.storage.tables import documents
 
 _MAX_NAME = 200
 # a change of many grants is told in several leaves, each below the size limit of a leaf
@@ -92,7 +92,7 @@ class Collections:
             assert stored is not None  # nothing deletes a collection
             pseudonyms = _known_grantees(connection, frozenset().union(*wanted.values()))
             if cleaned is not None and cleaned != stored.name:
-                connection.execute(update(collections).where(collections.c.id == collection_id).values(name=cleaned))
+                store.rename_collection(connection, collection_id, cleaned)
             before = {"read": stored.resource.readers, "contribute": stored.resource.contributors}
             changes = []
             for permission, grantees in wanted.items():
@@ -132,13 +132,17 @@ class Collections:
         writable = self._access.scope(principal, Action.DOCUMENT_UPLOAD)
         with self._database.read() as connection:
             counts = _document_counts(connection)
-            rows = connection.execute(select(collections)).all()
+            stored = [item for item in store.load_collections(connection) if item.resource.id in visible.collection_ids]
         summaries = [
             CollectionSummary(
-                row.id, row.number, row.name, row.owner_id, row.id in writable.collection_ids, counts.get(row.id, 0)
+                item.resource.id,
+                item.number,
+                item.name,
+                item.resource.owner_id,
+                item.resource.id in writable.collection_ids,
+                counts.get(item.resource.id, 0),
             )
-            for row in rows
-            if row.id in visible.collection_ids
+            for item in stored
         ]
         return sorted(summaries, key=lambda item: (item.owner_id is None, item.name.casefold(), item.number))
 

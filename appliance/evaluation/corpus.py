@@ -47,9 +47,7 @@ class Corpus:
     paragraph_starts: tuple[tuple[int, ...], ...]
 
 
-def index_dataset(
-    appliance: Appliance, owner: Principal, dataset: Dataset, chunk_tokens: int, progress: Callable[[str], None]
-) -> Corpus:
+def index_dataset(appliance: Appliance, owner: Principal, dataset: Dataset, progress: Callable[[str], None]) -> Corpus:
     """Put every article into the owner's own collection. One article is one document, one paragraph one page."""
     collection = next(item for item in appliance.collections.readable(owner) if item.owner_id == owner.id)
     passages: dict[int, Passage] = {}
@@ -58,7 +56,7 @@ def index_dataset(
     for at, article in enumerate(dataset.articles):
         parsed = parsed_article(article)
         starts.append(tuple(page.start for page in parsed.pages))
-        made = chunk(parsed, appliance.embedder, chunk_tokens)
+        made = chunk(parsed, appliance.embedder, appliance.settings.chunk_tokens)
         first = _store(appliance, collection, document_ids[at], parsed, made)
         for passage in made:
             start = parsed.pages[passage.page - 1].start

@@ -32,7 +32,6 @@ def evaluate(
     *,
     settings: Settings,
     answers: int = 0,
-    chunk_tokens: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The figures for `dataset`; models come from `settings.models_dir`, everything else is thrown away.
@@ -46,11 +45,10 @@ def evaluate(
         data_dir = Path(directory) / "data"
         data_dir.mkdir(mode=0o700)
         (data_dir / "models").symlink_to(settings.models_dir)
-        size = chunk_tokens or settings.chunk_tokens
-        appliance = open_appliance(replace(settings, data_dir=data_dir, chunk_tokens=size), create=True)
+        appliance = open_appliance(replace(settings, data_dir=data_dir), create=True)
         try:
             person = appliance.setup.complete(appliance.setup.make_link(), "evaluation", secrets.token_urlsafe(32))
-            corpus = index_dataset(appliance, person, loaded, size, progress)
+            corpus = index_dataset(appliance, person, loaded, progress)
             report = _retrieval(appliance, person, corpus, loaded, progress)
             if answers:
                 questions = chosen(loaded.questions, answers)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from appliance.policy.resources import Grantee, Resource, ResourceKind
 from appliance.storage.clock import now_ms
@@ -45,6 +45,10 @@ def load_collection(connection: Connection, collection_id: str) -> StoredCollect
 def load_collections(connection: Connection) -> list[StoredCollection]:
     """All collections with their grants, by number."""
     return _load(connection, select(collections).order_by(collections.c.number), select(grants))
+
+
+def rename_collection(connection: Connection, collection_id: str, name: str) -> None:
+    connection.execute(update(collections).where(collections.c.id == collection_id).values(name=name))
 
 
 def replace_grants(connection: Connection, collection_id: str, permission: str, grantees: Iterable[Grantee]) -> None:
