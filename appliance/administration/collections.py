@@ -19,7 +19,6 @@ from appliance.policy.resources import APPLIANCE, Grantee
 from appliance.storage.database import Database
 from appliance.storage.tables import documents
 
-_MAX_NAME = 200
 # a change of many grants is told in several leaves, each below the size limit of a leaf
 _CHANGES_PER_LEAF = 40
 
@@ -60,7 +59,7 @@ class Collections:
     def create(self, principal: Principal, name: str) -> str:
         """A new shared collection, open to nobody yet; its id."""
         self._access.require(principal, Action.COLLECTION_CREATE, APPLIANCE)
-        cleaned = _clean_name(name)
+        cleaned = identity_store.clean_name(name, code="collection.name")
         with self._database.write() as connection:
             stored = store.insert_collection(connection, name=cleaned)
             about = (ResourceRef("collection", stored.resource.id),)
@@ -81,7 +80,7 @@ class Collections:
         Raises `InvalidInput` for a grantee that does not exist.
         """
         self._access.require_collection(principal, Action.COLLECTION_UPDATE, collection_id)
-        cleaned = None if name is None else _clean_name(name)
+        cleaned = None if name is None else identity_store.clean_name(name, code="collection.name")
         wanted = {
             permission: frozenset(grantees)
             for permission, grantees in (("read", readers), ("contribute", contributors))
@@ -180,10 +179,3 @@ def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[
 def _document_counts(connection: Connection) -> dict[str, int]:
     query = select(documents.c.collection_id, func.count()).group_by(documents.c.collection_id)
     return dict(connection.execute(query).tuples().all())
-
-
-def _clean_name(name: str) -> str:
-    cleaned = " ".join(name.split())
-    if not cleaned or len(cleaned) > _MAX_NAME or not cleaned.isprintable():
-        raise InvalidInput(f"A collection's name has 1 to {_MAX_NAME} printable characters.", code="collection.name")
-    return cleaned

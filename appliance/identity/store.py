@@ -17,11 +17,11 @@ from appliance.storage.clock import now_ms
 _MAX_NAME = 200
 
 
-def clean_name(name: str) -> str:
-    """The form in which a name is kept and compared. Raises `InvalidInput` for an empty, over-long or unprintable one."""
+def clean_name(name: str, *, code: str = "person.name") -> str:
+    """The form in which a name of anything is kept. Raises `InvalidInput` (`code`) for an empty, over-long or unprintable one."""
     cleaned = " ".join(unicodedata.normalize("NFKC", name).split())
     if not cleaned or len(cleaned) > _MAX_NAME or not cleaned.isprintable():
-        raise InvalidInput(f"A name has 1 to {_MAX_NAME} printable characters.", code="person.name")
+        raise InvalidInput(f"A name has 1 to {_MAX_NAME} printable characters.", code=code)
     return cleaned
 
 
