@@ -1,7 +1,7 @@
 """What can be set, in one frozen table; the only reader of the environment.
 
-Order, later wins: the defaults below, `settings.toml` in the data directory, `CLOISTER_<NAME>` in the environment, the command
-line. Unknown keys are refused.
+Order, later wins: the defaults below, `settings.toml` in the data directory, the environment (`REDIS_URL`, `CLOISTER_<NAME>`),
+the command line. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -75,11 +75,9 @@ def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, 
             values.update(tomllib.loads(file.read_text()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SetupError(f"{file} is not valid TOML: {error}", code="setup.settings") from error
-    names = {PREFIX + name.upper(): name for name in known}
+    # the first is what the rest of the world calls it
+    names = {"REDIS_URL": "redis_url"} | {PREFIX + name.upper(): name for name in known}
     values.update({name: given[variable] for variable, name in names.items() if variable in given})
-    # the name the rest of the world uses for the same thing
-    if "REDIS_URL" in given:
-        values.setdefault("redis_url", given["REDIS_URL"])
     values.update({name: value for name, value in overrides.items() if value is not None})
     unknown = sorted(set(values) - set(known))
     if unknown:

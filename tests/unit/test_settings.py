@@ -41,6 +41,8 @@ def test_the_command_line_beats_the_environment_beats_the_file(tmp_path):
 def test_redis_url_is_known_by_its_common_name(tmp_path):
     assert load_settings(tmp_path, {"REDIS_URL": "redis://localhost"}).redis_url == "redis://localhost"
     assert load_settings(tmp_path, {"REDIS_URL": "redis://one", "CLOISTER_REDIS_URL": "redis://two"}).redis_url == "redis://two"
+    (tmp_path / "settings.toml").write_text("redis_url = 'redis://file'\n")
+    assert load_settings(tmp_path, {"REDIS_URL": "redis://one"}).redis_url == "redis://one"
 
 
 def test_the_data_directory_can_be_named():
