@@ -41,6 +41,8 @@ _READ_BYTES = 1024 * 1024
 _WAIT_MS = 1_000
 _TITLE_CHARACTERS = 500
 _PAGES_LIMIT = 200_000
+_PAGE_CHARACTERS = 1_000_000
+"""A page is divided into passages as a whole, and a hundred bytes of memory go into each of its characters."""
 _decoder = msgspec.msgpack.Decoder(Answer)
 
 Rectangle = tuple[float, float, float, float]
@@ -76,7 +78,7 @@ def parse_in_child(
                 on_progress(done, total)
             case PageText(text=text, label=label):
                 left -= len(text.encode("utf-8", "surrogatepass"))
-                if left < 0 or len(pages) >= _PAGES_LIMIT:
+                if left < 0 or len(pages) >= _PAGES_LIMIT or len(text) > _PAGE_CHARACTERS:
                     raise rejected("document.too_large")
                 pages.append(Page(len(pages) + 1, start, text, label[:200]))
                 headings += _placed(answer, start)

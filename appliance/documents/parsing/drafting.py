@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from appliance.documents.parsing.messages import PageText
 from appliance.documents.rejections import rejected
@@ -22,6 +22,20 @@ def clean(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _parts(text: str) -> Iterator[str]:
+    """`text` in parts that fit on a page, cut at a line end or a space where there is one: a file may be one endless line."""
+    start = 0
+    while len(text) - start > 2 * PART_CHARACTERS:
+        latest = start + 2 * PART_CHARACTERS
+        earliest = start + PART_CHARACTERS
+        cut = max(text.rfind("\n", earliest, latest), text.rfind(" ", earliest, latest))
+        end = cut if cut > 0 else latest
+        yield text[start:end]
+        start = end + (cut > 0)
+    if start < len(text):
+        yield text[start:]
+
+
 class Draft:
     """Collects the pages of one document and passes each on as soon as it is complete."""
 
@@ -38,14 +52,16 @@ class Draft:
 
     def block(self, text: str, *, separator: str = "\n\n") -> None:
         """Add a paragraph, a list entry or, with a single newline as separator, a further line of the block before."""
-        cleaned = clean(text)
-        if cleaned:
-            self._append(cleaned, separator)
+        for part in _parts(clean(text)):
+            self._append(part, separator)
+            separator = "\n"
 
     def heading(self, level: int, text: str) -> None:
         """Add a heading of `level` 1 (highest) to 9."""
         cleaned = clean(text).replace("\n", " ")
-        if cleaned:
+        if len(cleaned) > PART_CHARACTERS:
+            self.block(cleaned)
+        elif cleaned:
             start = self._append(cleaned, "\n\n")
             self._headings.append((level, start, start + len(cleaned)))
 

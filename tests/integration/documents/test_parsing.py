@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from appliance.documents import sandbox
 from appliance.documents.media_types import MediaType, check_upload
 from appliance.documents.models import ParsedDocument
 from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child, render_page_in_child
@@ -113,6 +114,30 @@ def test_every_format_gives_its_sentences(name):
 @pytest.mark.parametrize("name", ["rules.pdf", "rules.docx", "rules.html", "rules.eml", "rules.epub"])
 def test_a_title_is_found_where_the_format_has_one(name):
     assert read(SAMPLES[name](), check_upload(name, SAMPLES[name]()[:4096])).title == TITLE
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"harbour " * 60_000, MediaType.TEXT),
+        (b"h" * 480_000, MediaType.TEXT),
+        (b",".join(b"column%d" % number for number in range(40_000)), MediaType.CSV),
+        (b"<html><body><h1>" + b"harbour " * 60_000 + b"</h1></body></html>", MediaType.HTML),
+    ],
+    ids=["words", "one word", "one row", "one heading"],
+)
+def test_an_endless_line_is_cut_into_pages_of_ordinary_size_and_nothing_is_lost(content, media_type):
+    document = read(content, media_type)
+    assert max(len(page.text) for page in document.pages) <= 30_000
+    kept = "".join(whole(document).split())
+    assert kept.count("harbour") == content.count(b"harbour")
+    assert kept.count("h") == content.count(b"h") - content.count(b"<h1>") * 2 - content.count(b"<html>") * 2
+    assert kept.count("column") == content.count(b"column")
+
+
+def test_a_page_too_long_to_be_worked_on_is_refused(monkeypatch):
+    monkeypatch.setattr(sandbox, "_PAGE_CHARACTERS", 10)
+    assert code_of(samples.pdf(), MediaType.PDF) == "document.too_large"
 
 
 def test_a_slide_is_a_page_even_a_blank_one_and_notes_count():
