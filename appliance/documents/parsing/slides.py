@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lxml import etree
 
 from appliance.documents.parsing.archives import Archive, open_archive
+from appliance.documents.parsing.compatibility import read_once
 from appliance.documents.parsing.dispatch import Report
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Progress
@@ -16,7 +15,7 @@ _MAIN = "ppt/presentation.xml"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _RELATION_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_SHAPES = (f"{_P}sp", f"{_A}tbl")
 _TITLES = {"title", "ctrTitle"}
 _FURNITURE = {"sldNum", "dt", "ftr", "hdr", "sldImg"}
 
@@ -38,7 +37,7 @@ def parse_pptx(path: str, draft: Draft, report: Report) -> str:
 
 
 def _add_shapes(slide: etree._Element, draft: Draft) -> None:
-    shapes = list(_shapes(slide))
+    shapes = list(read_once(slide, *_SHAPES))
     # a reader sees the title first, wherever it stands in the file
     for shape in sorted(shapes, key=lambda item: _placeholder(item) not in _TITLES):
         if shape.tag == f"{_A}tbl":
@@ -53,16 +52,8 @@ def _add_shapes(slide: etree._Element, draft: Draft) -> None:
             draft.block("\n".join(_paragraphs(shape)))
 
 
-def _shapes(slide: etree._Element) -> Iterator[etree._Element]:
-    """Shapes and tables at any depth of grouping; fallbacks repeat what stands beside them."""
-    skipped = {id(node) for fallback in slide.iter(_FALLBACK) for node in fallback.iter()}
-    for node in slide.iter(f"{_P}sp", f"{_A}tbl"):
-        if id(node) not in skipped:
-            yield node
-
-
 def _add_notes(archive: Archive, part: str, draft: Draft) -> None:
-    for shape in _shapes(archive.xml(part)):
+    for shape in read_once(archive.xml(part), *_SHAPES):
         if _placeholder(shape) not in _FURNITURE:
             text = "\n".join(_paragraphs(shape))
             if text.strip():

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from lxml import etree
 
 from appliance.documents.parsing.archives import Archive, open_archive
+from appliance.documents.parsing.compatibility import read_once
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.relations import package_title, targets
 
 _MAIN = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
 _VALUE = f"{_W}val"
 
@@ -70,11 +70,7 @@ def _breaks_page(paragraph: etree._Element) -> bool:
 
 def _text(paragraph: etree._Element) -> str:
     parts: list[str] = []
-    # text boxes are written twice: once for word processors that know them, once as a fallback
-    skipped = {id(node) for fallback in paragraph.iter(_FALLBACK) for node in fallback.iter()}
-    for node in paragraph.iter():
-        if id(node) in skipped:
-            continue
+    for node in read_once(paragraph):
         if node.tag == f"{_W}t":
             parts.append(node.text or "")
         elif node.tag == f"{_W}tab":
