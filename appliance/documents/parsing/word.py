@@ -46,8 +46,8 @@ def _blocks(parent: etree._Element) -> Iterator[etree._Element]:
 def _add(block: etree._Element, levels: dict[str, int], draft: Draft) -> None:
     if block.tag == f"{_W}tbl":
         separator = "\n\n"
-        for row in block.iter(f"{_W}tr"):
-            cells = [" ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p")) for cell in row.findall(f"{_W}tc")]
+        for row in _rows(block):
+            cells = [_cell(cell) for cell in row.findall(f"{_W}tc")]
             draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
             separator = "\n"
         return
@@ -60,6 +60,17 @@ def _add(block: etree._Element, levels: dict[str, int], draft: Draft) -> None:
     else:
         listed = block.find(f"{_W}pPr/{_W}numPr") is not None
         draft.block(f"- {text}" if listed and text.strip() else text, separator="\n" if listed else "\n\n")
+
+
+def _rows(table: etree._Element) -> Iterator[etree._Element]:
+    """The table's own rows; those of a table within a cell belong to that cell."""
+    return (row for row in read_once(table, f"{_W}tr") if next(row.iterancestors(f"{_W}tbl")) is table)
+
+
+def _cell(cell: etree._Element) -> str:
+    """Its paragraphs; one within a text box is told by the paragraph that the box hangs on."""
+    paragraphs = read_once(cell, f"{_W}p")
+    return " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_W}p"), None) is None)
 
 
 def _breaks_page(paragraph: etree._Element) -> bool:

@@ -210,6 +210,25 @@ def test_word_keeps_inserted_text_and_text_boxes_and_drops_deleted_text():
     assert [page.text for page in document.pages] == ["Kept inserted\n\nbox\n\ncontrolled", "second page"]
 
 
+def test_word_tables_tell_each_cell_once_with_what_is_nested_in_it():
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+
+    def text(words):
+        return f"<w:p><w:r><w:t>{words}</w:t></w:r></w:p>"
+
+    box = (
+        f"<w:p><w:r><mc:AlternateContent><mc:Choice>{text('boxed')}</mc:Choice><mc:Fallback>{text('boxed')}</mc:Fallback>"
+        "</mc:AlternateContent></w:r></w:p>"
+    )
+    inner = f"<w:tbl><w:tr><w:tc>{text('a1')}</w:tc><w:tc>{text('a2')}</w:tc></w:tr></w:tbl>"
+    rows = f"<w:tr><w:tc>{text('left')}{box}</w:tc><w:tc>{inner}{text('right')}</w:tc></w:tr><w:tr><w:tc>{text('last')}</w:tc></w:tr>"
+    document = read(
+        samples.archive({"word/document.xml": f"<w:document {w}><w:body><w:tbl>{rows}</w:tbl></w:body></w:document>"}),
+        MediaType.DOCX,
+    )
+    assert whole(document) == "left boxed | a1 a2 right\nlast"
+
+
 # PDF layouts ---------------------------------------------------------------------------------------------------------
 
 
