@@ -17,7 +17,7 @@ from appliance.chat.meaning import similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
 from appliance.chat.records import answer_ended
 from appliance.chat.sink import DeltaSink, SilentSink
-from appliance.errors import InvalidInput, NotFound
+from appliance.errors import InvalidInput, NotFound, Throttled
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import FinishReason
@@ -29,6 +29,9 @@ from appliance.policy.resources import conversation as conversation_resource
 from appliance.settings import Settings
 from appliance.storage.database import Database
 from appliance.storage.leases import ATTEMPTS_LIMIT
+
+_UNANSWERED_LIMIT = 10
+_RETRY_AFTER_S = 10
 
 
 class ChatService:
@@ -110,7 +113,8 @@ class ChatService:
     def ask(self, principal: Principal, conversation_id: str, text: str) -> tuple[Message, Message]:
         """Store the question and its PENDING answer; the caller then nudges a worker.
 
-        Raises `InvalidInput` for an empty question and for one longer than the language model can read.
+        Raises `InvalidInput` for an empty question and for one longer than the language model can read, `Throttled` while
+        too many of the person's questions wait.
         """
         asked, pending, _ = self._ask(principal, conversation_id, text)
         return asked, pending
@@ -183,6 +187,13 @@ class ChatService:
         with self._database.write() as connection:
             if store.load_conversation(connection, conversation_id) is None:
                 raise NotFound("There is no such conversation.", code="conversation.unknown")
+            if store.unanswered_of(connection, principal.id) >= _UNANSWERED_LIMIT:
+                # one answer is written at a time: without a limit one person keeps all others waiting for hours
+                raise Throttled(
+                    f"{_UNANSWERED_LIMIT} of your questions still wait for their answers.",
+                    code="chat.too_many_waiting",
+                    retry_after_s=_RETRY_AFTER_S,
+                )
             question_id, answer_id = store.insert_exchange(connection, conversation, question)
             event = AuditEvent(
                 EventName.QUESTION_ASKED,

@@ -59,6 +59,13 @@ def delete_conversation(connection: Connection, conversation_id: str) -> bool:
     return connection.execute(delete(conversations).where(conversations.c.id == conversation_id)).rowcount == 1
 
 
+def unanswered_of(connection: Connection, principal_id: str) -> int:
+    """How many answers this person still waits for, in all their conversations."""
+    waiting = messages.c.status.in_((MessageStatus.PENDING, MessageStatus.ANSWERING))
+    joined = select(func.count()).select_from(messages).join(conversations, conversations.c.id == messages.c.conversation_id)
+    return connection.execute(joined.where(conversations.c.principal_id == principal_id, waiting)).scalar_one()
+
+
 def insert_exchange(connection: Connection, conversation: Conversation, question: str) -> tuple[str, str]:
     """A question and its PENDING answer; gives the ids of both. The first question names the conversation."""
     moment = now_ms()

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from appliance.chat.answering import NO_ANSWER
 from appliance.chat.models import MessageStatus
-from appliance.errors import InvalidInput, NotFound, Unavailable
+from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
 from appliance.identity.store import set_disabled
 from appliance.storage import tables
 
@@ -289,6 +289,19 @@ def test_rights_lost_while_an_answer_is_written_hold_it_back(office, alice, sink
     office.chat.answer(answer_id, sink, "w1")
     answer = office.chat.message(alice, answer_id)
     assert (answer.status, answer.reason_code, answer.text) == (MessageStatus.FAILED, "answer.denied", "")
+
+
+def test_nobody_fills_the_queue_for_all_others(office, alice, sink):
+    conversation = office.chat.create_conversation(alice)
+    waiting = [office.chat.ask(alice, conversation.id, QUESTION)[1].id for _ in range(10)]
+    another = office.chat.create_conversation(alice)
+    with pytest.raises(Throttled):
+        office.chat.ask(alice, another.id, QUESTION)
+    assert office.events().count("question.asked") == 10
+    bob = office.person("bob")
+    assert office.chat.ask(bob, office.chat.create_conversation(bob).id, QUESTION)
+    office.chat.stop(alice, waiting[0])
+    assert office.chat.ask(alice, another.id, QUESTION)
 
 
 def test_two_deletions_at_once_are_one_act_and_one_record(office, alice):
