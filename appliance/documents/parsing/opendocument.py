@@ -56,9 +56,17 @@ def _add_all(parent: etree._Element, draft: Draft, *, listed: bool) -> None:
 def _add_table(table: etree._Element, draft: Draft) -> None:
     separator = "\n\n"
     for row in table.iter(f"{_TABLE}table-row"):
-        cells = [" ".join(_text(part) for part in cell.iter(f"{_TEXT}p")) for cell in row.findall(f"{_TABLE}table-cell")]
+        if next(row.iterancestors(f"{_TABLE}table")) is not table:
+            continue  # of a table within a cell, which tells it
+        cells = [_cell(cell) for cell in row.findall(f"{_TABLE}table-cell")]
         draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
         separator = "\n"
+
+
+def _cell(cell: etree._Element) -> str:
+    """Its paragraphs; one within a text box is told by the paragraph that the box hangs on."""
+    paragraphs = cell.iter(f"{_TEXT}p")
+    return " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_TEXT}p"), None) is None)
 
 
 def _text(node: etree._Element) -> str:
@@ -74,6 +82,8 @@ def _text(node: etree._Element) -> str:
         elif child.tag == f"{_TEXT}note":
             body = child.find(f"{_TEXT}note-body")
             parts.append(f" ({_text(body).strip()}) " if body is not None else "")
+        elif child.tag == f"{_TEXT}p":
+            parts.append(f"\n{_text(child)}\n")
         elif child.tag not in _SKIPPED and isinstance(child.tag, str):
             parts.append(_text(child))
         parts.append(child.tail or "")

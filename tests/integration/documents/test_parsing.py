@@ -229,6 +229,20 @@ def test_word_tables_tell_each_cell_once_with_what_is_nested_in_it():
     assert whole(document) == "left boxed | a1 a2 right\nlast"
 
 
+def test_opendocument_keeps_boxes_apart_and_tells_nested_tables_once():
+    names = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
+    spaces = " ".join(f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for prefix, name in names.items())
+
+    def table(*cells):
+        return f"<table:table><table:table-row>{''.join(f'<table:table-cell>{cell}</table:table-cell>' for cell in cells)}</table:table-row></table:table>"
+
+    box = "<text:p>before<draw:frame><draw:text-box><text:p>boxed</text:p></draw:text-box></draw:frame>after</text:p>"
+    body = box + table("<text:p>left</text:p>", table("<text:p>inner</text:p>"), box)
+    content = f"<office:document-content {spaces}><office:body><office:text>{body}</office:text></office:body></office:document-content>"
+    document = read(samples.archive({"content.xml": content}), MediaType.ODT)
+    assert whole(document) == "before\nboxed\nafter\n\nleft | inner | before boxed after"
+
+
 # PDF layouts ---------------------------------------------------------------------------------------------------------
 
 
