@@ -5,12 +5,13 @@ import sys
 import threading
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from appliance.errors import SetupError
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
+from appliance.storage.tables import metadata
 
 KEY = b"k" * 32
 
@@ -98,21 +99,25 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(database):
         migrate(database)
 
 
-def test_a_failing_migration_is_rolled_back_whole(tmp_path, monkeypatch):
-    from appliance.storage import tables
-
+def test_a_failing_migration_is_rolled_back_whole(tmp_path):
     database = Database(tmp_path / "c.db", KEY)
-    create_all = tables.metadata.create_all
-
-    def create_then_fail(bind):
-        create_all(bind)
-        bind.execute(text("SELECT * FROM no_such_table"))
-
-    monkeypatch.setattr(tables.metadata, "create_all", create_then_fail)
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE messages (in_the_way INTEGER)"))
     with pytest.raises(SetupError, match="left as it was"):
         migrate(database)
     with database.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
+        assert connection.execute(text("SELECT name FROM sqlite_master")).scalars().all() == ["messages"]
+
+
+def test_the_migrations_make_what_the_code_describes(database):
+    with database.read() as connection:
+        made = inspect(connection)
+        for table in metadata.tables.values():
+            described = {(column.name, str(column.type), column.nullable, column.primary_key) for column in table.columns}
+            keys = made.get_pk_constraint(table.name)["constrained_columns"]
+            columns = made.get_columns(table.name)
+            assert {(c["name"], str(c["type"]), c["nullable"], c["name"] in keys) for c in columns} == described, table.name
+            assert {index["name"] for index in made.get_indexes(table.name)} == {index.name for index in table.indexes}
 
 
 @pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)])

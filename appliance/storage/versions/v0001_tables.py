@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alembic import op
+from pathlib import Path
 
-from appliance.storage.tables import metadata
+from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -13,8 +13,9 @@ _APPEND_ONLY = ("audit_events", "audit_resources")
 
 
 def upgrade() -> None:
-    """Create everything in `tables.py`."""
-    metadata.create_all(op.get_bind())
+    """Create the tables of `v0001_tables.sql`."""
+    for statement in Path(__file__).with_suffix(".sql").read_text().split(";\n"):
+        op.execute(statement)
     for table in _APPEND_ONLY:
         for verb in ("UPDATE", "DELETE"):
             op.execute(
