@@ -44,13 +44,19 @@ class _Piece:
     tokens: int
 
 
-def chunk(parsed: ParsedDocument, tokens: Tokens, target_tokens: int) -> list[Chunk]:
-    """The passages of a document in order."""
+def chunk(
+    parsed: ParsedDocument,
+    tokens: Tokens,
+    target_tokens: int,
+    on_page: Callable[[int, int], None] = lambda _number, _total: None,
+) -> list[Chunk]:
+    """The passages of a document in order. `on_page` hears of each page before it is divided; what it raises ends the work."""
     limit = tokens.max_tokens
     target = max(8, min(target_tokens, limit))
     chunks: list[Chunk] = []
     path: list[tuple[int, str]] = []
     for page, headings in _with_headings(parsed):
+        on_page(page.number, len(parsed.pages))
         if page.label:
             path = []
         measure = _measure(tokens.token_spans(page.text))

@@ -103,11 +103,14 @@ class Ingest:
             percent = _PARSED_PERCENT * done // max(total, 1)
             tracker.show(DocumentStatus.PARSING, f"Reading page {done} of {total}", percent)
 
+        def dividing(number: int, total: int) -> None:
+            tracker.show(DocumentStatus.PARSING, f"Dividing page {number} of {total}", _PARSED_PERCENT)
+
         # a file may keep its child busy for minutes without a word: whoever deletes it sets the worker free
         file = self._blobs.read(claim.blob_name)
         parsed = parse_in_child(file, claim.document.media_type, self._limits, reading, tracker.ensure_held)
         embedder = self._embedder_factory()
-        passages = chunk(parsed, embedder, self._chunk_tokens)
+        passages = chunk(parsed, embedder, self._chunk_tokens, dividing)
         if not passages:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
         tracker.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)

@@ -303,6 +303,24 @@ def test_a_document_deleted_while_it_is_worked_on_leaves_nothing(appliance, serv
     assert nothing_left(appliance)
 
 
+def test_a_document_deleted_while_it_is_divided_is_divided_no_further(appliance, service, put, embedder, alice, monkeypatch):
+    document = put("a.txt", b"\f".join([KETTLE.encode()] * 40), ingest=False)
+    divided = []
+    spans = embedder.token_spans
+
+    def deleting(page_text):
+        divided.append(page_text)
+        if len(divided) == 1:
+            service.delete(alice, document.id)
+            time.sleep(0.6)
+        return spans(page_text)
+
+    monkeypatch.setattr(embedder, "token_spans", deleting)
+    service.ingest(document.id, "worker")
+    assert len(divided) < 40
+    assert nothing_left(appliance)
+
+
 def test_deleting_a_document_frees_the_worker_that_its_file_keeps_busy(appliance, service, put, alice, monkeypatch):
     document = put("a.txt", KETTLE.encode(), ingest=False)
     start = subprocess.Popen
