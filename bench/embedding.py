@@ -41,7 +41,7 @@ def main() -> None:
         native, close = _llama(path, threads, texts)
         ways: dict[str, Callable[[], Any]] = {
             "embedder": lambda: embedder.embed(texts),
-            "onnxruntime": _bare(embedder, texts),
+            "onnxruntime": bare(embedder, texts),
             "llama_cpp": native,
         }
         # rounds are interleaved, so that a busy moment of the machine hits all alike
@@ -78,7 +78,7 @@ def _chunks(embedder: Embedder, count: int) -> list[str]:
     return [text[spans[start][0] : spans[start + 159][1]] for start in starts][:count]
 
 
-def _bare(embedder: Embedder, texts: list[str]) -> Callable[[], Any]:
+def bare(embedder: Embedder, texts: list[str]) -> Callable[[], Any]:
     """ONNX Runtime alone on batches that were made beforehand."""
     rows = sorted((embedder.token_ids(text) for text in texts), key=len)
     batches = []
