@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,7 +18,7 @@ from appliance.documents.media_types import MediaType, by_extension, clean_name
 from appliance.documents.models import Document, DocumentStatus, Page
 from appliance.documents.sandbox import ParseLimits, Rectangle, locate_in_child, render_page_in_child
 from appliance.documents.upload import Upload, refusal
-from appliance.errors import Conflict, DocumentRejected, InvalidInput, NotFound
+from appliance.errors import Conflict, DocumentRejected, InvalidInput, NotFound, Unavailable
 from appliance.identity.models import Principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -27,6 +29,8 @@ from appliance.storage.database import Database
 
 _PAGE_IMAGE_PIXELS = 1_400
 _VIEW_TIMEOUT_S = 30
+_VIEWS_AT_ONCE = 3
+_VIEW_PATIENCE_S = 10
 _ORPHAN_AGE_S = 3_600
 
 # inside the class `list` is a method
@@ -70,6 +74,8 @@ class DocumentService:
         self._index = index
         limits = ParseLimits(settings.parse_memory_mb, settings.parse_timeout_s, settings.parse_output_mb)
         self._view_limits = ParseLimits(settings.parse_memory_mb, min(_VIEW_TIMEOUT_S, settings.parse_timeout_s), 64)
+        # each view may take as much memory as the reading of a file: many at once would be more than the box has
+        self._views = threading.BoundedSemaphore(_VIEWS_AT_ONCE)
         self._ingest = Ingest(
             database=database,
             blobs=blobs,
@@ -156,7 +162,8 @@ class DocumentService:
         """A page of a PDF as PNG. Raises `NotFound` where a format has no pages to draw."""
         document, blob_name = self._require_picturable(principal, document_id, number)
         self._record_read(principal, document, part="image", page=number)
-        return render_page_in_child(self._blobs.read(blob_name), number, _PAGE_IMAGE_PIXELS, self._view_limits)
+        with self._view():
+            return render_page_in_child(self._blobs.read(blob_name), number, _PAGE_IMAGE_PIXELS, self._view_limits)
 
     def page_highlights(self, principal: Principal, document_id: str, number: int, start: int, end: int) -> Rectangles:
         """Where the span `start` to `end` of the document's text stands on the page: left, top, right, bottom, 0 to 1."""
@@ -166,7 +173,8 @@ class DocumentService:
         self._record_read(principal, document, part="highlights", page=number)
         if first >= last:
             return []
-        return locate_in_child(self._blobs.read(blob_name), number, first, last, self._view_limits)
+        with self._view():
+            return locate_in_child(self._blobs.read(blob_name), number, first, last, self._view_limits)
 
     def content(self, principal: Principal, document_id: str) -> tuple[Document, Iterator[bytes]]:
         """The file as it was uploaded, in pieces."""
@@ -230,6 +238,16 @@ class DocumentService:
         if not pictured or not 1 <= number <= document.page_count:
             raise NotFound("There is no image of this page.", code="document.no_image")
         return document, self._blob_of(document)
+
+    @contextmanager
+    def _view(self) -> Iterator[None]:
+        """One of the few children that look at pages at the same time. Raises `Unavailable` where none becomes free."""
+        if not self._views.acquire(timeout=_VIEW_PATIENCE_S):
+            raise Unavailable("The box is drawing other pages. Try again in a moment.", code="document.views_busy")
+        try:
+            yield
+        finally:
+            self._views.release()
 
     def _page(self, document: Document, number: int) -> Page:
         page = None

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select, text, update
 
 from appliance.documents import claims
+from appliance.documents import service as documents_service
 from appliance.documents.models import DocumentStatus
-from appliance.errors import Conflict, Denied, DocumentRejected, NotFound
+from appliance.errors import Conflict, Denied, DocumentRejected, NotFound, Unavailable
 from appliance.storage.tables import audit_events, chunks, documents, pages
 from tests.documents_samples import HARBOUR, KETTLE, SAMPLES, pdf
 
@@ -162,6 +163,33 @@ def test_an_image_and_highlights_show_the_passage_on_its_page(service, put, alic
     assert service.page_image(alice, document.id, 2).startswith(b"\x89PNG")
     with pytest.raises(NotFound):
         service.page_image(alice, document.id, 3)
+
+
+def test_only_a_few_pages_are_drawn_at_once_and_who_waits_too_long_is_told(service, put, alice, monkeypatch):
+    document = put("rules.pdf", pdf())
+    drawing, together, leave = [], [], threading.Event()
+
+    def draw(*_):
+        drawing.append(1)
+        together.append(len(drawing))
+        leave.wait(10)
+        drawing.pop()
+        return b"a picture"
+
+    monkeypatch.setattr(documents_service, "render_page_in_child", draw)
+    monkeypatch.setattr(documents_service, "_VIEW_PATIENCE_S", 0.2)
+    readers = [threading.Thread(target=service.page_image, args=(alice, document.id, 1)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    while len(drawing) < 3:
+        time.sleep(0.01)
+    with pytest.raises(Unavailable):
+        service.page_image(alice, document.id, 1)
+    leave.set()
+    for reader in readers:
+        reader.join()
+    assert service.page_image(alice, document.id, 1) == b"a picture"
+    assert max(together) == 3
 
 
 def test_reads_are_recorded_before_anything_is_released(appliance, service, put, alice, monkeypatch):
