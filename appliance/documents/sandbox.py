@@ -102,8 +102,13 @@ def locate_in_child(pieces: Iterable[bytes], number: int, start: int, end: int, 
     """Where characters of a PDF page stand, as shares of its width and height. Raises `DocumentRejected`."""
     for answer in _ask(pieces, LocateJob(number, start, end), limits):
         if isinstance(answer, Rectangles):
-            return list(answer.items)
+            return [(_share(left), _share(top), _share(right), _share(bottom)) for left, top, right, bottom in answer.items]
     raise rejected("document.parser_crashed")
+
+
+def _share(number: float) -> float:
+    """Within the page; what is no number at all (NaN) is its edge."""
+    return min(max(0.0, number), 1.0)
 
 
 def _placed(page: PageText, offset: int) -> list[Heading]:
@@ -163,7 +168,9 @@ def _child(order: Order, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
             process.stdin.close()
         yield process
     finally:
-        process.kill()
+        # it leads a group of its own: what a taken-over child started ends with it
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:

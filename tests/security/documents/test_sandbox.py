@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from appliance.documents import sandbox
 from appliance.documents.media_types import MediaType
 from appliance.documents.parsing.confinement import landlock_version
-from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES
-from appliance.documents.sandbox import ParseLimits, parse_in_child
+from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES, Rectangles
+from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child
 from appliance.errors import DocumentRejected
 from tests.documents_samples import archive, text
 
@@ -171,6 +172,28 @@ def test_a_child_that_was_taken_over_cannot_confuse_its_parent(said, monkeypatch
 
     monkeypatch.setattr(subprocess, "Popen", lying)
     assert code_of(text(), MediaType.TEXT) in {"document.parser_crashed", "document.too_large"}
+
+
+def test_what_a_child_started_ends_with_it(monkeypatch, tmp_path):
+    note = tmp_path / "pid"
+    script = f"import os, time; pid = os.fork(); pid and open({str(note)!r}, 'w').write(str(pid)); pid or time.sleep(60)"
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start([sys.executable, "-I", "-c", script], **options))
+    with pytest.raises(DocumentRejected):
+        parse_in_child([text()], MediaType.TEXT, ParseLimits(memory_mb=1_024, timeout_s=3, output_mb=8))
+    started = f"/proc/{note.read_text()}/stat"
+    deadline = time.monotonic() + 5
+    while os.path.exists(started) and " Z " not in open(started).read():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_places_outside_the_page_are_brought_back_to_its_edge(monkeypatch):
+    said = msgspec.msgpack.encode(Rectangles(((-21_474.8, float("nan"), float("inf"), 0.5),)))
+    script = f"import sys; sys.stdin.read(); sys.stdout.buffer.write({LENGTH.pack(len(said)) + said!r})"
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start([sys.executable, "-I", "-c", script], **options))
+    assert locate_in_child([text()], 1, 0, 5, LIMITS) == [(0.0, 0.0, 1.0, 0.5)]
 
 
 def test_a_child_killed_from_outside_is_reported(monkeypatch):
