@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -11,9 +10,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from appliance.errors import ApplianceError, SetupError
+from appliance.lifeline import die_with_parent
 from appliance.supervisor.signals import ENDING, Signals
-
-_PR_SET_PDEATHSIG = 1
 
 
 def done_aside(act: Callable[[], list[str]], signals: Signals) -> list[str]:
@@ -53,10 +51,9 @@ def _child(act: Callable[[], list[str]], write_end: int, parent: int) -> NoRetur
         signal.set_wakeup_fd(-1)
         for number in (*ENDING, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:
-            os.write(write_end, json.dumps(_reply(act)).encode())
-            code = 0
+        die_with_parent(parent)
+        os.write(write_end, json.dumps(_reply(act)).encode())
+        code = 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

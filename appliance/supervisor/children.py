@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import IO
 
 import appliance
+from appliance.lifeline import die_with_parent
 from appliance.settings import Settings
+from appliance.storage.clock import now_ms
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -24,7 +25,6 @@ STEADY_S = 60.0
 
 ROOT = Path(appliance.__file__).resolve().parent.parent
 _LOG_LIMIT_BYTES = 5_000_000
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,12 @@ class Child:
 
     def start(self) -> None:
         """Start the process; it dies with us, and keystrokes in our terminal do not reach it."""
-        library = ctypes.CDLL(None, use_errno=True)
         parent = os.getpid()
 
-        def die_with_parent() -> None:
-            library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        def before_program() -> None:
+            die_with_parent(parent)
             # a core dump would hold keys and documents
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            if os.getppid() != parent:
-                os._exit(1)
 
         with self._log() as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own modules and the chosen Redis
@@ -86,9 +83,9 @@ class Child:
                 env=dict(self.environment),
                 pass_fds=self.plan.passed_descriptors,
                 process_group=0,  # not a session of its own: niceness counts within a session (sched(7), autogroup)
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one thread only
+                preexec_fn=before_program,  # noqa: PLW1509 - one thread only
             )
-        self.started, self.started_ms = time.monotonic(), int(time.time() * 1_000)
+        self.started, self.started_ms = time.monotonic(), now_ms()
         self.starts += 1
         self.ready = False
 

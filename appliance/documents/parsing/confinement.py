@@ -20,14 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import appliance
+from appliance.lifeline import die_with_parent
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
-_SIGKILL = 9
 _DESCRIPTORS = 64
 
 # landlock(7): numbers are the same on all architectures
@@ -54,7 +53,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def confine(*, memory_mb: int, cpu_s: int) -> None:
     """Limits, then no network, no files, no other process, no new privileges and no life without the parent; for good."""
-    _libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    die_with_parent()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # where the kernel refuses, the seal around the whole appliance still holds
     _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
