@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +9,10 @@ import msgspec
 import redis
 import redis.asyncio
 
+from appliance.storage.clock import now_ms
+from appliance.supervisor.names import PROCESSES_KEY, QueueName
 from web.schemas.administration import ProcessOut
-from workers.queue import QueueName
 
-PROCESSES_KEY = "processes"
 _AWAY = "Redis does not answer: questions and uploads are kept, and worked on when it is back."
 _UNSUPERVISED = "No supervisor reports here: the processes of this box were started some other way."
 
@@ -41,7 +40,7 @@ class Running:
 
 async def read_processes(client: redis.asyncio.Redis) -> Running:
     """Never fails: where Redis is away, that is what there is to say."""
-    now = int(time.time() * 1_000)
+    now = now_ms()
     names = [name.value for name in QueueName]
     try:
         published: Any = await client.get(PROCESSES_KEY)

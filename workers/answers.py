@@ -9,17 +9,17 @@ import redis
 
 from appliance.chat.sink import DeltaSink
 from appliance.errors import ApplianceError
-from workers.queue import QueueName
+from appliance.supervisor.names import QueueName
 from workers.streams import RedisDeltaSink
 
 
-class Answering(Protocol):
+class Answers(Protocol):
     """The part of `ChatService` that is needed here."""
 
     def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> None: ...
 
 
-def declare_answer(broker: dramatiq.Broker, chat: Answering, client: redis.Redis, worker_id: str) -> None:
+def declare_answer(broker: dramatiq.Broker, chat: Answers, client: redis.Redis, worker_id: str) -> None:
     """Declare the actor `answer(message_id)`."""
 
     @dramatiq.actor(

@@ -99,7 +99,7 @@ def middleware() -> list[Middleware]:
 
 
 def make_broker(settings: Settings) -> NudgedBroker:
-    """A broker for `settings.broker_url`. Opens no connection."""
+    """A broker on the Redis of this box. Opens no connection."""
     return NudgedBroker(  # type: ignore[no-untyped-call]
         client=connect(settings),
         middleware=middleware(),

@@ -7,7 +7,7 @@ from typing import Protocol
 import dramatiq
 
 from appliance.errors import ApplianceError
-from workers.queue import QueueName
+from appliance.supervisor.names import QueueName
 
 
 class Ingesting(Protocol):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 import redis
 import structlog
+
+from appliance.storage.clock import now_ms
+from appliance.supervisor.names import heartbeat_key
 
 PERIOD_S = 2.0
 _FADES_AFTER_S = 10
 
 log = structlog.get_logger(__name__)
-
-
-def heartbeat_key(queue: str) -> str:
-    return f"worker:{queue}"
 
 
 class Heartbeat:
@@ -25,7 +23,7 @@ class Heartbeat:
     def __init__(self, client: redis.Redis, queue: str) -> None:
         self._client = client
         self._queue = queue
-        self._body = json.dumps({"pid": os.getpid(), "ready_ms": int(time.time() * 1_000)})
+        self._body = json.dumps({"pid": os.getpid(), "ready_ms": now_ms()})
         self._silent = False
 
     def beat(self) -> bool:

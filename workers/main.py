@@ -21,13 +21,14 @@ from appliance.settings import Settings, load_settings
 from appliance.storage import leases
 from appliance.storage.tables import documents, messages
 from appliance.supervisor.locks import sole_holder
+from appliance.supervisor.names import QueueName
 from appliance.supervisor.signals import ENDING, Signals
 from workers.broker import IDLE_MS, NudgedBroker, make_broker
 from workers.connection import connect
 from workers.heartbeat import PERIOD_S, Heartbeat
 from workers.logs import configure_logs
 from workers.maintenance import Schedule
-from workers.queue import Queue, QueueName
+from workers.queue import Queue
 
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance

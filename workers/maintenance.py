@@ -11,8 +11,8 @@ import dramatiq
 import structlog
 
 from appliance.errors import ApplianceError
+from appliance.supervisor.names import QueueName
 from workers.broker import NudgedBroker
-from workers.queue import QueueName
 from workers.sweep import resend_answers, resend_documents
 
 SWEEP_PERIOD_S = 3.0

@@ -5,25 +5,16 @@ The row is the job, the message only a nudge. When Redis is away the nudge is lo
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import redis
 import structlog
 from dramatiq import Message
 from dramatiq.errors import BrokerError
 
 from appliance.settings import Settings
+from appliance.supervisor.names import QueueName
 from workers.broker import NudgedBroker, make_broker
 
 log = structlog.get_logger(__name__)
-
-
-class QueueName(StrEnum):
-    """The queues, each served by one process."""
-
-    ANSWERS = "answers"
-    INGEST = "ingest"
-    MAINTENANCE = "maintenance"
 
 
 class Queue:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 import redis
 import structlog
 
+from appliance.supervisor.names import QueueName
 from workers.broker import NudgedBroker
-from workers.queue import Queue, QueueName
+from workers.queue import Queue
 
 RESEND_S = 10
 """A row is nudged again at most this often, unless its message still lies in the queue: then not at all."""

@@ -7,10 +7,9 @@ import json
 from appliance.settings import Settings
 from appliance.supervisor import wire
 from appliance.supervisor.children import ChildPlan, python_module
+from appliance.supervisor.names import heartbeat_key
 from appliance.supervisor.redis_server import redis_command
 from appliance.supervisor.sockets import door_answers
-
-QUEUES = ("answers", "ingest", "maintenance")
 
 
 def redis_plan(settings: Settings) -> ChildPlan:
@@ -30,7 +29,7 @@ def worker_plan(settings: Settings, queue: str) -> ChildPlan:
 def _beats(settings: Settings, queue: str, pid: int) -> bool:
     """Whether the sign of life of this queue (workers/heartbeat.py) is that of process `pid`."""
     try:
-        body = wire.command(settings, "GET", f"worker:{queue}")
+        body = wire.command(settings, "GET", heartbeat_key(queue))
     except OSError:
         return False
     return body is not None and json.loads(body)["pid"] == pid

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from appliance.errors import SetupError
 from appliance.settings import Settings
+from appliance.storage.clock import now_ms
 from appliance.supervisor import states, wire
 from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
 from appliance.supervisor.locks import sole_holder
-from appliance.supervisor.plans import QUEUES, redis_plan, web_plan, worker_plan
+from appliance.supervisor.names import QueueName
+from appliance.supervisor.plans import redis_plan, web_plan, worker_plan
 from appliance.supervisor.signals import Signals
 from appliance.supervisor.sockets import bind_front_door, socket_path
 
@@ -70,7 +72,7 @@ def run(
             return
         port = int(door.getsockname()[1])
         first = () if settings.redis_url else (redis_plan(settings),)
-        rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QUEUES))
+        rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QueueName))
         box = _Box(settings, (*first, *rest), signals, notice, opt_outs or {})
         stack.callback(box.stop)
         if not box.start(first) or not _existing_redis_answers(settings) or not box.start(rest):
@@ -101,7 +103,7 @@ class _Box:
         self._settings = settings
         self._signals = signals
         self._notice = notice
-        self._started_ms = int(time.time() * 1_000)
+        self._started_ms = now_ms()
         self._published = 0.0
         self.children = {plan.name: Child(plan, environment, logs / f"{plan.name}.log") for plan in plans}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from appliance.settings import Settings
 from appliance.supervisor import wire
 from appliance.supervisor.children import Child
+from appliance.supervisor.names import PROCESSES_KEY
 
-PROCESSES_KEY = "processes"
 PERIOD_S = 3.0
 _FADES_AFTER_S = 30
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

@@ -7,12 +7,9 @@ bulk-string and status replies only). An existing server, which may want TLS and
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 from appliance.settings import Settings
 from appliance.supervisor.sockets import socket_path
-
-Command = Callable[..., "bytes | None"]
 
 
 def command(settings: Settings, *words: str) -> bytes | None:

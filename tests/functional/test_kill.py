@@ -43,7 +43,7 @@ import json, sys
 from pathlib import Path
 from appliance.inference.telemetry import OPT_OUTS
 from appliance.settings import Settings
-from appliance.supervisor import run
+from appliance.supervisor.run import run
 given = json.loads(sys.argv[1])
 settings = Settings(**{**given, "data_dir": Path(given["data_dir"])})
 run(settings, ready=lambda _: print("ready", flush=True), opt_outs=OPT_OUTS)

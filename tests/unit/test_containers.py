@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from appliance.inference.telemetry import OPT_OUTS
-from workers.queue import QueueName
+from appliance.supervisor.names import QueueName
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())

@@ -50,7 +50,7 @@ import pathlib, sys
 import appliance.supervisor.children as children
 from appliance.errors import SetupError
 from appliance.settings import load_settings
-from appliance.supervisor import run
+from appliance.supervisor.run import run
 children.ROOT = pathlib.Path(sys.argv[2])
 data = pathlib.Path(sys.argv[1])
 try:
