@@ -112,6 +112,11 @@ class Sessions:
             if account is not None:
                 self._audit.append(connection, AuditEvent(EventName.SESSION_DELETED, account.principal))
 
+    def remove_expired(self) -> int:
+        """Delete sessions past their absolute end; how many."""
+        with self._database.write() as connection:
+            return _remove_expired(connection, self._clock())
+
     def csrf_token(self, token: str) -> str:
         """The value that unsafe requests of this session must repeat in a header; it reveals nothing about the token."""
         return hmac.new(self._key, b"csrf/" + token.encode(), hashlib.sha256).hexdigest()
@@ -122,7 +127,7 @@ class Sessions:
 
     def _insert(self, connection: Connection, person: Principal, token: str) -> None:
         now = self._clock()
-        connection.execute(delete(sessions).where(sessions.c.expires_ms <= now))
+        _remove_expired(connection, now)
         connection.execute(
             insert(sessions).values(
                 token_sha256=_digest(token),
@@ -150,6 +155,10 @@ class Sessions:
                 ),
             )
         raise NotSignedIn("The name or the password is wrong.", code="session.refused")
+
+
+def _remove_expired(connection: Connection, now: int) -> int:
+    return connection.execute(delete(sessions).where(sessions.c.expires_ms <= now)).rowcount
 
 
 def _digest(token: str) -> str:

@@ -108,7 +108,8 @@ class Database:
                     raise SetupError("The database file is not encrypted.", code="setup.plaintext", path=str(self.path))
 
 
-def checkpoint(database: Database) -> None:
-    """Fold the write-ahead log into the file, so that it does not grow without end."""
+def checkpoint(database: Database) -> int:
+    """Fold the write-ahead log into the file, so that it does not grow without end; how many pages of it are in the file."""
     with database.read() as connection:
-        connection.execute(text("PRAGMA wal_checkpoint(PASSIVE)"))
+        _, _, folded = connection.execute(text("PRAGMA wal_checkpoint(PASSIVE)")).one()
+    return int(folded)

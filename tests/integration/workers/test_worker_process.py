@@ -17,7 +17,6 @@ from appliance.identity.models import Principal
 from appliance.storage import leases
 from appliance.storage.tables import documents, sessions
 from workers.broker import make_broker
-from workers.care import remove_expired_sessions
 from workers.maintenance import CARE_PERIOD_S, SWEEP_PERIOD_S, Schedule
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -93,7 +92,7 @@ def test_only_sessions_past_their_end_are_removed(appliance: Appliance, alice: P
         for name, end in (("over", now - 1_000), ("running", now + 100_000)):
             row = {"token_sha256": name, "principal_id": alice.id, "created_ms": now, "last_seen_ms": now, "expires_ms": end}
             connection.execute(insert(sessions).values(row))
-    assert remove_expired_sessions(appliance.database) == 1
+    assert appliance.sessions.remove_expired() == 1
     with appliance.database.read() as connection:
         assert list(connection.execute(select(sessions.c.token_sha256)).scalars()) == ["running"]
 
