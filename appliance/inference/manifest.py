@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError
 from appliance.inference.models import Model
+from appliance.storage.durable import settle
 
 NAME = "manifest.json"
 VERSION = 1
@@ -64,6 +64,4 @@ def write_manifest(models_dir: Path, manifest: Manifest) -> None:
     draft = path.with_suffix(".draft")
     with draft.open("w") as file:
         json.dump({"version": VERSION, **asdict(manifest)}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    settle(draft, path)

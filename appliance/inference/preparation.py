@@ -35,6 +35,7 @@ from appliance.inference.sources import (
     verify,
 )
 from appliance.inference.store import TOKENIZER
+from appliance.storage.durable import settle
 
 Progress = Callable[[str], None]
 
@@ -97,7 +98,8 @@ def _prepare(models_dir: Path, progress: Progress) -> None:
         shutil.copyfile(locate(EMBEDDING_TOKENIZER), scratch / TOKENIZER)
         names = (embedding.file, language.file, TOKENIZER)
         for name in names:
-            _settle(scratch / name, models_dir / name)
+            (scratch / name).chmod(0o600)
+            settle(scratch / name, models_dir / name)
         write_manifest(models_dir, Manifest((language, embedding), sources, EMBEDDING_TOKENIZER.sha256, recipe, trials))
         for outdated in {*models_dir.glob("*.gguf"), *models_dir.glob("*.onnx")}:
             if outdated.name not in names:
@@ -202,14 +204,6 @@ def _model(
         measured=measured,
         source=source.label,
     )
-
-
-def _settle(draft: Path, target: Path) -> None:
-    """Move a finished file into place, its content on disk before its name."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.chmod(0o600)
-    draft.replace(target)
 
 
 def _processor() -> tuple[str, bool]:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from appliance.errors import DocumentRejected, NotFound, Unavailable
+from appliance.storage.durable import settle, sync
 
 _MAGIC = b"CLB1"
 _SALT_BYTES = 16
@@ -167,20 +168,13 @@ class BlobWriter:
         """Finish the file, make it durable and move it to its place. Raises `Unavailable` where the disk is full."""
         with _room_wanted():
             self._seal(bytes(self._pending), last=True)
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
-        sha256 = self._digest.hexdigest()
-        name = self._store.content_name(sha256)
-        path = self._store._path(name)  # noqa: SLF001
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._draft.replace(path)
-        for directory in (path.parent, self._store.directory):
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sha256 = self._digest.hexdigest()
+            name = self._store.content_name(sha256)
+            path = self._store._path(name)  # noqa: SLF001
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            settle(self._draft, path)
+            sync(self._store.directory)  # where the directory of `path` may be new
         return StoredBlob(name, self._size, sha256)
 
     def discard(self) -> None:
