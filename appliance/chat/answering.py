@@ -15,7 +15,7 @@ from appliance.chat.budget import Fitted, fit_prompt
 from appliance.chat.citations import AnswerDraft, CheckedAnswer
 from appliance.chat.claims import Claim, Ending, earlier_messages, finish
 from appliance.chat.followup import standalone_query
-from appliance.chat.models import ABSTAINED, Message, MessageStatus
+from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.prompt import Turn
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
@@ -192,12 +192,15 @@ def _released(work: Work, lead: AnswerDraft, quotes: Sequence[Quote], text: str,
     if reason is FinishReason.CANCELLED:
         lead.add_checked(text, keep_unsupported=True)
         return work.ended(MessageStatus.STOPPED, lead.checked(), reason)
+    quoted = lead.checked().supported
     lead.add_checked(text)
+    # why the model stopped says nothing about an answer without a sentence of its own
+    reached = reason if lead.checked().supported > quoted else QUOTED
     if not lead.checked().supported:
         lead.add_quotes(quotes)
     if not lead.checked().supported:
         return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
-    return work.ended(MessageStatus.DONE, lead.checked(), reason)
+    return work.ended(MessageStatus.DONE, lead.checked(), reached)
 
 
 def _turns(earlier: Sequence[Message]) -> list[Turn]:

@@ -17,7 +17,12 @@ class MessageStatus(StrEnum):
 
 
 ABSTAINED = "abstained"
-"""The finish reason of a DONE answer that says that the documents do not hold one; else it is the runtime's `FinishReason`."""
+"""The finish reason of a DONE answer that says that the documents do not hold one."""
+QUOTED = "quoted"
+"""The finish reason of a DONE answer in the passages' own words alone: nothing that the model wrote is in it.
+
+All other finish reasons are those of the runtime, `FinishReason`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
