@@ -26,8 +26,6 @@ class Fitted:
 
     messages: tuple[PromptMessage, ...]
     passages: tuple[Hit, ...]
-    turns: int
-    tokens: int
 
 
 def question_limit_bytes(context_tokens: int, answer_tokens: int) -> int:
@@ -52,9 +50,8 @@ def fit_prompt(
     kept = list(passages)
     while True:
         messages = build_prompt(question, kept, kept_turns, boundary)
-        tokens = count_tokens(messages)
-        if tokens <= room:
-            return Fitted(messages, tuple(kept), len(kept_turns), tokens)
+        if count_tokens(messages) <= room:
+            return Fitted(messages, tuple(kept))
         if len(kept) > 1 or (kept and not kept_turns):
             kept.pop()
         elif kept_turns:

@@ -137,9 +137,6 @@ class NativeModel:
             raise SetupError(f"The language model does not know the chat marker {text}.", code="setup.model_template")
         return tokens[0]
 
-    def is_control(self, token: int) -> bool:
-        return bool(self._lib.llama_vocab_is_control(self._vocabulary, token))
-
     def ends_turn(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_eog(self._vocabulary, token))
 

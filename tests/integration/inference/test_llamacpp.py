@@ -59,7 +59,7 @@ def test_markers_in_a_document_stay_text(runtime: LlamaCppRuntime):
     tokens = runtime.render([PromptMessage("user", hostile)])
     native = runtime._native
     start, end = native.control_token("<|im_start|>"), native.control_token("<|im_end|>")
-    assert [token for token in tokens if native.is_control(token)] == [start, end, start]
+    assert [token for token in tokens if not native.piece(token)] == [start, end, start]
     assert b"".join(map(native.piece, tokens)).decode() == f"user\n{hostile}\nassistant\n"
 
 

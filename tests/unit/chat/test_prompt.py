@@ -63,16 +63,16 @@ def test_the_rules_come_first_and_never_change_so_that_their_reading_is_kept():
 def test_passages_leave_whole_from_the_lowest_rank_until_the_prompt_fits():
     passages = [hit(f"first{number} " * 40) for number in range(4)]
     fitted = fit_prompt("Why?", passages, [], BOUNDARY, room=110, count_tokens=words)
-    assert fitted.passages == tuple(passages[:2]) and fitted.tokens <= 110
+    assert fitted.passages == tuple(passages[:2]) and words(fitted.messages) <= 110
     assert fitted.messages[-1].text.count("first1") == 40
 
 
 def test_old_turns_leave_before_the_last_passage_and_never_take_more_than_their_share():
     turns = [Turn("question " * 10, "answer " * 30) for _ in range(10)]
     fitted = fit_prompt("Why?", [hit("word " * 40)], turns, BOUNDARY, room=200, count_tokens=words)
-    assert len(fitted.passages) == 1 and fitted.turns == 1
+    assert len(fitted.passages) == 1 and len(fitted.messages) == 4
     tight = fit_prompt("Why?", [hit("word " * 100)], turns, BOUNDARY, room=130, count_tokens=words)
-    assert len(tight.passages) == 1 and tight.turns == 0
+    assert len(tight.passages) == 1 and len(tight.messages) == 2
 
 
 def test_a_question_that_does_not_fit_alone_is_an_error_and_not_cut():
