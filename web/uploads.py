@@ -33,12 +33,9 @@ async def receive(
         error = DocumentRejected(f"The file is larger than the {limit_mb} MB allowed here.", code="document.too_large")
         await asyncio.to_thread(upload.refuse, error)
         raise error
-    try:
+    with upload:
         await _write_body(request, upload)
         return await asyncio.to_thread(upload.commit)
-    except BaseException:
-        upload.discard()
-        raise
 
 
 async def _write_body(request: Request[Any, Any, Any], upload: Upload) -> None:

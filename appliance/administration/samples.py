@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from appliance.administration.collections import Collections
 from appliance.identity.models import EVERYONE, Principal
@@ -35,11 +35,13 @@ class Uploaded(Protocol):
 class OpenUpload(Protocol):
     """An upload in progress, as `DocumentService.begin_upload` gives it."""
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
     def write(self, piece: bytes, /) -> None: ...
 
     def commit(self) -> tuple[Uploaded, bool]: ...
-
-    def discard(self) -> None: ...
 
 
 def load_handbook(
@@ -61,11 +63,8 @@ def handbook_files() -> list[Path]:
     return sorted(path for path in HANDBOOK_DIR.iterdir() if path.is_file() and not path.name.startswith((".", "_")))
 
 
-def _upload(upload: OpenUpload, path: Path) -> str:
-    try:
+def _upload(opened: OpenUpload, path: Path) -> str:
+    with opened as upload:
         upload.write(path.read_bytes())
         document, _ = upload.commit()
-    except BaseException:
-        upload.discard()
-        raise
-    return document.id
+        return document.id

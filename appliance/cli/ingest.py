@@ -76,15 +76,10 @@ def _collection(appliance: Appliance, principal: Principal, name: str | None, ou
 
 def _ingest(appliance: Appliance, principal: Principal, collection_id: str, path: Path) -> dict[str, Any]:
     try:
-        upload = appliance.documents.begin_upload(principal, collection_id, path.name)
-        try:
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE_BYTES):
-                    upload.write(piece)
+        with appliance.documents.begin_upload(principal, collection_id, path.name) as upload, path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                upload.write(piece)
             document, duplicate = upload.commit()
-        except BaseException:
-            upload.discard()
-            raise
         appliance.documents.ingest(document.id, "cli")
         document = appliance.documents.get(principal, document.id)
     except ApplianceError as error:  # one bad file must not stop the rest

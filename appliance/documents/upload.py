@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Self
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
@@ -38,6 +39,13 @@ class Upload:
         self._audit = audit
         self._head = bytearray()
         self._writer = blobs.writer(limit_bytes=limit_bytes)
+
+    def __enter__(self) -> Self:
+        """Whatever ends the block before `commit` leaves nothing behind."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
 
     def write(self, piece: bytes) -> None:
         """Take the next piece. Raises `DocumentRejected` once the file is larger than allowed."""
@@ -86,7 +94,7 @@ class Upload:
         return document, existing is not None
 
     def discard(self) -> None:
-        """Forget what was written: the connection broke, or the person changed their mind."""
+        """Forget what was written and not committed: the connection broke, or the person changed their mind."""
         self._writer.discard()
 
     def _document(self, media_type: MediaType, stored: StoredBlob) -> Document:
