@@ -41,7 +41,7 @@ Ids = list[str]
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """A page as the viewer shows it; `start` is its offset in the document's text, `picturable` says that it has an image."""
+    """A page as the viewer shows it; `start` is its offset in the document's text."""
 
     document: Document
     number: int
@@ -49,7 +49,6 @@ class PageView:
     start: int
     text: str
     label: str
-    picturable: bool
 
 
 class DocumentService:
@@ -155,7 +154,6 @@ class DocumentService:
             start=page.start,
             text=page.text,
             label=page.label,
-            picturable=document.media_type == MediaType.PDF,
         )
 
     def page_image(self, principal: Principal, document_id: str, number: int) -> bytes:

@@ -95,7 +95,7 @@ class ModelOut(msgspec.Struct):
 
     @classmethod
     def of(cls, model: Model) -> ModelOut:
-        return cls(**{name: getattr(model, name) for name in cls.__struct_fields__})
+        return msgspec.convert(model, cls, from_attributes=True)
 
 
 class ProcessOut(msgspec.Struct):

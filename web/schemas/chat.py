@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from appliance.chat.models import Citation, Conversation, Message
+from appliance.chat.models import Conversation, Message
 
 
 class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,13 +26,7 @@ class ConversationOut(msgspec.Struct):
 
     @classmethod
     def of(cls, conversation: Conversation) -> ConversationOut:
-        return cls(
-            conversation.id,
-            conversation.title,
-            conversation.collection_id,
-            conversation.created_ms,
-            conversation.updated_ms,
-        )
+        return msgspec.convert(conversation, cls, from_attributes=True)
 
 
 class CitationOut(msgspec.Struct):
@@ -50,20 +44,6 @@ class CitationOut(msgspec.Struct):
     start: int
     end: int
     text: str
-
-    @classmethod
-    def of(cls, citation: Citation) -> CitationOut:
-        return cls(
-            citation.number,
-            citation.answer_start,
-            citation.answer_end,
-            citation.document_id,
-            citation.document_name,
-            citation.page,
-            citation.start,
-            citation.end,
-            citation.text,
-        )
 
 
 class MessageOut(msgspec.Struct):
@@ -90,26 +70,7 @@ class MessageOut(msgspec.Struct):
 
     @classmethod
     def of(cls, message: Message) -> MessageOut:
-        return cls(
-            id=message.id,
-            conversation_id=message.conversation_id,
-            ordinal=message.ordinal,
-            role=message.role,
-            text=message.text,
-            status=message.status.value,
-            created_ms=message.created_ms,
-            finished_ms=message.finished_ms,
-            finish_reason=message.finish_reason,
-            reason_code=message.reason_code,
-            reason=message.reason,
-            model=message.model,
-            passages_found=message.passages_found,
-            passages_used=message.passages_used,
-            prompt_tokens=message.prompt_tokens,
-            completion_tokens=message.completion_tokens,
-            timing=message.timing,
-            citations=[CitationOut.of(citation) for citation in message.citations],
-        )
+        return msgspec.convert(message, cls, from_attributes=True)
 
 
 class ConversationWithMessages(msgspec.Struct):

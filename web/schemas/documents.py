@@ -44,7 +44,7 @@ class DocumentOut(msgspec.Struct):
 
     @classmethod
     def of(cls, document: Document) -> DocumentOut:
-        return cls(**{name: getattr(document, name) for name in cls.__struct_fields__})
+        return msgspec.convert(document, cls, from_attributes=True)
 
 
 class Uploaded(msgspec.Struct):
@@ -70,11 +70,10 @@ class PageOut(msgspec.Struct):
     start: int
     text: str
     label: str
-    picturable: bool
 
     @classmethod
     def of(cls, view: PageView) -> PageOut:
-        return cls(**{name: getattr(view, name) for name in cls.__struct_fields__})
+        return msgspec.convert(view, cls, from_attributes=True)
 
 
 class Highlights(msgspec.Struct):
