@@ -74,7 +74,7 @@ class AuditReview:
                 raise NotFound("There is no such record.", code="audit.not_found")
             values = store.unseal(connection, self._audit.sealing_key, seq)
         facts: dict[str, str | int] = {"disclosed": ",".join(sorted(values)) or "none"}
-        self._record(EventName.AUDIT_READ, principal, facts, (ResourceRef("audit_record", str(seq)),))
+        self._record(EventName.AUDIT_DISCLOSED, principal, facts, (ResourceRef("audit_record", str(seq)),))
         return values
 
     def people(self, principal: Principal) -> list[tuple[str, str]]:

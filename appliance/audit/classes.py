@@ -37,6 +37,7 @@ CLASSES = MappingProxyType(
         EventName.ANSWER_STOPPED: EventClass(_API, 1),
         EventName.APPLIANCE_STARTED: EventClass(_LIFECYCLE, 3),
         EventName.APPLIANCE_STOPPED: EventClass(_LIFECYCLE, 4),
+        EventName.AUDIT_DISCLOSED: EventClass(_EVENT_LOG, OTHER),
         EventName.AUDIT_EXPORTED: EventClass(_EVENT_LOG, 3),
         EventName.AUDIT_READ: EventClass(_EVENT_LOG, OTHER),
         EventName.BOX_READ: EventClass(_ENTITY_MANAGEMENT, 2),

@@ -24,6 +24,7 @@ class EventName(StrEnum):
     ANSWER_STOPPED = "answer.stopped"
     APPLIANCE_STARTED = "appliance.started"
     APPLIANCE_STOPPED = "appliance.stopped"
+    AUDIT_DISCLOSED = "audit.disclosed"
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_READ = "audit.read"
     BOX_READ = "box.read"

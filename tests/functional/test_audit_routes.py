@@ -69,8 +69,8 @@ async def test_a_sealed_name_is_disclosed_only_on_purpose_and_recorded(
         assert record["sealed_fields"] == ["name"]
         disclosed = await client.post(f"/api/audit/{record['seq']}/disclose")
         assert disclosed.json() == {"name": "salaries-2026.txt"}
-        newest = (await client.get("/api/audit?event=audit.read")).json()["records"][0]
-        assert "disclosed" in newest["body"]
+        newest = (await client.get("/api/audit?event=audit.disclosed")).json()["records"][0]
+        assert json.loads(newest["body"])["facts"] == {"disclosed": "name"}
 
 
 async def test_exports_hold_exactly_the_filtered_records_and_are_recorded(

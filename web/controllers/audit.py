@@ -58,7 +58,7 @@ class AuditController(Controller):
 
     @post(
         "/api/audit/{seq:int}/disclose",
-        opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ),
+        opt=declares(Action.AUDIT_READ, EventName.AUDIT_DISCLOSED),
         status_code=200,
         sync_to_thread=True,
     )

@@ -119,7 +119,7 @@ def test_sealed_values_are_opened_one_record_at_a_time_and_on_record(
 ) -> None:
     assert appliance.audit_review.disclose(reviewer, logged + 2) == {"source": "192.0.2.7"}
     record = appliance.audit_review.search(reviewer, AuditFilter(), limit=1)[0]
-    assert (record.event, record.facts["disclosed"]) == ("audit.read", "source")
+    assert (record.event, record.facts["disclosed"]) == ("audit.disclosed", "source")
     assert record.resources == (("audit_record", str(logged + 2)),)
     for seq in (0, -1, 10_000):
         with pytest.raises(NotFound):
