@@ -39,7 +39,7 @@ export class Threads {
 
   draw() {
     if (this.conversations.length === 0) {
-      fill(this.place, h("p.threads-empty", {}, "Your conversations will be listed here. Nobody else can read them."));
+      fill(this.place, h("p.threads-empty", {}, "Your conversations will be listed here. Only you can open them. The audit log keeps your questions sealed; an officer can disclose one, and that is recorded."));
       return;
     }
     const days = new Map();
@@ -78,7 +78,7 @@ export class Threads {
   }
 
   async #delete(conversation) {
-    const detail = `“${conversation.title}” and all its answers will be gone for good. The audit log keeps that it existed.`;
+    const detail = `“${conversation.title}” and all its answers will be gone for good. The audit log keeps your questions sealed; an officer can disclose one, and that is recorded.`;
     if (!(await confirmed("Delete this conversation?", { detail }))) return;
     try {
       await api.delete(`/api/conversations/${conversation.id}`);
