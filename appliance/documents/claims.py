@@ -6,10 +6,6 @@ that was only slow finds its claim gone and stops, so two workers never finish t
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
@@ -18,11 +14,9 @@ from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import load_document
 from appliance.errors import ApplianceError
 from appliance.storage.clock import now_ms
-from appliance.storage.database import Database
-from appliance.storage.leases import LEASE_MS, RENEWALS
+from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import collections, documents
 
-_UPDATE_S = 0.5
 _WORKING = (DocumentStatus.PARSING, DocumentStatus.EMBEDDING)
 
 
@@ -81,6 +75,12 @@ def still_held(connection: Connection, claim: Claim) -> bool:
     return connection.execute(select(documents.c.id).where(_held(claim))).first() is not None
 
 
+def renew(connection: Connection, claim: Claim, **values: object) -> bool:
+    """Prolong the lease, with `values` for the row; False where the document is gone or another worker's."""
+    renewed = update(documents).where(_held(claim)).values(lease_until_ms=now_ms() + LEASE_MS, **values)
+    return connection.execute(renewed).rowcount == 1
+
+
 def finish(connection: Connection, claim: Claim, *, page_count: int, chunk_count: int) -> None:
     """READY. Raises `ClaimLost`."""
     _end(connection, claim, status=DocumentStatus.READY, percent=100, page_count=page_count, chunk_count=chunk_count)
@@ -117,52 +117,3 @@ def _held(claim: Claim) -> ColumnElement[bool]:
         documents.c.attempts == claim.attempt,
         documents.c.status.in_(_WORKING),
     )
-
-
-class Tracker:
-    """Shows how far the work is and notices, at each step, when the claim is lost."""
-
-    def __init__(self, database: Database, claim: Claim) -> None:
-        self._database = database
-        self._claim = claim
-        self._lost = threading.Event()
-        self._ended = threading.Event()
-        self._updated = 0.0
-
-    def show(self, status: DocumentStatus, stage: str, percent: int, *, always: bool = False) -> None:
-        """Write progress to the row, at most twice a second unless `always`. Raises `ClaimLost`."""
-        self.ensure_held()
-        moment = time.monotonic()
-        if always or moment - self._updated >= _UPDATE_S:
-            self._updated = moment
-            self._write(status=status, stage=stage, percent=percent)
-
-    def ensure_held(self) -> None:
-        """Raise `ClaimLost` if the last renewal found the document gone or another worker's."""
-        if self._lost.is_set():
-            raise ClaimLost
-
-    @contextmanager
-    def running(self) -> Iterator[Tracker]:
-        """Renew the lease from a thread of its own for as long as the block runs."""
-        heart = threading.Thread(target=self._beat, name="document-lease", daemon=True)
-        heart.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            heart.join()
-
-    def _beat(self) -> None:
-        while not self._ended.wait(LEASE_MS / RENEWALS / 1_000):
-            try:
-                self._write()
-            except ClaimLost:
-                return
-
-    def _write(self, **values: object) -> None:
-        renewed = update(documents).where(_held(self._claim)).values(lease_until_ms=now_ms() + LEASE_MS, **values)
-        with self._database.write() as connection:
-            if connection.execute(renewed).rowcount != 1:
-                self._lost.set()
-                raise ClaimLost

@@ -13,20 +13,12 @@ from sqlalchemy import Connection
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents.chunking import Tokens, chunk, searchable_text
-from appliance.documents.claims import (
-    Claim,
-    ClaimLost,
-    Tracker,
-    claim_document,
-    fail,
-    finish,
-    hand_back,
-    still_held,
-)
+from appliance.documents.claims import Claim, ClaimLost, claim_document, fail, finish, hand_back, still_held
 from appliance.documents.models import Chunk, DocumentStatus, ParsedDocument
 from appliance.documents.rejections import SENTENCES
 from appliance.documents.sandbox import ParseLimits, parse_in_child
 from appliance.documents.store import insert_chunks, insert_pages
+from appliance.documents.watch import ClaimWatch
 from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
@@ -81,8 +73,8 @@ class Ingest:
             self._fail(claim, "document.parser_crashed", SENTENCES["document.parser_crashed"])
             return
         try:
-            with Tracker(self._database, claim).running() as tracker:
-                self._work(claim, tracker)
+            with ClaimWatch(self._database, claim) as watch:
+                self._work(claim, watch)
         except DocumentRejected as error:
             self._fail(claim, error.stable_code, error.sentence)
         except NotFound:
@@ -98,23 +90,23 @@ class Ingest:
                 hand_back(connection, claim, blameless=not isinstance(error, Exception))
             raise
 
-    def _work(self, claim: Claim, tracker: Tracker) -> None:
+    def _work(self, claim: Claim, watch: ClaimWatch) -> None:
         def reading(done: int, total: int) -> None:
             percent = _PARSED_PERCENT * done // max(total, 1)
-            tracker.show(DocumentStatus.PARSING, f"Reading page {done} of {total}", percent)
+            watch.show(DocumentStatus.PARSING, f"Reading page {done} of {total}", percent)
 
         def dividing(number: int, total: int) -> None:
-            tracker.show(DocumentStatus.PARSING, f"Dividing page {number} of {total}", _PARSED_PERCENT)
+            watch.show(DocumentStatus.PARSING, f"Dividing page {number} of {total}", _PARSED_PERCENT)
 
         # a file may keep its child busy for minutes without a word: whoever deletes it sets the worker free
         file = self._blobs.read(claim.blob_name)
-        parsed = parse_in_child(file, claim.document.media_type, self._limits, reading, tracker.ensure_held)
+        parsed = parse_in_child(file, claim.document.media_type, self._limits, reading, watch.ensure_held)
         embedder = self._embedder_factory()
         passages = chunk(parsed, embedder, self._chunk_tokens, dividing)
         if not passages:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
-        tracker.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
-        vectors = _embed(passages, embedder, tracker)
+        watch.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
+        vectors = _embed(passages, embedder, watch)
         rows = [
             index_row(
                 passage.ordinal,
@@ -168,7 +160,7 @@ class Ingest:
         )
 
 
-def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, tracker: Tracker) -> NDArray[np.float32]:
+def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, watch: ClaimWatch) -> NDArray[np.float32]:
     """Vectors in the order of `passages`, made in order of length: a batch costs as much as its longest text."""
     order = sorted(range(len(passages)), key=lambda at: passages[at].token_count)
     made: list[NDArray[np.float32]] = []
@@ -176,7 +168,7 @@ def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, tracker: Tracke
         made.append(embedder.embed([searchable_text(passages[at].text) for at in order[start : start + _BATCH]]))
         done = min(start + _BATCH, len(order))
         percent = _PARSED_PERCENT + (_EMBEDDED_PERCENT - _PARSED_PERCENT) * done // len(order)
-        tracker.show(DocumentStatus.EMBEDDING, f"Indexing passage {done} of {len(order)}", percent)
+        watch.show(DocumentStatus.EMBEDDING, f"Indexing passage {done} of {len(order)}", percent)
     sorted_vectors = np.concatenate(made)
     vectors = np.empty_like(sorted_vectors)
     vectors[order] = sorted_vectors
