@@ -1,21 +1,17 @@
 """The closed word classes (articles, pronouns, prepositions, conjunctions, auxiliaries, question words) of seven languages.
 
 They carry no meaning of their own, so they are not counted when a text is compared with a question or a sentence with its
-source. In a language that is not here they count like any other word, which makes the appliance more careful, not less.
+source. In a language that is not here they count like any other word, which makes the appliance more careful, not less. Of the
+English ones only those stand here that are terms at all: the commonest are none to begin with (appliance/retrieval/terms.py).
 """
 
 from __future__ import annotations
 
 BY_LANGUAGE = {
     "en": """
-        a about above after again all also am an and any are as at be because been before being below between both but
-        by can could did do does doing done down during each either few for from further had has have having he her
-        here hers him his how i if in into is it its itself just may me might more most must my no nor not of off on
-        once only or other our out over own please same shall she should so some such tell than that the their them
-        then there these they this those through to too under until up us very was we were what when where which while
-        who whom whose why will with would you your someone something anyone anything many much way happen happens
+        done either may might must please shall tell us whose someone something anyone anything many much way happen happens
         mean means happened long often far old early late
-       """,
+    """,
     "de": """
         oft lang lange hoch weit gibt darf dürfen
         aber alle als also am an auch auf aus bei bin bis da das dass dem den der des die dies diese dieser dieses

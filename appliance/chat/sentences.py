@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from appliance.language.abbreviations import ABBREVIATIONS
+
 _CLOSERS = r"""["'\u201d\u2019»)\]]*(?:\s*\[\d+\])*"""
 _OPENER = r"""["'\u201c\u2018«(\[¿¡]*[^\W_a-zß-öø-ÿ]"""
 # an end mark before a capital or a digit; a full-width end mark; an empty line; an item; a line that may be a wrapped one
@@ -17,11 +19,6 @@ _FULL_LINE = 0.7
 """A line at least so long, as a share of the longest, was probably wrapped rather than ended."""
 _ORDINAL = re.compile(r"(?:^|\s)(?:[12]?\d|3[01])\.$")
 _SHORT = re.compile(r"(?:^|[\s(])((?:[^\W\d_]\.)*[^\W\d_]|[^\W\d_]+)\.$")
-_ABBREVIATIONS = """
-    abs art bspw bzw ca capt cf cpt dr dra ed eds eg esp est ext fig figs ggf hr ie inc jr ltd max min mme mr mrs ms mt nos nr
-    núm op pág pp prof ref rev sr sra srta st str tel ud uds usw vgl vol vs zzgl
-"""
-_ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
 class Sentence(NamedTuple):
@@ -65,7 +62,7 @@ def _ends_in_abbreviation(piece: str) -> bool:
     if match is None:
         return False
     word = match.group(1)
-    return len(word) == 1 or "." in word or word == "No" or word.lower() in _ABBREVIATED
+    return len(word) == 1 or "." in word or word == "No" or word.lower() in ABBREVIATIONS
 
 
 def _take(found: list[Sentence], text: str, start: int, end: int) -> None:

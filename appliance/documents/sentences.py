@@ -6,13 +6,8 @@ from __future__ import annotations
 
 import re
 
-# after these a full stop is rarely the end; single letters (initials) are covered by the rule itself
-_ABBREVIATIONS = frozenset(
-    {"abb", "abs", "al", "approx", "apr", "art", "aug", "bd", "bzgl", "bzw", "ca", "cap", "cf", "co", "corp", "dec", "dept", "dr"}
-    | {"ed", "eds", "eg", "etc", "evtl", "feb", "fig", "gem", "ggf", "hr", "inc", "jan", "jr", "jul", "jun", "ltd", "mar", "max"}
-    | {"min", "mio", "mr", "mrs", "ms", "mt", "nov", "nr", "oct", "pp", "prof", "ref", "resp", "sec", "sep", "sept", "sr", "st"}
-    | {"std", "str", "tab", "tel", "usw", "vgl", "vol", "vs", "zb"}
-)
+from appliance.language.abbreviations import ABBREVIATIONS
+
 _END = re.compile(
     r"""
     (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
@@ -54,7 +49,7 @@ def _ends(text: str, begin: int, found: re.Match[str]) -> bool:
     # "J. S. Bach", "Art. 5", "am 3. Mai": the stop belongs to the word
     initial = len(last) == 1 and last.isalpha()
     ordinal = last.isdigit() and len(last) <= 2 and "\n" not in text[found.end() : found.end() + 1]
-    return not (initial or ordinal or last.lower() in _ABBREVIATIONS)
+    return not (initial or ordinal or last.lower() in ABBREVIATIONS)
 
 
 def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
