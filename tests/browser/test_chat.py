@@ -48,7 +48,7 @@ def test_a_question_is_answered_with_a_source_that_opens_its_page(box, page, kee
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     ask(page)
     answer = page.locator(".answer")
-    expect(answer.locator(".answer-foot")).to_contain_text("1 of 1 found passage fitted")
+    expect(answer.locator(".answer-foot")).to_contain_text("1 of 1 found passage was read")
     expect(answer.locator(".answer-foot")).to_contain_text("scripted-model")
     expect(answer.locator(".answer-foot")).to_contain_text(re.compile(r"\d s$"))
     expect(answer.locator("p").first).to_contain_text("open to visitors on Fridays between ten and four")

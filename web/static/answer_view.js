@@ -116,7 +116,9 @@ function footnote(message) {
   if (isCut(message)) parts.push("Cut at the longest length an answer may have");
   if (found > 0) {
     const passages = found === 1 ? "passage" : "passages";
-    parts.push(used === 0 ? `${found} ${passages} found, none of them close enough` : `${used} of ${found} found ${passages} fitted`);
+    const silent = used === 0 && message.finish_reason === "abstained";
+    const read = `${used} of ${found} found ${passages} ${used === 1 ? "was" : "were"} read`;
+    parts.push(silent ? `${found} ${passages} found, none of them close enough` : read);
   }
   if (model && message.status === "DONE") parts.push(model);
   if (timing.total_ms !== undefined && message.status !== "FAILED") parts.push(seconds(timing.total_ms));

@@ -1,9 +1,8 @@
 // The compliance officer's page: filter, read, export.
 import { api } from "./api.js";
-import { fill, h, toast } from "./dom.js";
+import { byId, fill, h, toast } from "./dom.js";
 import { moment, plural } from "./figures.js";
 
-const byId = (id) => document.getElementById(id);
 const form = byId("filters");
 const rows = byId("records");
 const FIELDS = ["from", "until", "person", "event", "document", "outcome"];

@@ -1,9 +1,8 @@
 // The state of the box, for administrators. Each look is audited, so it is refreshed by hand.
 import { api } from "./api.js";
-import { fill, h, size, toast } from "./dom.js";
+import { byId, fill, h, size, toast } from "./dom.js";
 import { duration, moment, plural } from "./figures.js";
 
-const byId = (id) => document.getElementById(id);
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
 const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
 const counts = (byStatus, noun) => Object.entries(byStatus).map(([status, count]) => pair(`${noun} ${WORDS[status] ?? status.toLowerCase()}`, count));

@@ -3,20 +3,19 @@ import { api } from "./api.js";
 import { AnswerView, inProgress, questionView } from "./answer_view.js";
 import { followAnswer } from "./answer_stream.js";
 import { hidePreview } from "./citations.js";
-import { fill, h, toast } from "./dom.js";
+import { byId, fill, h, toast } from "./dom.js";
 import { emptyState } from "./chat_empty.js";
 import { Scope } from "./scope.js";
 import { Threads } from "./threads.js";
 
-const at = (id) => document.getElementById(id);
-const composer = at("composer");
-const question = at("question");
-const scroll = at("scroll");
-const messages = at("messages");
+const composer = byId("composer");
+const question = byId("question");
+const scroll = byId("scroll");
+const messages = byId("messages");
 
 const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0, keeping: true };
-const scope = new Scope(at("scope"), at("scope-chooser"), at("thread-scope"));
-const threads = new Threads(at("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
+const scope = new Scope(byId("scope"), byId("scope-chooser"), byId("thread-scope"));
+const threads = new Threads(byId("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
 
 const loaded = Promise.allSettled([scope.load(), threads.load()]).then((results) => {
   const failed = results.find((result) => result.status === "rejected");
@@ -24,12 +23,12 @@ const loaded = Promise.allSettled([scope.load(), threads.load()]).then((results)
 });
 
 function problem(sentence) {
-  at("problem").textContent = sentence;
-  at("problem").hidden = sentence === "";
+  byId("problem").textContent = sentence;
+  byId("problem").hidden = sentence === "";
 }
 
 function announce(text) {
-  at("announcer").textContent = text;
+  byId("announcer").textContent = text;
 }
 
 // The newest question stays in sight: the answer grows below it, and whoever scrolls is left alone.
@@ -42,10 +41,10 @@ function keepInSight() {
 
 function refresh() {
   const busy = state.answerId !== "" || state.sending;
-  at("send").disabled = busy || question.value.trim() === "";
-  at("send").hidden = state.answerId !== "";
-  at("stop").hidden = state.answerId === "";
-  at("stop").disabled = state.stopping;
+  byId("send").disabled = busy || question.value.trim() === "";
+  byId("send").hidden = state.answerId !== "";
+  byId("stop").hidden = state.answerId === "";
+  byId("stop").disabled = state.stopping;
 }
 
 // which conversation ---------------------------------------------------------------------------------------------------------
@@ -63,7 +62,7 @@ function leave() {
 }
 
 function title(text) {
-  at("thread-title").textContent = text;
+  byId("thread-title").textContent = text;
   document.title = text ? `${text} · Cloister` : "Chat · Cloister";
 }
 
@@ -71,8 +70,8 @@ async function arrive() {
   leave();
   const visit = (state.visit += 1);
   const id = location.pathname.split("/")[2] ?? "";
-  at("threads-toggle").setAttribute("aria-expanded", "false");
-  at("chat").classList.remove("with-threads");
+  byId("threads-toggle").setAttribute("aria-expanded", "false");
+  byId("chat").classList.remove("with-threads");
   threads.show(id);
   refresh();
   if (!id) {
@@ -234,19 +233,19 @@ question.addEventListener("keydown", (event) => {
     ask(question.value);
   }
 });
-at("stop").addEventListener("click", stop);
+byId("stop").addEventListener("click", stop);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
   hidePreview();
   stop();
 });
-at("new-conversation").addEventListener("click", (event) => {
+byId("new-conversation").addEventListener("click", (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   go("/chat");
 });
-at("threads-toggle").addEventListener("click", (event) => {
-  const open = at("chat").classList.toggle("with-threads");
+byId("threads-toggle").addEventListener("click", (event) => {
+  const open = byId("chat").classList.toggle("with-threads");
   event.currentTarget.setAttribute("aria-expanded", String(open));
 });
 scroll.addEventListener("scroll", hidePreview, { passive: true });

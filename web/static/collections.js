@@ -1,9 +1,8 @@
 // Shared collections and who may read and fill them, for administrators.
 import { api } from "./api.js";
-import { fill, h, toast } from "./dom.js";
+import { byId, fill, h, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 
-const byId = (id) => document.getElementById(id);
 const EVERYONE = "group:everyone";
 const fail = (error) => toast(error.message, "error");
 let grantees = []; // { key, name }: the group everyone, then the people

@@ -1,10 +1,9 @@
 // The documents page: choose a collection, upload many files at once, watch them become searchable.
 import { api } from "./api.js";
-import { confirmed, fill, h, size, toast } from "./dom.js";
+import { byId, confirmed, fill, h, size, toast } from "./dom.js";
 import { moment, plural } from "./figures.js";
 import { UploadLine } from "./uploads.js";
 
-const byId = (id) => document.getElementById(id);
 const select = byId("collection");
 const drop = byId("drop");
 const rows = byId("documents");

@@ -1,5 +1,7 @@
 // Elements from values. Text is always text: nothing here, or anywhere, parses markup.
 
+export const byId = (id) => document.getElementById(id);
+
 /** `h("a.button", {href: "/", onclick: f, hidden: true}, "text", node, [more])`; null and false children are left out. */
 export function h(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
@@ -22,20 +24,6 @@ export function fill(parent, ...children) {
   return parent;
 }
 
-/** "just now", "12 min ago", "yesterday", "3 November". */
-export function when(milliseconds) {
-  const date = new Date(milliseconds);
-  const minutes = Math.round((Date.now() - milliseconds) / 60000);
-  if (minutes < 1) return "just now";
-  if (minutes < 60) return `${minutes} min ago`;
-  const day = new Date();
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  if (date.toDateString() === day.toDateString()) return `today, ${time}`;
-  day.setDate(day.getDate() - 1);
-  if (date.toDateString() === day.toDateString()) return `yesterday, ${time}`;
-  return date.toLocaleDateString([], { day: "numeric", month: "long", year: "numeric" });
-}
-
 /** 1,234,567 -> "1.2 MB"; megabytes of 1,000,000 bytes. */
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
@@ -51,7 +39,7 @@ export function size(bytes) {
 /** A short message at the edge of the window; `kind` is "info" or "error". */
 export function toast(text, kind = "info") {
   const note = h("p.toast", { class: kind }, text);
-  document.getElementById("toasts").append(note);
+  byId("toasts").append(note);
   setTimeout(() => note.remove(), kind === "error" ? 9000 : 4500);
 }
 

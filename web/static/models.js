@@ -1,6 +1,6 @@
 // The installed models, for administrators.
 import { api } from "./api.js";
-import { fill, h, size, toast } from "./dom.js";
+import { byId, fill, h, size, toast } from "./dom.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
@@ -29,8 +29,8 @@ function card(model) {
 
 try {
   const models = await api.get("/api/models");
-  fill(document.getElementById("models"), models.map(card));
-  document.getElementById("empty").hidden = models.length > 0;
+  fill(byId("models"), models.map(card));
+  byId("empty").hidden = models.length > 0;
 } catch (error) {
   toast(error.message, "error");
 }

@@ -1,6 +1,6 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
-import { confirmed, fill, h, toast } from "./dom.js";
+import { byId, confirmed, fill, h, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 import { moment } from "./figures.js";
 
@@ -9,7 +9,7 @@ const ROLES = [
   ["officer", "Compliance officer", "reads and exports the audit log"],
   ["administrator", "Administrator", "runs the box: people, collections, models"],
 ];
-const rows = document.getElementById("people");
+const rows = byId("people");
 const fail = (error) => toast(error.message, "error");
 
 async function load() {
@@ -83,5 +83,5 @@ async function disable(person) {
 
 const enable = (person) => update(person, { disabled: false }, `${person.name} can sign in again.`);
 
-document.getElementById("add").addEventListener("click", () => create().catch(fail));
-load().then(() => (document.getElementById("add").disabled = false), fail);
+byId("add").addEventListener("click", () => create().catch(fail));
+load().then(() => (byId("add").disabled = false), fail);

@@ -1,10 +1,9 @@
 // One page of a document with the cited passage marked: the page's image where there is one, else its text.
 import { api } from "./api.js";
-import { fill, h } from "./dom.js";
+import { byId, fill, h } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ZOOMS = [50, 67, 80, 100, 125, 150, 200, 300];
-const byId = (id) => document.getElementById(id);
 const viewer = byId("viewer");
 const stage = byId("stage");
 const documentId = encodeURIComponent(viewer.dataset.document);
