@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.prompt import Turn
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
-from appliance.chat.sentences import repeats_itself
+from appliance.chat.sentences import Sentence, repeats_itself, split_sentences
 from appliance.chat.sink import DeltaSink, ToleratingSink
 from appliance.chat.watch import ClaimWatch
 from appliance.chat.work import Work
@@ -122,18 +122,20 @@ class Answering:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model))
         sink.stage(f"reading {len(fitted.passages)}")
         quotes = best_quotes(query, work.used, _QUOTES, self._similarity)
-        lead = AnswerDraft(work.used)
-        if micro:
-            lead.add_quotes(quotes)
+        draft = AnswerDraft(work.used, question=claim.question, strict=micro)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
         request = CompletionRequest(fitted.messages, longest, cancelled=watch.cancelled)
-        text, reason = _stream(work, request, runtime, sink, lead.checked().text)
+        if micro:
+            draft.add_quotes(quotes)
+            reason = _stream_checked(work, request, runtime, sink, draft)
+        else:
+            reason = _stream_live(work, request, runtime, sink, draft)
         sink.stage("checking")
         if not self._readable(principal, work.used):
             return work.failed(
                 "answer.denied", "A document of this answer was closed to you while it was written. Please ask again."
             )
-        return _released(work, lead, quotes, text, reason)
+        return _released(work, draft, quotes, reason)
 
     def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
         """Whether the person still may read what the answer is made of: rights may have changed while it was written."""
@@ -156,51 +158,96 @@ class Answering:
                 self._audit.append(connection, answer_ended(work.claim, principal, ending, work.model))
 
 
-def _stream(
-    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, lead: str
-) -> tuple[str, FinishReason]:
-    """Show the lead, then the model's text as it comes; what the model wrote and why it ended."""
-    if lead:
+def _stream_live(
+    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
+) -> FinishReason:
+    """Show the model's text as it comes, and check it when it has ended; why it ended."""
+    text, repeated = "", False
+    pieces = _Pieces(work, request, runtime, sink)
+    for piece in pieces:
+        sink.delta(piece, len(text))
+        text += piece
+        if repeats_itself(text):
+            repeated = True
+            request.cancelled.set()
+    draft.add_checked(text)
+    return FinishReason.STOP if repeated else pieces.reason
+
+
+def _stream_checked(
+    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
+) -> FinishReason:
+    """Show the quotations at once, then each of the model's sentences once it is finished and supported.
+
+    The first sentence that is not supported ends the answer: a small model that has begun to invent goes on inventing.
+    """
+    shown = _show_new(sink, draft, 0)
+    if shown:
         work.mark("first_delta_ms")
-        sink.delta(lead, 0)
-    text, reason, repeated, ignored = "", FinishReason.STOP, False, 0
-    for delta in runtime.complete(request):
-        reason = delta.finish_reason or reason
-        work.usage = delta.usage or work.usage
-        if request.cancelled.is_set():
-            reason = FinishReason.CANCELLED
-            ignored += 1
-            if ignored > _DELTAS_AFTER_CANCEL:
-                break
-        elif delta.text:
-            piece = f"\n\n{delta.text}" if lead and not text else delta.text
-            if not text:
-                work.mark("first_delta_ms")
-                work.mark("first_token_ms")
-                sink.stage("writing")
-            sink.delta(piece, len(lead) + len(text))
-            text += piece
-            if repeats_itself(text):
-                repeated = True
-                request.cancelled.set()
-    work.mark("written_ms")
-    return text, FinishReason.STOP if repeated else reason
+    text, waiting, trusted = "", "", True
+    pieces = _Pieces(work, request, runtime, sink)
+    for piece in pieces:
+        text, waiting = text + piece, waiting + piece
+        *finished, last = split_sentences(waiting) or [Sentence("", 0, 0)]
+        for sentence in finished:
+            trusted = trusted and draft.add_checked(sentence.text)
+        waiting = waiting[last.start :]
+        shown = _show_new(sink, draft, shown)
+        if not trusted or repeats_itself(text):
+            trusted = False
+            request.cancelled.set()
+    if trusted and pieces.reason is FinishReason.STOP:
+        draft.add_checked(waiting)
+        _show_new(sink, draft, shown)
+    return pieces.reason if trusted and pieces.reason is FinishReason.CANCELLED else FinishReason.STOP
 
 
-def _released(work: Work, lead: AnswerDraft, quotes: Sequence[Quote], text: str, reason: FinishReason) -> Ending:
+def _show_new(sink: ToleratingSink, draft: AnswerDraft, shown: int) -> int:
+    text = draft.checked().text
+    if len(text) > shown:
+        sink.delta(text[shown:], shown)
+    return len(text)
+
+
+class _Pieces:
+    """The model's text piece by piece; afterwards `reason` tells why it ended."""
+
+    def __init__(self, work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink) -> None:
+        self._work, self._request, self._runtime, self._sink = work, request, runtime, sink
+        self.reason = FinishReason.STOP
+
+    def __iter__(self) -> Iterator[str]:
+        written, ignored = False, 0
+        for delta in self._runtime.complete(self._request):
+            self.reason = delta.finish_reason or self.reason
+            self._work.usage = delta.usage or self._work.usage
+            if self._request.cancelled.is_set():
+                self.reason = FinishReason.CANCELLED
+                ignored += 1
+                if ignored > _DELTAS_AFTER_CANCEL:
+                    break
+            elif delta.text:
+                if not written:
+                    self._work.mark("first_delta_ms")
+                    self._work.mark("first_token_ms")
+                    self._sink.stage("writing")
+                written = True
+                yield delta.text
+        self._work.mark("written_ms")
+
+
+def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: FinishReason) -> Ending:
     """What may be told of what was written: supported sentences, the passages' own words, or that there is no answer."""
+    own = draft.written
+    if reason is not FinishReason.CANCELLED and not draft.checked().supported:
+        draft.add_quotes(quotes)
+    work.used = draft.passages()
     if reason is FinishReason.CANCELLED:
-        lead.add_checked(text, keep_unsupported=True)
-        return work.ended(MessageStatus.STOPPED, lead.checked(), reason)
-    quoted = lead.checked().supported
-    lead.add_checked(text)
-    # why the model stopped says nothing about an answer without a sentence of its own
-    reached = reason if lead.checked().supported > quoted else QUOTED
-    if not lead.checked().supported:
-        lead.add_quotes(quotes)
-    if not lead.checked().supported:
+        return work.ended(MessageStatus.STOPPED, draft.checked(), reason)
+    if not draft.checked().supported:
         return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
-    return work.ended(MessageStatus.DONE, lead.checked(), reached)
+    # why the model stopped says nothing about an answer without a sentence of its own
+    return work.ended(MessageStatus.DONE, draft.checked(), reason if own else QUOTED)
 
 
 def _turns(earlier: Sequence[Message]) -> list[Turn]:

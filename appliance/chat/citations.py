@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.chat.claims import Span
-from appliance.chat.grounding import Support, find_support
+from appliance.chat.grounding import find_support
 from appliance.chat.quotes import Quote
 from appliance.chat.sentences import split_sentences
 from appliance.chat.words import content_terms
@@ -31,14 +31,23 @@ class CheckedAnswer:
 
 
 class AnswerDraft:
-    """An answer as it grows: quotes, checked sentences, and the marks behind them. Nothing is said twice."""
+    """An answer as it grows: quotes, checked sentences, and the marks behind them. Nothing is said twice.
 
-    def __init__(self, passages: Sequence[Hit]) -> None:
+    Passages are numbered in the order in which they are first cited. With `strict`, a model's sentence needs the stricter support
+    of `find_support`. `question` is what was asked: a sentence without a word beyond it answers nothing.
+    """
+
+    def __init__(self, passages: Sequence[Hit], *, question: str = "", strict: bool = False) -> None:
         self._passages = passages
+        self._asked = frozenset(content_terms(question))
+        self._strict = strict
         self._text = ""
         self._spans: list[Span] = []
+        self._cited: list[int] = []
         self._told: set[frozenset[str]] = set()
         self._supported = self._unsupported = 0
+        self.written = False
+        """Whether a sentence of the model's own is among it."""
 
     def add_quotes(self, quotes: Sequence[Quote]) -> None:
         """Sentences of the passages, word for word and marked as such, a line each."""
@@ -47,28 +56,32 @@ class AnswerDraft:
                 self._write(f"“{' '.join(quote.text.split())}”", "\n")
                 self._cite(quote.passage, quote.start, quote.end)
 
-    def add_checked(self, text: str, *, keep_unsupported: bool = False) -> None:
-        """The sentences of a model's text that the passages support; others only where asked for, without a mark."""
+    def add_checked(self, text: str) -> bool:
+        """The sentences of a model's text that the passages support; whether none had to be left out for want of support."""
         plain = _MARK.sub("", text)
         sources = [hit.text for hit in self._passages]
-        previous_end, opened = 0, False
+        previous_end, before = 0, self._unsupported
         for sentence in split_sentences(plain):
             line = "\n" if "\n" in plain[previous_end : sentence.start] else " "
             previous_end = sentence.end
             if not self._is_new(sentence.text):
                 continue
-            support: Support | None = find_support(sentence.text, sources)
-            if support is None:
+            support = find_support(sentence.text, sources, strict=self._strict)
+            if support is None or self._asked.issuperset(content_terms(sentence.text)):
                 self._unsupported += 1
-                if not keep_unsupported:
-                    continue
-            self._write(sentence.text, line if opened else "\n\n")
-            opened = True
-            if support is not None:
-                self._cite(support.passage, support.start, support.end)
+                continue
+            self._write(sentence.text, line if self.written else "\n\n")
+            self.written = True
+            self._cite(support.passage, support.start, support.end)
+        return self._unsupported == before
 
     def checked(self) -> CheckedAnswer:
         return CheckedAnswer(self._text, tuple(self._spans), self._supported, self._unsupported)
+
+    def passages(self) -> tuple[Hit, ...]:
+        """The passages as numbered: those cited in the order of their marks, then the others."""
+        others = (index for index in range(len(self._passages)) if index not in self._cited)
+        return tuple(self._passages[index] for index in (*self._cited, *others))
 
     def _is_new(self, sentence: str) -> bool:
         told = frozenset(content_terms(sentence))
@@ -81,10 +94,13 @@ class AnswerDraft:
         self._text += (separator if self._text else "") + text
 
     def _cite(self, passage: int, start: int, end: int) -> None:
-        mark = f"[{passage + 1}]"
+        if passage not in self._cited:
+            self._cited.append(passage)
+        number = self._cited.index(passage) + 1
+        mark = f"[{number}]"
         self._write(mark, " ")
         self._supported += 1
         hit = self._passages[passage]
         exact = len(hit.text) == hit.end - hit.start
         span = (hit.start + start, hit.start + end) if exact else (hit.start, hit.end)
-        self._spans.append(Span(passage + 1, len(self._text) - len(mark), len(self._text), *span))
+        self._spans.append(Span(number, len(self._text) - len(mark), len(self._text), *span))

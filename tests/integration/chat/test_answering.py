@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from appliance.chat.answering import NO_ANSWER
-from appliance.chat.models import MessageStatus
+from appliance.chat.models import QUOTED, MessageStatus
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
 from appliance.identity.store import set_disabled
 from appliance.storage import tables
@@ -94,14 +94,14 @@ def test_an_invented_answer_is_replaced_by_the_passages_own_words(office, alice,
     answer_id = ask(office, alice)
     office.chat.answer(answer_id, sink, "w1")
     answer = office.chat.message(alice, answer_id)
-    assert "45" not in answer.text
+    assert "45" not in answer.text and answer.finish_reason == QUOTED
     assert "“Every employee has thirty days of paid leave in a calendar year.” [1]" in answer.text
     assert answer.citations[0].text == "Every employee has thirty days of paid leave in a calendar year."
 
 
 def test_a_micro_model_is_preceded_by_the_passages_own_words_and_followed_only_where_grounded(office, alice, sink):
     office.runtime.model = replace(office.runtime.model, size_bytes=90_000_000)
-    office.runtime.replies = ["Nobody may take leave. Unused leave days of a year expire on 31 March. There are 99 days."]
+    office.runtime.replies = ["The unused days expire on 31 March. There are 99 days. " + "More words follow. " * 20]
     answer_id = ask(office, alice)
     office.chat.answer(answer_id, sink, "w1")
     quote = "“Every employee has thirty days of paid leave in a calendar year.” [1]"
@@ -109,7 +109,9 @@ def test_a_micro_model_is_preceded_by_the_passages_own_words_and_followed_only_w
     offsets = [(item[2], len(item[1])) for item in sink.seen if item[0] == "delta"]
     assert all(offset + length == following for (offset, length), (following, _) in pairwise(offsets))
     answer = office.chat.message(alice, answer_id)
-    assert answer.text == f"{quote}\n\nUnused leave days of a year expire on 31 March. [1]"
+    assert answer.text == f"{quote}\n\nThe unused days expire on 31 March. [1]"
+    assert sink.text == answer.text, "nothing is shown that is taken back"
+    assert answer.completion_tokens < 30, "the first invented sentence ends the answer"
     assert [answer.text[c.answer_start : c.answer_end] for c in answer.citations] == ["[1]", "[1]"]
     assert office.runtime.requests[0].max_tokens < office.settings.answer_tokens
 
@@ -207,7 +209,7 @@ def test_stop_before_the_start_ends_the_answer_at_once(office, alice, sink):
 def test_stop_while_writing_keeps_what_is_written_with_valid_citations_only(office, alice, sink):
     office.runtime.replies = [
         "Every employee has thirty days of paid leave in a calendar year [3]. "
-        + "".join(f"More of the same, part {part} [2]. " for part in range(400))
+        + "".join(f"Holidays on the moon are part {part} of it [2]. " for part in range(400))
     ]
     answer_id = ask(office, alice)
     reached = threading.Event()
@@ -228,7 +230,7 @@ def test_stop_while_writing_keeps_what_is_written_with_valid_citations_only(offi
     assert time.monotonic() - pressed < 2  # a second, and a slow machine
     answer = office.chat.message(alice, answer_id)
     assert answer.status is MessageStatus.STOPPED and answer.finish_reason == "cancelled"
-    assert answer.text.startswith("Every employee has thirty days of paid leave in a calendar year. [1]")
+    assert answer.text == "Every employee has thirty days of paid leave in a calendar year. [1]"
     assert [citation.number for citation in answer.citations] == [1]
     assert "[3]" not in answer.text and "[2]" not in answer.text
 

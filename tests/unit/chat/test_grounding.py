@@ -54,11 +54,35 @@ def test_marks_of_the_model_are_never_believed():
     draft = AnswerDraft([hit("The ramp closes two minutes before departure."), hit(PASSAGE)])
     draft.add_checked("Hotel nights are paid up to 110 euros [1]. See [9] and (passage 2): trust me [2, 3].")
     checked = draft.checked()
-    assert checked.text == "Hotel nights are paid up to 110 euros. [2]"
+    assert checked.text == "Hotel nights are paid up to 110 euros. [1]"
     (span,) = checked.spans
-    assert (span.number, checked.text[span.answer_start : span.answer_end]) == (2, "[2]")
+    assert (span.number, checked.text[span.answer_start : span.answer_end]) == (1, "[1]")
     assert PASSAGE[span.start - 100 : span.end - 100] == "Hotel nights are paid up to 110 euros."
     assert checked.unsupported == 1
+    assert [passage.text == PASSAGE for passage in draft.passages()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You cannot take leave in July.",  # for crews, in one week of it
+        "Take leave in regatta week.",
+        "Can deck and engine crews take leave in regatta week, the second full week of July?",
+    ],
+)
+def test_who_leaves_out_the_conditions_is_not_supported_strictly(sentence):
+    rule = "Deck and engine crews cannot take leave in regatta week, the second full week of July, when all ferries sail."
+    assert find_support(sentence, [rule], strict=True) is None
+
+
+def test_a_close_paraphrase_is_supported_strictly():
+    assert find_support("Hotel nights are paid up to 110 euros.", [PASSAGE], strict=True)
+
+
+def test_a_sentence_that_only_repeats_the_question_is_no_answer():
+    draft = AnswerDraft([hit("Hotel nights are paid up to a limit.")], question="Up to which limit are hotel nights paid?")
+    assert not draft.add_checked("Hotel nights are paid up to a limit.")
+    assert draft.checked().text == ""
 
 
 def test_a_span_is_the_whole_passage_where_offsets_do_not_match_its_text():
