@@ -23,5 +23,5 @@ def acting_principal(appliance: Appliance, name: str | None) -> Principal:
     if not people:
         raise NotFound("This box has no account yet; `cloister init` makes the first one.", code="person.none")
     if len(people) > 1:
-        raise InvalidInput("There are several accounts; say with --as whose question this is.", code="person.unclear")
+        raise InvalidInput("There are several accounts; say with --as who is asking or uploading.", code="person.unclear")
     return acting_principal(appliance, people[0].principal.name)

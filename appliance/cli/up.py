@@ -51,9 +51,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     def notice(what: Notice) -> None:
         if what.event in {"died", "restarted"}:
             output.progress(f"{what.process} {what.event} {what.detail}".rstrip())
+        elif what.event == "stopping":
+            output.progress("Stopping ...")
 
     run_box(settings, ready=ready, notice=notice, prepare=prepare, opt_outs=OPT_OUTS)
     _record(settings, EventName.APPLIANCE_STOPPED)
+    output.progress("Stopped.")
     return 0
 
 
