@@ -56,7 +56,7 @@ class Appliance:
         self.sessions = Sessions(
             self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
         )
-        self.people = People(self.database, self.access, self.audit)
+        self.people = People(self.database, self.access, self.audit, self.sessions)
         self.collections = Collections(self.database, self.access, self.audit)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)

@@ -1,4 +1,4 @@
-"""Accounts, as administrators make and change them."""
+"""Accounts, as administrators make and change them, and as everybody changes their own password."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from appliance.audit.log import AuditLog
 from appliance.identity import store
 from appliance.identity.models import Account, Principal, Role
 from appliance.identity.passwords import check_strength, hash_password
+from appliance.identity.sessions import Sessions
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -23,10 +24,11 @@ OWN_COLLECTION = "My documents"
 class People:
     """Creating, changing and listing accounts. Sessions end with any change (identity/store.py)."""
 
-    def __init__(self, database: Database, access: Access, audit: AuditLog) -> None:
+    def __init__(self, database: Database, access: Access, audit: AuditLog, sessions: Sessions) -> None:
         self._database = database
         self._access = access
         self._audit = audit
+        self._sessions = sessions
 
     def create(self, principal: Principal, name: str, password: str, roles: Iterable[Role]) -> Principal:
         """A new account with a collection of its own.
@@ -82,6 +84,14 @@ class People:
                 ),
             )
             return store.require_account(connection, person_id)
+
+    def change_password(self, principal: Principal, token: str, current: str, new: str) -> str:
+        """Replace the password of the person whose session this is; returns the token of the one session that goes on.
+
+        Raises as `Sessions.change_password` does.
+        """
+        self._access.require(principal, Action.PASSWORD_CHANGE, APPLIANCE)
+        return self._sessions.change_password(token, current, new)
 
     def list(self, principal: Principal) -> list[Account]:
         """All accounts, the disabled ones too."""

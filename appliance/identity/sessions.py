@@ -17,10 +17,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import NotSignedIn
+from appliance.errors import InvalidInput, NotSignedIn
 from appliance.identity import store, throttling
 from appliance.identity.models import NOBODY, Account, Principal
-from appliance.identity.passwords import DECOY_HASH, hash_password, needs_rehash, verify_password
+from appliance.identity.passwords import DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import sessions
@@ -86,6 +86,40 @@ class Sessions:
             self._insert(connection, account.principal, token)
             self._audit.append(connection, AuditEvent(EventName.SESSION_CREATED, account.principal, sealed={"source": source}))
         return token
+
+    def change_password(self, token: str, current: str, new: str) -> str:
+        """Replace the password of whoever the token belongs to; all their sessions end and a new token is returned.
+
+        Raises `NotSignedIn` where the session has ended, `Throttled` after too many tries, which count as tries to sign in with
+        this name, and `InvalidInput` for a wrong `current` or a weak `new`.
+        """
+        person = self.principal(token)
+        if person is None:
+            raise NotSignedIn("Please sign in.")
+        check_strength(new)
+        by_name = throttling.subject(self._key, throttling.NAME_LIMIT, store.comparable_name(person.name))
+        with self._database.write() as connection:
+            throttling.count_try(connection, throttling.NAME_LIMIT, by_name, self._clock())
+        with self._database.read() as connection:
+            found = store.credentials(connection, person.name)
+        with self._hashing:
+            right = found is not None and verify_password(found[1], current)
+            encoded = hash_password(new) if right else ""
+        if not right:
+            refused = AuditEvent(EventName.PASSWORD_CHANGED, person, outcome=Outcome.FAILURE, facts={"reason": "wrong_password"})
+            with self._database.write() as connection:
+                self._audit.append(connection, refused)
+            raise InvalidInput("The current password is wrong.", code="password.wrong")
+        renewed = secrets.token_urlsafe(_TOKEN_BYTES)
+        with self._database.write() as connection:
+            # signed out, disabled, or given another password, while this one was being verified
+            if store.credentials(connection, person.name) != found or not _lives(connection, token):
+                raise NotSignedIn("Please sign in.")
+            throttling.clear(connection, by_name)
+            store.set_password(connection, person.id, encoded)
+            self._insert(connection, person, renewed)
+            self._audit.append(connection, AuditEvent(EventName.PASSWORD_CHANGED, person))
+        return renewed
 
     def principal(self, token: str) -> Principal | None:
         """Who the token belongs to, with today's roles; None when the session has ended or never was."""
@@ -155,6 +189,10 @@ class Sessions:
                 ),
             )
         raise NotSignedIn("The name or the password is wrong.", code="session.refused")
+
+
+def _lives(connection: Connection, token: str) -> bool:
+    return connection.execute(select(sessions).where(sessions.c.token_sha256 == _digest(token))).first() is not None
 
 
 def _remove_expired(connection: Connection, now: int) -> int:

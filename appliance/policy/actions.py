@@ -27,6 +27,7 @@ class Action(StrEnum):
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
     MODEL_LIST = "model:list"
+    PASSWORD_CHANGE = "password:change"  # one's own
     PERSON_CREATE = "person:create"
     PERSON_LIST = "person:list"
     PERSON_UPDATE = "person:update"  # roles, password, disabled

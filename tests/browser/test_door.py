@@ -86,6 +86,24 @@ def test_signing_in_and_out(box, page):
     page.wait_for_url("**/sign-in**")
 
 
+def test_a_person_changes_their_own_password_and_goes_on(box, page):
+    box.person("keeper")
+    box.let_in(page, "keeper", "/documents")
+    page.get_by_role("button", name="keeper").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Current password").fill("not this one")
+    dialog.get_by_label("New password", exact=True).fill("a wholly different phrase")
+    dialog.get_by_label("The new password again").fill("a wholly different phrase")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog.get_by_role("alert")).to_have_text("The current password is wrong.")
+    dialog.get_by_label("Current password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".toast")).to_contain_text("Your password was changed.")
+    page.get_by_role("button", name="Sign out").click()  # a change, so the page has the token of the new session
+    page.wait_for_url(f"{box.url}/sign-in")
+
+
 def test_the_keyboard_reaches_the_content_first(box, page):
     box.person("keeper")
     box.let_in(page, "keeper", "/documents")

@@ -73,6 +73,37 @@ async def test_one_persons_csrf_token_is_of_no_use_to_another(signed_in, alice, 
     assert response.status_code == 403
 
 
+async def test_a_password_is_changed_by_its_owner_alone(client, signed_in, alice, bob, appliance):
+    change = {"current": PASSWORD, "new": "a wholly different phrase"}
+    assert (await client.post("/api/password", json=change)).status_code == 401
+    async with signed_in("alice") as hers:
+        for current, new, code in (
+            ("not this one", change["new"], "password.wrong"),
+            (PASSWORD, "short", "password.too_short"),
+        ):
+            refused = await hers.post("/api/password", json={"current": current, "new": new})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, code)
+        named = await hers.post("/api/password", json={**change, "person_id": bob.id})
+        assert named.status_code == 400
+        del hers.headers["X-CSRF-Token"]
+        assert (await hers.post("/api/password", json=change)).status_code == 403
+    async with signed_in("alice"), signed_in("bob"):
+        pass  # nothing of it changed a password
+
+
+async def test_a_changed_password_ends_the_other_sessions(client, signed_in, alice, appliance):
+    new = "a wholly different phrase"
+    async with signed_in("alice") as here, signed_in("alice") as elsewhere:
+        changed = await here.post("/api/password", json={"current": PASSWORD, "new": new})
+        assert changed.status_code == 200, changed.text
+        assert (await elsewhere.get("/api/conversations")).status_code == 401
+        here.headers["X-CSRF-Token"] = changed.json()["csrf_token"]
+        assert (await here.post("/api/conversations", json={})).status_code == 201
+    assert (await client.post("/api/sessions", json={"name": "alice", "password": PASSWORD})).status_code == 401
+    assert (await client.post("/api/sessions", json={"name": "alice", "password": new})).status_code == 201
+    assert EventName.PASSWORD_CHANGED in events(appliance)
+
+
 async def test_signing_out_ends_the_session_on_the_server(signed_in, alice, appliance):
     async with signed_in("alice") as client:
         cookie = client.cookies["cloister"]

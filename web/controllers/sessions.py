@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Signing in and out, and one's own password."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from web.dependencies import Box, Caller
 from web.guards import declares
 from web.navigation import home
 from web.pages import page
-from web.schemas.sessions import SignedIn, SignIn
+from web.schemas.sessions import PasswordChange, PasswordChanged, SignedIn, SignIn
 
 
 def local_path(path: str) -> str:
@@ -57,3 +57,16 @@ class SessionsController(Controller):
     def sign_out(self, request: Request[Any, Any, Any], appliance: Box) -> Response[None]:
         appliance.sessions.sign_out(request.scope["auth"])
         return Response(None, cookies=[ended_cookie(appliance.settings)], status_code=204)
+
+    @post(
+        "/api/password",
+        opt=declares(Action.PASSWORD_CHANGE, EventName.PASSWORD_CHANGED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def change_password(
+        self, request: Request[Any, Any, Any], appliance: Box, principal: Caller, data: JSONBody[PasswordChange]
+    ) -> Response[PasswordChanged]:
+        token = appliance.people.change_password(principal, request.scope["auth"], data.current, data.new)
+        changed = PasswordChanged(appliance.sessions.csrf_token(token))
+        return Response(changed, cookies=[session_cookie(appliance.settings, token)])

@@ -18,6 +18,17 @@ class SignedIn(msgspec.Struct):
     home: str
 
 
+class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
+    current: str
+    new: str
+
+
+class PasswordChanged(msgspec.Struct):
+    """`csrf_token` is that of the new session; the page goes on with it."""
+
+    csrf_token: str
+
+
 class CompleteSetup(msgspec.Struct, forbid_unknown_fields=True):
     """`token` is the secret of the one-time link."""
 

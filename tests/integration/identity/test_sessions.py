@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from appliance.audit.store import AuditFilter, AuditRecord, search, unseal
 from appliance.bootstrap import Appliance
-from appliance.errors import NotSignedIn, Throttled
+from appliance.errors import InvalidInput, NotSignedIn, Throttled
 from appliance.identity import store
 from appliance.identity.models import Principal, Role
 from appliance.identity.passwords import hash_password
@@ -213,3 +213,49 @@ def test_old_tries_are_forgotten(sessions: Sessions, clock: Clock) -> None:
     clock.now += 62 * MINUTE
     for number in range(4):
         _refused(sessions, "night porter", f"guess number {number}")
+
+
+NEW = "another long passphrase"
+
+
+def test_guesses_at_the_current_password_are_throttled_like_signing_in(
+    appliance: Appliance, sessions: Sessions, porter: Principal, clock: Clock
+) -> None:
+    token = sessions.sign_in("night porter", PASSWORD, "192.0.2.7")
+    for _ in range(5):
+        with pytest.raises(InvalidInput) as caught:
+            sessions.change_password(token, "a guess", NEW)
+        assert caught.value.stable_code == "password.wrong"
+    with pytest.raises(Throttled):
+        sessions.change_password(token, PASSWORD, NEW)
+    assert sessions.principal(token) == porter
+    refused = _records(appliance, "password.changed")
+    assert [(item.outcome, item.facts) for item in refused] == [("failure", {"reason": "wrong_password"})] * 5
+    clock.now += MINUTE
+    renewed = sessions.change_password(token, PASSWORD, NEW)
+    assert (sessions.principal(token), sessions.principal(renewed)) == (None, porter)
+    assert _records(appliance, "password.changed")[0].outcome == "success"
+
+
+def test_an_ended_session_changes_no_password(appliance: Appliance, sessions: Sessions, porter: Principal) -> None:
+    token = sessions.sign_in("night porter", PASSWORD, "192.0.2.7")
+    sessions.sign_out(token)
+    with pytest.raises(NotSignedIn):
+        sessions.change_password(token, PASSWORD, NEW)
+    assert sessions.principal(sessions.sign_in("night porter", PASSWORD, "192.0.2.7")) == porter
+
+
+def test_a_session_that_ends_during_the_check_is_not_renewed(
+    appliance: Appliance, sessions: Sessions, porter: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = sessions.sign_in("night porter", PASSWORD, "192.0.2.7")
+
+    def hash_meanwhile(password: str) -> str:
+        sessions.sign_out(token)
+        return HASH
+
+    monkeypatch.setattr("appliance.identity.sessions.hash_password", hash_meanwhile)
+    with pytest.raises(NotSignedIn):
+        sessions.change_password(token, PASSWORD, NEW)
+    with appliance.database.read() as connection:
+        assert connection.execute(select(session_rows)).all() == []
