@@ -10,6 +10,7 @@ from lxml import etree
 
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.encoding import declared_encoding, decode
+from appliance.documents.parsing.tables import Cell, Table
 from appliance.documents.rejections import rejected
 
 _SKIPPED = frozenset(
@@ -22,7 +23,8 @@ _BLOCKS = frozenset(
 )
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _CELLS = frozenset({"td", "th"})
-_STRUCTURED = (*sorted(_HEADINGS), "table", "ul", "ol", "pre")
+_PAGES = (*sorted(_HEADINGS), "table")
+_STRUCTURED = (*_PAGES, "ul", "ol", "pre")
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 _SPACE = re.compile(r"\s+")
@@ -53,6 +55,10 @@ def add_html(markup: str, draft: Draft) -> str:
     return _SPACE.sub(" ", root.findtext(".//title", default="") or "").strip()
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
+
+
 class _Reader:
     """Gathers inline text, hands it on where a block begins or ends. No recursion: the page decides how deep it nests."""
 
@@ -63,6 +69,8 @@ class _Reader:
         self._prefix = ""
         self._separator = "\n\n"
         self._verbatim = 0
+        self._tables: list[Table] = []
+        self._row: list[Cell] = []
         self._flat_cell: Any = None
 
     def start(self, node: Any) -> None:
@@ -75,9 +83,9 @@ class _Reader:
         if tag in _BLOCKS or tag in _HEADINGS:
             self._break()
         if tag == "li":
-            self._prefix, self._separator = "- ", "\n"
-        elif tag == "tr":
-            self._separator = "\n"
+            self._start_item()
+        elif tag == "table" and self._flat_cell is None:
+            self._tables.append(Table())
         elif tag == "pre":
             self._verbatim += 1
         elif tag == "br":
@@ -99,30 +107,60 @@ class _Reader:
             text = "".join(self._parts)
             self._parts = []
             self._draft.heading(int(tag[1]), text)
+        elif tag == "tr" and self._flat_cell is None:
+            self._end_row(header=node.getparent().tag == "thead")
         elif tag in _BLOCKS:
             self._break()
         if tag == "pre":
             self._verbatim -= 1
         elif node is self._flat_cell:
-            self._flat_cell = None
+            self._end_cell(node)
+        elif tag == "table" and self._flat_cell is None:
+            self._tables.pop()
         self._take(node.tail)
 
     def flush(self) -> None:
         """End the block under way."""
+        self._end_row()
         text = "".join(self._parts)
         self._parts = []
         if text.strip():
             self._draft.block(self._prefix + text.strip(), separator=self._separator)
             self._prefix, self._separator = "", "\n\n"
 
+    def _start_item(self) -> None:
+        if self._flat_cell is None:
+            self._prefix, self._separator = "- ", "\n"
+        elif "".join(self._parts).strip():
+            self._parts.append("/ ")
+
     def _start_cell(self, node: Any) -> None:
         """A cell of plain text joins its row in one line; one that holds blocks is a small page (a layout table)."""
-        if next(node.iter(*_STRUCTURED), None) is not None:
+        if self._flat_cell is not None:
+            return
+        structured = _PAGES if self._tables and self._tables[-1].named else _STRUCTURED
+        if not self._tables or next(node.iter(*structured), None) is not None:
             self.flush()
             return
         if "".join(self._parts).strip():
-            self._parts.append(" | ")
+            self.flush()
+        self._parts = []
         self._flat_cell = node
+
+    def _end_cell(self, node: Any) -> None:
+        across, down = (node.get(name, "1").strip() for name in ("colspan", "rowspan"))
+        text = "".join(self._parts)
+        self._row.append(Cell(text, _number(across), _number(down), title=node.tag == "th"))
+        self._parts = []
+        self._flat_cell = None
+
+    def _end_row(self, *, header: bool = False) -> None:
+        """Hand on the cells gathered; cells that are all titles are a header too."""
+        row, self._row = self._row, []
+        if row and self._tables:
+            titles = all(cell.title or not cell.text.strip() for cell in row)
+            self._draft.block(self._tables[-1].line(row, header=header or titles))
+            self._prefix, self._separator = "", "\n\n"
 
     def _break(self) -> None:
         if self._flat_cell is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -10,30 +11,27 @@ from markdown_it.token import Token
 
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.encoding import decode
+from appliance.documents.parsing.tables import Cell, Table
+
+_CELLS = {"th_open", "td_open"}
 
 
 def parse_markdown(path: str, draft: Draft, _report: object) -> str:
     """Headings, paragraphs, list entries, table rows and code, in order; raw HTML is left out."""
     tokens = MarkdownIt("commonmark").enable("table").parse(_without_front_matter(decode(Path(path).read_bytes())))
     title = ""
-    row: list[str] | None = None
     bullets = 0
     for position, token in enumerate(tokens):
         if token.type in {"fence", "code_block"}:
             draft.block(token.content)
-        elif token.type == "tr_open":
-            row = []
-        elif token.type == "tr_close" and row is not None:
-            draft.block(" | ".join(row), separator="\n")
-            row = None
+        elif token.type == "table_open":
+            _add_table(takewhile(lambda inside: inside.type != "table_close", islice(tokens, position, None)), draft)
         elif token.type == "list_item_open":
             bullets += 1
-        elif token.type == "inline":
+        elif token.type == "inline" and tokens[position - 1].type not in _CELLS:
             text = _text(token.children or [])
             opener = tokens[position - 1]
-            if row is not None:
-                row.append(text)
-            elif opener.type == "heading_open":
+            if opener.type == "heading_open":
                 title = title or text
                 draft.heading(int(opener.tag[1]), text)
             elif bullets:
@@ -42,6 +40,19 @@ def parse_markdown(path: str, draft: Draft, _report: object) -> str:
             else:
                 draft.block(text)
     return title
+
+
+def _add_table(tokens: Iterable[Token], draft: Draft) -> None:
+    table = Table()
+    row: list[Cell] = []
+    opener = ""
+    for token in tokens:
+        if token.type == "inline":
+            row.append(Cell(_text(token.children or []), title=opener == "th_open"))
+        elif token.type == "tr_close":
+            draft.block(table.line(row, header=all(cell.title for cell in row)))
+            row = []
+        opener = token.type
 
 
 def _text(children: Sequence[Token]) -> str:

@@ -6,6 +6,7 @@ from lxml import etree
 
 from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.tables import Cell, Table, figures_below
 from appliance.documents.rejections import rejected
 
 _MIME = b"application/vnd.oasis.opendocument.text"
@@ -15,6 +16,7 @@ _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _SKIPPED = {f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_OFFICE}forms", f"{_TEXT}sequence-decls"}
+_REPEATED = 50
 
 
 def parse_odt(path: str, draft: Draft, _report: object) -> str:
@@ -53,20 +55,29 @@ def _add_all(parent: etree._Element, draft: Draft, *, listed: bool) -> None:
             _add_all(node, draft, listed=listed or node.tag == f"{_TEXT}list-item")
 
 
-def _add_table(table: etree._Element, draft: Draft) -> None:
-    separator = "\n\n"
-    for row in table.iter(f"{_TABLE}table-row"):
-        if next(row.iterancestors(f"{_TABLE}table")) is not table:
-            continue  # of a table within a cell, which tells it
-        cells = [_cell(cell) for cell in row.findall(f"{_TABLE}table-cell")]
-        draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
-        separator = "\n"
+def _add_table(node: etree._Element, draft: Draft) -> None:
+    # those of a table within a cell are told by that cell
+    rows = [row for row in node.iter(f"{_TABLE}table-row") if next(row.iterancestors(f"{_TABLE}table")) is node]
+    told = [[one for cell in row.findall(f"{_TABLE}table-cell") for one in _cells(cell)] for row in rows]
+    headers = [next(row.iterancestors()).tag == f"{_TABLE}table-header-rows" for row in rows]
+    if not any(headers) and figures_below([[cell.text for cell in cells] for cells in told]):
+        headers[0] = True
+    table = Table()
+    for cells, header in zip(told, headers, strict=True):
+        draft.block(table.line(cells, header=header))
 
 
-def _cell(cell: etree._Element) -> str:
-    """Its paragraphs; one within a text box is told by the paragraph that the box hangs on."""
+def _cells(cell: etree._Element) -> list[Cell]:
+    """Its paragraphs; one within a text box is told by the paragraph that the box hangs on. Equal neighbours are written once."""
     paragraphs = cell.iter(f"{_TEXT}p")
-    return " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_TEXT}p"), None) is None)
+    text = " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_TEXT}p"), None) is None)
+    across, down, times = (_number(cell, f"number-{what}") for what in ("columns-spanned", "rows-spanned", "columns-repeated"))
+    return [Cell(text, across, down)] * min(times, _REPEATED)
+
+
+def _number(cell: etree._Element, name: str) -> int:
+    value = cell.get(f"{_TABLE}{name}", "1")
+    return int(value) if value.isdigit() else 1
 
 
 def _text(node: etree._Element) -> str:

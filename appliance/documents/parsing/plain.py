@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.encoding import decode
+from appliance.documents.parsing.tables import described_rows
 
 _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2})+|\d{1,2}(?=[.)]))[.)]?[ \t]+[^\W\d]")
@@ -55,34 +55,5 @@ def parse_csv(path: str, draft: Draft, _report: object) -> str:
         dialect = csv.excel
     rows = csv.reader(text.splitlines(keepends=True), dialect)
     for line in described_rows(rows):
-        draft.block(line, separator="\n")
+        draft.block(line)
     return ""
-
-
-def described_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Each row as one line: `Header: value; Header: value` where the first row reads as headers, else joined by bars."""
-    names: list[str] | None = None
-    for position, row in enumerate(rows):
-        cells = [" ".join(cell.split()) for cell in row]
-        while cells and not cells[-1]:
-            cells.pop()
-        if not cells:
-            continue
-        if position == 0 and _reads_as_headers(cells):
-            names = cells
-            yield " | ".join(cells)
-        elif names is None:
-            yield " | ".join(cell for cell in cells if cell)
-        else:
-            yield "; ".join(_described(names, column, cell) for column, cell in enumerate(cells) if cell)
-
-
-def _reads_as_headers(cells: Sequence[str]) -> bool:
-    named = [cell for cell in cells if cell]
-    worded = all(any(mark.isalpha() for mark in cell) and len(cell) <= 60 for cell in named)
-    return len(named) > 1 and len(set(named)) == len(named) and worded and len(named) * 2 > len(cells)
-
-
-def _described(names: Sequence[str], column: int, cell: str) -> str:
-    name = names[column] if column < len(names) else ""
-    return f"{name}: {cell}" if name else cell

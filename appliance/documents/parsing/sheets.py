@@ -14,7 +14,7 @@ from appliance.documents.parsing.archives import open_archive
 from appliance.documents.parsing.dispatch import Report
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Progress
-from appliance.documents.parsing.plain import described_rows
+from appliance.documents.parsing.tables import described_rows
 from appliance.documents.rejections import rejected
 
 _BLANK_ROWS = 1_000
@@ -35,7 +35,7 @@ def parse_xlsx(path: str, draft: Draft, report: Report) -> str:
         for number, sheet in enumerate(shown, start=1):
             draft.page(f"Sheet {sheet.title}", keep_blank=True)
             for line in described_rows(_rows(sheet)):
-                draft.block(line, separator="\n")
+                draft.block(line)
             report(Progress(number, len(shown)))
         return workbook.properties.title or ""
 

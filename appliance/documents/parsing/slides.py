@@ -10,6 +10,7 @@ from appliance.documents.parsing.dispatch import Report
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Progress
 from appliance.documents.parsing.relations import package_title, targets
+from appliance.documents.parsing.tables import Cell, Table, reads_as_headers
 
 _MAIN = "ppt/presentation.xml"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -17,6 +18,7 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _RELATION_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _SHAPES = (f"{_P}sp", f"{_A}tbl")
 _TITLES = {"title", "ctrTitle"}
+_TRUE = {"1", "true"}
 _FURNITURE = {"sldNum", "dt", "ftr", "hdr", "sldImg"}
 
 
@@ -41,15 +43,30 @@ def _add_shapes(slide: etree._Element, draft: Draft) -> None:
     # a reader sees the title first, wherever it stands in the file
     for shape in sorted(shapes, key=lambda item: _placeholder(item) not in _TITLES):
         if shape.tag == f"{_A}tbl":
-            separator = "\n\n"
-            for row in shape.iter(f"{_A}tr"):
-                cells = [" ".join(_paragraphs(cell)) for cell in row.findall(f"{_A}tc")]
-                draft.block(" | ".join(cell for cell in cells if cell.strip()), separator=separator)
-                separator = "\n"
+            _add_table(shape, draft)
         elif _placeholder(shape) in _TITLES:
             draft.heading(1, " ".join(_paragraphs(shape)))
         elif _placeholder(shape) not in _FURNITURE:
             draft.block("\n".join(_paragraphs(shape)))
+
+
+def _add_table(node: etree._Element, draft: Draft) -> None:
+    rows = [[_cell(cell) for cell in row.findall(f"{_A}tc") if not _covered(cell)] for row in node.iter(f"{_A}tr")]
+    properties = node.find(f"{_A}tblPr")
+    marked = properties is not None and properties.get("firstRow") in _TRUE
+    table = Table()
+    for position, cells in enumerate(rows):
+        header = position == 0 and marked and reads_as_headers([cell.text for cell in cells])
+        draft.block(table.line(cells, header=header))
+
+
+def _cell(cell: etree._Element) -> Cell:
+    across, down = (cell.get(name, "1") for name in ("gridSpan", "rowSpan"))
+    return Cell(" ".join(_paragraphs(cell)), int(across) if across.isdigit() else 1, int(down) if down.isdigit() else 1)
+
+
+def _covered(cell: etree._Element) -> bool:
+    return cell.get("hMerge") in _TRUE or cell.get("vMerge") in _TRUE
 
 
 def _add_notes(archive: Archive, part: str, draft: Draft) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lxml import etree
 
@@ -11,6 +11,7 @@ from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.compatibility import read_once
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.relations import package_title, targets
+from appliance.documents.parsing.tables import Cell, Table, figures_below, reads_as_headers
 
 _MAIN = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -45,11 +46,7 @@ def _blocks(parent: etree._Element) -> Iterator[etree._Element]:
 
 def _add(block: etree._Element, levels: dict[str, int], draft: Draft) -> None:
     if block.tag == f"{_W}tbl":
-        separator = "\n\n"
-        for row in _rows(block):
-            cells = [_cell(cell) for cell in row.findall(f"{_W}tc")]
-            draft.block(" | ".join(" ".join(cell.split()) for cell in cells if cell.strip()), separator=separator)
-            separator = "\n"
+        _add_table(block, draft)
         return
     if _breaks_page(block):
         draft.page()
@@ -67,10 +64,56 @@ def _rows(table: etree._Element) -> Iterator[etree._Element]:
     return (row for row in read_once(table, f"{_W}tr") if next(row.iterancestors(f"{_W}tbl")) is table)
 
 
+def _add_table(node: etree._Element, draft: Draft) -> None:
+    rows = list(_rows(node))
+    told = _cells(rows)
+    headers = [_on(row.find(f"{_W}trPr/{_W}tblHeader")) for row in rows]
+    if not any(headers) and len(rows) > 1:
+        words = [[cell.text for cell in cells] for cells in told]
+        bold = _bold(rows[0]) and not _bold(rows[1])
+        headers[0] = figures_below(words) or (bold and reads_as_headers(words[0]))
+    table = Table()
+    for cells, header in zip(told, headers, strict=True):
+        draft.block(table.line(cells, header=header))
+
+
+def _cells(rows: Sequence[etree._Element]) -> list[list[Cell]]:
+    """The cells of each row. A cell merged downwards is told once, where it begins: hence from the last row up."""
+    told: list[list[Cell]] = []
+    reach: dict[int, int] = {}
+    for row in reversed(rows):
+        cells: list[Cell] = []
+        covered: dict[int, int] = {}
+        column = 0
+        for node in row.findall(f"{_W}tc"):
+            text = _cell(node)
+            across = node.find(f"{_W}tcPr/{_W}gridSpan")
+            shown = across.get(_VALUE, "1") if across is not None else "1"
+            merged = node.find(f"{_W}tcPr/{_W}vMerge")
+            width = int(shown) if shown.isdigit() else 1
+            if merged is not None and merged.get(_VALUE, "continue") == "continue" and not text.strip():
+                covered[column] = reach.get(column, 0) + 1
+            else:
+                cells.append(Cell(text, width, 1 + reach.get(column, 0)))
+            column += width
+        reach = covered
+        told.append(cells)
+    return told[::-1]
+
+
 def _cell(cell: etree._Element) -> str:
     """Its paragraphs; one within a text box is told by the paragraph that the box hangs on."""
     paragraphs = read_once(cell, f"{_W}p")
     return " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_W}p"), None) is None)
+
+
+def _bold(row: etree._Element) -> bool:
+    runs = [run for run in row.iter(f"{_W}r") if run.find(f"{_W}t") is not None]
+    return bool(runs) and all(_on(run.find(f"{_W}rPr/{_W}b")) for run in runs)
+
+
+def _on(switch: etree._Element | None) -> bool:
+    return switch is not None and switch.get(_VALUE, "1") not in {"0", "false", "off"}
 
 
 def _breaks_page(paragraph: etree._Element) -> bool:

@@ -165,9 +165,66 @@ def test_menus_scripts_and_hidden_parts_of_a_page_are_left_out():
     assert whole(read(content, MediaType.HTML)) == "Seen\n\ntail"
 
 
-def test_tables_of_a_page_keep_their_rows():
-    content = b"<table><tr><th>Room</th><th>Fee</th></tr><tr><td><p>Hall</p></td><td>20 <b>euros</b></td></tr></table>"
-    assert whole(read(content, MediaType.HTML)) == "Room | Fee\nHall | 20 euros"
+def test_a_row_of_a_page_names_its_columns():
+    content = (
+        b"<p>Fees</p><table><tr><th>Room</th><th>Fee</th><th></th></tr><tr><td><p>Hall</p></td><td>20 <b>euros</b></td><td></td></tr>"
+        b"<tr><td rowspan=2>Attic</td><td><ul><li>5 euros</li><li>keys</li></ul></td></tr><tr><td>closed</td></tr></table>After"
+    )
+    lines = [
+        "Fees",
+        "Room | Fee",
+        "Room: Hall; Fee: 20 euros",
+        "Room: Attic; Fee: 5 euros / keys",
+        "Room: Attic; Fee: closed",
+        "After",
+    ]
+    assert whole(read(content, MediaType.HTML)) == "\n\n".join(lines)
+
+
+def test_a_table_that_only_places_things_is_read_as_what_it_places():
+    content = b"<table><tr><td>Left</td><td>Right<table><tr><td>Hall</td><td>20 euros</td></tr></table>below</td></tr></table>"
+    assert whole(read(content, MediaType.HTML)) == "Left\n\nRight\n\nHall | 20 euros\n\nbelow"
+
+
+def test_a_row_of_markdown_names_its_columns():
+    content = b"Fees\n\n| Room | Fee |\n| --- | --- |\n| Hall | 20 *euros* |\n| Attic | |\n\nAfter\n"
+    assert whole(read(content, MediaType.MARKDOWN)) == "Fees\n\nRoom | Fee\n\nRoom: Hall; Fee: 20 euros\n\nRoom: Attic\n\nAfter"
+
+
+@pytest.mark.parametrize("mark", ["tblHeader", "bold", "figures"])
+def test_a_row_of_a_word_table_names_its_columns(mark):
+    import docx
+    from docx.oxml import OxmlElement
+
+    fee = "20" if mark == "figures" else "none"
+    document = docx.Document()
+    table = document.add_table(rows=0, cols=3)
+    for values in (["Room", "Fee", "Key"], ["Hall", fee, "red"], ["Attic", fee, ""]):
+        for cell, value in zip(table.add_row().cells, values, strict=True):
+            cell.text = value
+    table.cell(1, 2).merge(table.cell(2, 2)).text = "red"
+    if mark == "tblHeader":
+        table.rows[0]._tr.get_or_add_trPr().append(OxmlElement("w:tblHeader"))
+    elif mark == "bold":
+        for cell in table.rows[0].cells:
+            cell.paragraphs[0].runs[0].bold = True
+    out = io.BytesIO()
+    document.save(out)
+    rows = ["Room | Fee | Key", f"Room: Hall; Fee: {fee}; Key: red", f"Room: Attic; Fee: {fee}; Key: red"]
+    assert whole(read(out.getvalue(), MediaType.DOCX)) == "\n\n".join(rows)
+
+
+def test_a_row_on_a_slide_names_its_columns():
+    from pptx import Presentation
+
+    show = Presentation()
+    table = show.slides.add_slide(show.slide_layouts[6]).shapes.add_table(2, 2, 0, 0, 100, 100).table
+    for row, values in enumerate([["Room", "Fee"], ["Hall", "20 euros"]]):
+        for column, value in enumerate(values):
+            table.cell(row, column).text = value
+    out = io.BytesIO()
+    show.save(out)
+    assert whole(read(out.getvalue(), MediaType.PPTX)) == "Room | Fee\n\nRoom: Hall; Fee: 20 euros"
 
 
 def test_attachments_are_named_only():
@@ -226,21 +283,32 @@ def test_word_tables_tell_each_cell_once_with_what_is_nested_in_it():
         samples.archive({"word/document.xml": f"<w:document {w}><w:body><w:tbl>{rows}</w:tbl></w:body></w:document>"}),
         MediaType.DOCX,
     )
-    assert whole(document) == "left boxed | a1 a2 right\nlast"
+    assert whole(document) == "left boxed | a1 a2 right\n\nlast"
+
+
+def read_odt(body: str) -> ParsedDocument:
+    names = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
+    spaces = " ".join(f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for prefix, name in names.items())
+    content = f"<office:document-content {spaces}><office:body><office:text>{body}</office:text></office:body></office:document-content>"
+    return read(samples.archive({"content.xml": content}), MediaType.ODT)
 
 
 def test_opendocument_keeps_boxes_apart_and_tells_nested_tables_once():
-    names = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
-    spaces = " ".join(f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for prefix, name in names.items())
-
     def table(*cells):
         return f"<table:table><table:table-row>{''.join(f'<table:table-cell>{cell}</table:table-cell>' for cell in cells)}</table:table-row></table:table>"
 
     box = "<text:p>before<draw:frame><draw:text-box><text:p>boxed</text:p></draw:text-box></draw:frame>after</text:p>"
     body = box + table("<text:p>left</text:p>", table("<text:p>inner</text:p>"), box)
-    content = f"<office:document-content {spaces}><office:body><office:text>{body}</office:text></office:body></office:document-content>"
-    document = read(samples.archive({"content.xml": content}), MediaType.ODT)
-    assert whole(document) == "before\nboxed\nafter\n\nleft | inner | before boxed after"
+    assert whole(read_odt(body)) == "before\nboxed\nafter\n\nleft | inner | before boxed after"
+
+
+def test_a_row_of_an_opendocument_table_names_its_columns():
+    def row(*cells):
+        return f"<table:table-row>{''.join(f'<table:table-cell><text:p>{cell}</text:p></table:table-cell>' for cell in cells)}</table:table-row>"
+
+    head = f"<table:table-header-rows>{row('Room', 'Fee')}</table:table-header-rows>"
+    document = read_odt(f"<table:table>{head}{row('Hall', 'none')}{row('Attic', '')}</table:table>")
+    assert whole(document) == "Room | Fee\n\nRoom: Hall; Fee: none\n\nRoom: Attic"
 
 
 # PDF layouts ---------------------------------------------------------------------------------------------------------
