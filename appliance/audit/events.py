@@ -43,7 +43,7 @@ class EventName(StrEnum):
     DOCUMENT_UPLOADED = "document.uploaded"
     MIGRATION_APPLIED = "migration.applied"
     MODEL_LISTED = "model.listed"
-    PASSWORD_CHANGED = "password.changed"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name, not a secret
     PERSON_CREATED = "person.created"
     PERSON_LISTED = "person.listed"
     PERSON_UPDATED = "person.updated"

@@ -27,7 +27,7 @@ class Action(StrEnum):
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
     MODEL_LIST = "model:list"
-    PASSWORD_CHANGE = "password:change"  # one's own
+    PASSWORD_CHANGE = "password:change"  # one's own  # noqa: S105 - a name, not a secret
     PERSON_CREATE = "person:create"
     PERSON_LIST = "person:list"
     PERSON_UPDATE = "person:update"  # roles, password, disabled
