@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from appliance.chat.sentences import split_sentences
 from appliance.chat.words import content_terms, matches
+from appliance.language.contents import is_contents_line
 from appliance.retrieval.models import Hit
 
 _LONGEST_WORDS = 80
@@ -25,7 +26,8 @@ _MEANING_SHARE = 0.4
 _NEARLY_AS_GOOD = 0.75
 """A further sentence must fit at least this well, as a share of the best."""
 _ENDS, _ASKS, _CLOSERS = ".!:;\u3002\uff01", "?\uff1f", "\"'\u201d\u2019»)"
-_ENUMERATOR = re.compile(r"^(?:\d+[.)]|[-•*|])\s*")
+_BULLET = re.compile(r"^[-•*|]\s*")
+_NUMBER = re.compile(r"^[(\[]?\d+(?:\.\d+)*[.)\]]+\s")
 
 Similarity = Callable[[str, Sequence[str]], Sequence[float]]
 """Cosine of a question and each of some sentences."""
@@ -84,13 +86,16 @@ def _candidates(wanted: Sequence[str], index: int, hit: Hit) -> list[_Candidate]
     before: frozenset[str] = frozenset()
     found = []
     for piece in split_sentences(hit.text):
-        marker = _ENUMERATOR.match(piece.text)
-        start = piece.start + (marker.end() if marker else 0)
+        if is_contents_line(piece.text):
+            continue
+        bullet = _BULLET.match(piece.text)
+        start = piece.start + (bullet.end() if bullet else 0)
         said = hit.text[start : piece.end]
-        told = content_terms(said)
+        bare = _NUMBER.sub("", said)
+        told = content_terms(bare)
         own = matches(wanted, told)
         news = {term for term in told if not matches([term], wanted)}
-        whole = said.rstrip(_CLOSERS)[-1:] in _ENDS or len(told) > 4 or any(c.isdigit() for c in said)
+        whole = said.rstrip(_CLOSERS)[-1:] in _ENDS or len(told) > 4 or any(c.isdigit() for c in bare)
         if news and whole and len(said.split()) <= _LONGEST_WORDS and said[-1] not in _ASKS:
             found.append(_Candidate(Quote(index, start, piece.end, said, 0.0), own, heading, before))
         before = own

@@ -6,13 +6,16 @@ import re
 from typing import NamedTuple
 
 from appliance.language.abbreviations import ABBREVIATIONS
+from appliance.language.contents import CONTENTS_END, LEADER
+from appliance.language.stops import divides_address, only_numbers
 
 _CLOSERS = r"""["'\u201d\u2019»)\]]*(?:\s*\[\d+\])*"""
 _OPENER = r"""["'\u201c\u2018«(\[¿¡]*[^\W_a-zß-öø-ÿ]"""
-# an end mark before a capital or a digit; a full-width end mark; an empty line; an item; a line that may be a wrapped one
+# a line of contents; an end mark before a capital or a digit; a full-width one; an empty line; an item; a line perhaps wrapped
 _END = re.compile(
-    rf"(?<=[.!?…]){_CLOSERS}\s+(?={_OPENER})"
-    r"|[\u3002\uff01\uff1f]+|\n\s*\n|\n(?=\s*(?:[-•*\u2013|]\s|\d+[.)]\s))"
+    rf"(?P<contents>{CONTENTS_END})|(?P<leader>{LEADER})|(?P<before>\n)(?=[^\n]*?{LEADER})"
+    rf"|(?<=[.!?…]){_CLOSERS}\s+(?={_OPENER})"
+    r"|[\u3002\uff01\uff1f]+|(?P<break>\n\s*\n)|\n(?=\s*(?:[-•*\u2013|]\s|\d+(?:(?:\.\d+){2,})?[.)]\s))"
     r"|(?P<line>\n)(?=\s*[^\W_a-zß-öø-ÿ])"
 )
 _FULL_LINE = 0.7
@@ -33,15 +36,20 @@ def split_sentences(text: str) -> list[Sentence]:
     """The sentences of `text` in order; what is between them is white space."""
     found: list[Sentence] = []
     start = 0
+    kind: str | None = None
     full = _FULL_LINE * max((len(line) for line in text.split("\n")), default=0)
     for match in _END.finditer(text):
+        if match["leader"] or (match["before"] and kind == "contents"):
+            continue  # within a line, or between the lines of one entry
         end = match.end() if match.group().strip() else match.start()
         if match["line"] and len(text[text.rfind("\n", 0, end) + 1 : end].rstrip()) >= full:
             continue
         if "\n" not in match.group() and _ends_in_abbreviation(text[start:end]):
             continue
+        if match["break"] and divides_address(text, match.start(), match.end()):
+            continue  # a web address that was divided where a page's lines stand apart
         _take(found, text, start, end)
-        start = match.end()
+        start, kind = match.end(), match.lastgroup
     _take(found, text, start, len(text))
     return found
 
@@ -56,7 +64,7 @@ def repeats_itself(text: str) -> bool:
 
 def _ends_in_abbreviation(piece: str) -> bool:
     # in "3. step", "Dr. Who" and "e.g. this" the mark belongs to the word; so does it in "No. 5", but not in "no."
-    if _ORDINAL.search(piece):
+    if _ORDINAL.search(piece) or only_numbers(piece, 0, len(piece)):
         return True
     match = _SHORT.search(piece)
     if match is None:

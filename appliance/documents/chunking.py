@@ -184,5 +184,6 @@ def _fitting(text: str, piece: _Piece, tokens: Tokens) -> Iterator[tuple[int, in
         yield start, end, count
         return
     middle = (start + end) // 2
+    middle = max(text.rfind(" ", start + 1, middle), text.rfind("\n", start + 1, middle), -1) + 1 or middle
     yield from _fitting(text, _Piece(start, middle, 0), tokens)
     yield from _fitting(text, _Piece(middle, end, 0), tokens)

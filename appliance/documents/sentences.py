@@ -7,13 +7,18 @@ from __future__ import annotations
 import re
 
 from appliance.language.abbreviations import ABBREVIATIONS
+from appliance.language.contents import CONTENTS_END, LEADER
+from appliance.language.stops import divides_address, only_numbers
 
 _END = re.compile(
-    r"""
-    (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
+    rf"""
+    (?P<contents>{CONTENTS_END})
+  | (?P<leader>{LEADER})
+  | (?P<before>\n)(?=[^\n]*?{LEADER})                    # a line of a table of contents stands alone
+  | (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
   | (?P<wide>[。！？．｡]+[”’」』）】〉》"')\]]*)              # full-width marks need no space after them
   | (?P<mark>[.!?…؟۔।॥։]+(?:["'”’»)\]]|[ \u00a0\u202f]»)*)(?=\s|$)   # others do
-  | (?P<entry>\n)(?=[ \t]*(?:[-*•‣◦▪–]|\(?\d{1,3}[.)]|[a-z][.)])[ \t])   # the next list entry
+  | (?P<entry>\n)(?=[ \t]*(?:[-*•‣◦▪–]|\(?\d{{1,3}}(?:(?:\.\d{{1,3}}){{2,}})?[.)]|[a-z][.)])[ \t])   # the next list entry
     """,
     re.VERBOSE,
 )
@@ -25,11 +30,16 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
     stop = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
     begin = start
+    kind: str | None = None
     for found in _END.finditer(text, start, stop):
-        if found.lastgroup == "mark" and not _ends(text, begin, found):
+        if found.lastgroup == "leader" or (found.lastgroup == "mark" and not _ends(text, begin, found)):
+            continue
+        if found.lastgroup == "before" and kind == "contents":
+            continue  # an entry of several lines
+        if found.lastgroup == "break" and divides_address(text, found.start(), found.end()):
             continue
         _add(spans, text, begin, found.end())
-        begin = found.end()
+        begin, kind = found.end(), found.lastgroup
     _add(spans, text, begin, stop)
     return spans
 
@@ -42,6 +52,8 @@ def _ends(text: str, begin: int, found: re.Match[str]) -> bool:
         return False
     if len(found.group()) > 1:
         return True
+    if only_numbers(text, begin, found.end()):
+        return False
     word = _LAST_WORD.search(text, max(begin, found.start() - 20), found.start())
     if word is None:
         return True

@@ -123,3 +123,13 @@ def test_an_impossible_target_is_brought_within_the_embedders_limits(target):
 
 def test_soft_hyphens_are_not_searched():
     assert searchable_text("exam\u00adple") == "example"
+
+
+def test_a_passage_that_must_be_halved_is_cut_between_words():
+    class Closer(Words):
+        def count_tokens(self, text: str) -> int:
+            return super().count_tokens(text) + 2
+
+    words = [f"word{number}" for number in range(24)]
+    passages = chunk(parsed(" ".join(words)), Closer(12), 12)
+    assert [word for passage in passages for word in passage.text.split()] == words

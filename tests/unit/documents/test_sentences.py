@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from appliance.documents.sentences import sentence_spans
@@ -48,6 +50,38 @@ def test_list_entries_are_sentences():
         "1. first",
         "2) second",
     ]
+
+
+def test_numbers_before_an_entry_belong_to_it():
+    text = "1. How does one build it? 45. Who pays? IV. Ending of it.\n3.2.1. Scope\n3.2.2. Other"
+    assert [text[start:end] for start, end in sentence_spans(text)] == [
+        "1. How does one build it?",
+        "45. Who pays?",
+        "IV. Ending of it.",
+        "3.2.1. Scope",
+        "3.2.2. Other",
+    ]
+
+
+def test_web_addresses_stay_whole():
+    text = "See https://lists.example.org/a?b!C/msg00011.html there. And https://lists.example.org/msg00011.\n\nhtml too."
+    assert [text[start:end] for start, end in sentence_spans(text)] == [text[: text.index(" And")], text[text.index("And") :]]
+
+
+def test_each_line_of_a_table_of_contents_is_one_piece():
+    lines = ["7 How does one pronounce Debian. . . . . . 11", "8 Which of\nthem . . . . 12", "9 Who.......13", "10 Why … … … iv"]
+    text = "\n".join(["Contents", *lines, "It is old.", "Yes...."])
+    assert [text[start:end] for start, end in sentence_spans(text)] == text.split("\n")[:2] + lines[1:] + [
+        "It is old.",
+        "Yes....",
+    ]
+
+
+def test_long_rows_of_dots_take_no_long_time():
+    text = "a" + ". . ... " * 20_000 + "\n." * 20_000
+    started = time.monotonic()
+    sentence_spans(text)
+    assert time.monotonic() - started < 2
 
 
 def test_only_the_span_asked_for_is_read():

@@ -1,0 +1,41 @@
+"""Which sentences of the passages are quoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.chat.quotes import best_quotes
+from appliance.language.contents import is_contents_line
+from appliance.retrieval.models import Hit
+
+
+def quoted(question: str, text: str) -> list[str]:
+    hit = Hit(1, "d", "faq.pdf", "c", 1, 0, len(text), "", text, 20, 1.0, 0.5, 1.0)
+    return [quote.text for quote in best_quotes(question, [hit], 3)]
+
+
+def test_a_line_of_a_table_of_contents_is_never_quoted():
+    text = "7 How does one pronounce Debian. . . . . . 11\n8 Who is Debian named after .......12\n\nDebian is pronounced deb-ee-n by most."
+    assert quoted("How is Debian pronounced?", text) == ["Debian is pronounced deb-ee-n by most."]
+
+
+def test_an_entry_of_a_list_keeps_its_number_and_loses_its_bullet():
+    assert quoted("Where do I sign the form?", "1. Print the form at the desk.\n2. Sign the form in blue ink.")[0].startswith(
+        "2. Sign"
+    )
+    assert quoted("Where do I sign the form?", "- Sign the form in blue ink.") == ["Sign the form in blue ink."]
+
+
+def test_a_row_of_a_table_is_quoted_alone():
+    text = "Item | Maximum\n\nItem: Hotel in a capital city, per night; Maximum: 145\n\nItem: Meal; Maximum: 30"
+    assert quoted("What may a hotel cost per night?", text) == ["Item: Hotel in a capital city, per night; Maximum: 145"]
+
+
+@pytest.mark.parametrize("text", ["2.1 Scope . . . . 7", "Scope.......iv", "Scope … … … 3", "Name: _______"])
+def test_leaders_tell_a_line_of_contents(text):
+    assert is_contents_line(text)
+
+
+@pytest.mark.parametrize("text", ["Well... maybe.", "Really....", "It is version 1.2.3.4.5.6 now.", "E. g. U. S. Army."])
+def test_other_stops_do_not(text):
+    assert not is_contents_line(text)
