@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-LEADER = r"(?:[.·](?:[ \t\u00a0]{1,3}[.·]){3,}+|[.·_]{5,}+|…(?:[ \t\u00a0]{0,3}…)++)"
+LEADER = r"(?:[.·](?:[ \t\u00a0]{1,3}[.·]){3,}+|[.·]{5,}+|…(?:[ \t\u00a0]{0,3}…)++)"
 """Pattern of the dots that lead from a title to its page; four full stops without spaces are an ellipsis at a sentence's end."""
 CONTENTS_END = LEADER + r"[ \t\u00a0]*+[\w-]{0,8}[ \t]*+(?=\n|$)"
 """Pattern of the end of such a line, without the line end."""

@@ -68,6 +68,12 @@ def test_web_addresses_stay_whole():
     assert [text[start:end] for start, end in sentence_spans(text)] == [text[: text.index(" And")], text[text.index("And") :]]
 
 
+def test_a_paragraph_after_a_web_address_is_not_part_of_it():
+    paragraphs = ["See https://example.org/tools/", "tools are many.", "(See https://example.org/a.html).", "many tools"]
+    text = "\n\n".join(paragraphs)
+    assert [text[start:end] for start, end in sentence_spans(text)] == paragraphs
+
+
 def test_each_line_of_a_table_of_contents_is_one_piece():
     lines = ["7 How does one pronounce Debian. . . . . . 11", "8 Which of\nthem . . . . 12", "9 Who.......13", "10 Why … … … iv"]
     text = "\n".join(["Contents", *lines, "It is old.", "Yes...."])
