@@ -63,6 +63,8 @@ def test_the_first_administrator_comes_in_by_the_link(box, page):
 def test_a_spent_link_says_so(box, page):
     box.set_up()
     page.goto(f"{box.url}/setup?token=spent")
+    expect(page.get_by_role("heading", name="This link was used")).to_be_visible()
+    page.get_by_role("link", name="Sign in").click()
     page.wait_for_url(f"{box.url}/sign-in")
 
 

@@ -25,9 +25,10 @@ from web.schemas.sessions import CompleteSetup, SetupCompleted
 class SetupController(Controller):
     @get("/setup", opt=declares(Action.SESSION_CREATE, unaudited="an empty form"), sync_to_thread=True)
     def setup_page(self, request: Request[Any, Any, Any], appliance: Box, token: FromQuery[str] = "") -> Template | Redirect:
-        if not appliance.setup.needed():
+        spent = not appliance.setup.needed()
+        if spent and (not token or request.scope["auth"] is not None):
             return Redirect("/", status_code=303)
-        return page(request, "setup.html", token=token)
+        return page(request, "setup.html", token=token, spent=spent, status_code=410 if spent else 200)
 
     @post("/api/setup", opt=declares(Action.SETUP_COMPLETE, EventName.PERSON_CREATED), sync_to_thread=True)
     def complete(
