@@ -35,6 +35,10 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
     expect(details.locator(".canonical")).to_contain_text('"action": "document.uploaded"')
     assert len(details.locator(".digest").inner_text()) == 64
     details.get_by_role("button", name="Disclose name").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(details.locator(".pairs")).to_have_count(0)
+    details.get_by_role("button", name="Disclose name").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disclose").click()
     expect(details.locator(".pairs")).to_contain_text("plan.txt")
 
     rows.first.get_by_role("button", name="document").click()
@@ -83,6 +87,7 @@ def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> 
     page.get_by_label("Name").fill("House rules")
     page.get_by_label("Everyone may read").check()
     page.get_by_label("night porter may contribute").check()
+    expect(page.get_by_label("night porter may read")).to_be_checked()
     page.get_by_role("dialog").get_by_role("button", name="Create").click()
     expect(page.locator("tr[data-collection]", has_text="House rules")).to_contain_text("Everyone")
 

@@ -1,7 +1,7 @@
 // The compliance officer's page: filter, read, export.
 import { api } from "./api.js";
-import { byId, fill, h, toast } from "./dom.js";
-import { moment, plural } from "./figures.js";
+import { byId, confirmed, fill, h, toast } from "./dom.js";
+import { moment, plural, zone } from "./figures.js";
 
 const form = byId("filters");
 const rows = byId("records");
@@ -59,7 +59,7 @@ function line(record) {
       "tr",
       { "data-seq": record.seq },
       h("td.number", { "data-label": "No." }, toggle),
-      h("td.nowrap", { "data-label": "Time" }, h("time", { datetime: new Date(record.time_ms).toISOString() }, moment(record.time_ms, true))),
+      h("td.nowrap", { "data-label": "Time" }, h("time", { datetime: new Date(record.time_ms).toISOString() }, moment(record.time_ms, true), h("span.muted.small", {}, ` ${zone(record.time_ms)}`))),
       h("td", { "data-label": "Person" }, record.person, record.on_behalf_of && h("span.muted.small", {}, ` for ${record.on_behalf_of}`)),
       h("td", { "data-label": "Event" }, h("code", {}, record.event)),
       h("td.audit-about", { "data-label": "About" }, about.length ? about : "–"),
@@ -96,12 +96,15 @@ function details(record) {
 // What a person wrote or is called is disclosed one entry at a time, and each disclosure is recorded.
 function sealed(record) {
   const place = h("div", {});
+  const names = record.sealed_fields.join(", ");
   const reveal = async () => {
+    const detail = "You will see what a person wrote or is called. The disclosure is recorded in this log, with your name and this entry.";
+    if (!(await confirmed(`Disclose ${names} of entry ${record.seq}?`, { detail, yes: "Disclose", danger: false }))) return;
     const values = await api.post(`/api/audit/${record.seq}/disclose`);
     fill(place, h("dl.pairs", {}, record.sealed_fields.map((name) => [h("dt", {}, name), h("dd", {}, values[name] ?? "erased")])));
   };
   const attributes = { type: "button", onclick: () => reveal().catch((error) => toast(error.message, "error")) };
-  return fill(place, h("button.button.small", attributes, `Disclose ${record.sealed_fields.join(", ")}`), h("span.hint", {}, " recorded as a disclosure"));
+  return fill(place, h("button.button.small", attributes, `Disclose ${names}`), h("span.hint", {}, " recorded as a disclosure"));
 }
 
 const refresh = () => load().catch((error) => toast(error.message, "error"));

@@ -41,11 +41,19 @@ function line(collection) {
 const nameField = (value) =>
   h("div.field", {}, h("label", { for: "collection-name" }, "Name"), h("input", { id: "collection-name", name: "name", type: "text", required: true, maxlength: 200, value, autocomplete: "off" }));
 
+// Whoever may put documents in may read them, as the policies have it; the boxes say the same.
+function contributingIsReading(event) {
+  const { name, value, checked } = event.target;
+  const other = (kind) => event.currentTarget.querySelector(`input[name="${kind}"][value="${CSS.escape(value)}"]`);
+  if (name === "contributors" && checked) other("readers").checked = true;
+  if (name === "readers" && !checked) other("contributors").checked = false;
+}
+
 function grantTable({ readers, contributors }) {
   const box = (kind, key, name, checked) => h("input", { type: "checkbox", name: kind, value: key, checked, "aria-label": `${name} may ${kind === "readers" ? "read" : "contribute"}` });
   return h(
     "div.grants",
-    {},
+    { onchange: contributingIsReading },
     h(
       "table.table",
       {},
@@ -54,7 +62,7 @@ function grantTable({ readers, contributors }) {
         "tbody",
         {},
         grantees.map(({ key, name }) =>
-          h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key)))),
+          h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key) || contributors.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key)))),
         ),
       ),
     ),

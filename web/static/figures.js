@@ -9,6 +9,14 @@ export function moment(milliseconds, seconds = false) {
   return `${day} ${time}${seconds ? `:${two(at.getSeconds())}` : ""}`;
 }
 
+/** "UTC", "UTC+1", "UTC−3:30": the time of this computer at that moment, against the world's. */
+export function zone(milliseconds) {
+  const minutes = -new Date(milliseconds).getTimezoneOffset();
+  if (minutes === 0) return "UTC";
+  const [hours, rest] = [Math.trunc(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `UTC${minutes > 0 ? "+" : "−"}${hours}${rest ? `:${two(rest)}` : ""}`;
+}
+
 /** 5400 -> "90 min". */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
