@@ -48,15 +48,15 @@ def test_a_question_is_answered_with_a_source_that_opens_its_page(box, page, kee
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     ask(page)
     answer = page.locator(".answer")
-    expect(answer.locator(".answer-foot")).to_contain_text("1 of 1 found passage was read")
-    expect(answer.locator(".answer-foot")).to_contain_text("scripted-model")
-    expect(answer.locator(".answer-foot")).to_contain_text(re.compile(r"\d s$"))
+    expect(answer.locator(".answer-foot")).to_contain_text("Read the one passage found")
+    expect(answer.locator(".answer-foot")).to_contain_text(re.compile(r"\d s"))
+    expect(answer.locator(".answer-foot")).to_contain_text(re.compile("model scripted-model$"))
     expect(answer.locator("p").first).to_contain_text("open to visitors on Fridays between ten and four")
     expect(page.locator("#announcer")).to_contain_text("Answer: The lighthouse is open")
     expect(page).to_have_title(f"{QUESTION} · Cloister")
     expect(page.get_by_role("link", name=QUESTION)).to_have_attribute("aria-current", "page")
 
-    mark = answer.get_by_role("link", name="Source 1: lighthouse.md, page 1")
+    mark = answer.get_by_role("link", name="Source 1: lighthouse.md")
     mark.focus()
     preview = page.get_by_role("tooltip")
     expect(preview).to_contain_text("lighthouse.md")
@@ -80,8 +80,12 @@ def test_words_appear_as_they_are_written_and_stop_keeps_them(box, page, keeper)
     # a second window joins in the middle and sees what was written before
     page.reload()
     expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
+    ask(page, "And on Sundays?")
+    expect(page.locator("#note")).to_contain_text("still being written")
+    expect(page.get_by_label("Your question")).to_have_value("And on Sundays?")
     page.keyboard.press("Escape")
     expect(page.locator(".answer-foot")).to_contain_text("Stopped by you", timeout=5_000)
+    expect(page.locator("#note")).to_contain_text("Check their sources")
     expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
@@ -143,19 +147,19 @@ def test_a_refused_question_stays_in_the_composer(box, page, keeper):
 
 def test_an_answer_is_text_whatever_it_says(box, page, keeper):
     hostile = "<img src=x onerror=alert> **bold** [link](https://elsewhere.example/) ![image](https://elsewhere.example/i.png)"
-    # a stopped answer keeps sentences without support, so the text is shown as it came
+    # while it is written, sentences without support are shown too
     box.runtime.reply = hostile + "\n\n- `code`\n- <b>two</b>\n" + " word" * 300
     box.runtime.pause_s = 0.02
     box.let_in(page, "keeper")
     ask(page)
     expect(page.locator(".answer-body li")).to_have_count(2)
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".answer-foot")).to_contain_text("Stopped by you")
     body = page.locator(".answer-body")
     expect(body).to_contain_text("<img src=x onerror=alert>")
     expect(body.locator("strong")).to_have_text("bold")
     expect(body.locator("code")).to_have_text("code")
     assert body.locator("img, a, b, script").count() == 0
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".answer-foot")).to_contain_text("Stopped by you")
 
 
 def test_enter_sends_and_shift_enter_does_not(box, page, keeper):
@@ -180,6 +184,7 @@ def test_conversations_are_listed_opened_and_deleted(box, page, keeper):
     listed.get_by_role("link", name="Where is the spare key?").click()
     expect(page.locator(".question")).to_have_text("Where is the spare key?")
     page.get_by_role("button", name="Delete “Where is the spare key?”").click()
+    expect(page.get_by_role("dialog")).to_contain_text("an officer can disclose one")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect(listed.get_by_role("link")).to_have_count(2)
     page.get_by_role("button", name="Delete “Where is the spare key?”").click()

@@ -1,6 +1,7 @@
 // One question, or one answer in any state, as elements.
 import { citationMark, sourceList } from "./citations.js";
 import { fill, h } from "./dom.js";
+import { plural } from "./figures.js";
 import { richText } from "./rich_text.js";
 
 const IN_PROGRESS = new Set(["PENDING", "ANSWERING"]);
@@ -115,14 +116,17 @@ function footnote(message) {
   if (message.status === "STOPPED") parts.push("Stopped by you");
   if (isCut(message)) parts.push("Cut at the longest length an answer may have");
   if (found > 0) {
-    const passages = found === 1 ? "passage" : "passages";
     const silent = used === 0 && message.finish_reason === "abstained";
-    const read = `${used} of ${found} found ${passages} ${used === 1 ? "was" : "were"} read`;
-    parts.push(silent ? `${found} ${passages} found, none of them close enough` : read);
+    parts.push(silent ? `${plural(found, "passage")} found, none of them close enough` : readPassages(used, found));
   }
-  if (model && message.status === "DONE") parts.push(model);
   if (timing.total_ms !== undefined && message.status !== "FAILED") parts.push(seconds(timing.total_ms));
+  if (model && message.status === "DONE") parts.push(`model ${model}`);
   return parts.map((part) => h("span", {}, part));
+}
+
+function readPassages(used, found) {
+  if (used === found) return found === 1 ? "Read the one passage found" : `Read all ${found} passages found`;
+  return `Read ${used || "none"} of the ${found} passages found`;
 }
 
 function seconds(milliseconds) {

@@ -39,8 +39,17 @@ function keepInSight() {
   scroll.scrollTop = last ? Math.min(end, last.offsetTop - messages.offsetTop) : end;
 }
 
+const NOTE = byId("note").textContent;
+
+// Enter while an answer is being written keeps the text and says why nothing was sent.
+function hold() {
+  byId("note").textContent = "The answer is still being written. Your text is kept; press Enter again when it is done.";
+  announce(byId("note").textContent);
+}
+
 function refresh() {
   const busy = state.answerId !== "" || state.sending;
+  if (!busy) byId("note").textContent = NOTE;
   byId("send").disabled = busy || question.value.trim() === "";
   byId("send").hidden = state.answerId !== "";
   byId("stop").hidden = state.answerId === "";
@@ -230,7 +239,8 @@ question.addEventListener("input", () => {
 question.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
-    ask(question.value);
+    if (question.value.trim() && (state.sending || state.answerId)) hold();
+    else ask(question.value);
   }
 });
 byId("stop").addEventListener("click", stop);

@@ -7,7 +7,7 @@ const SAMPLE_QUESTIONS = JSON.parse(document.getElementById("chat").dataset.sugg
 const HINTS = [
   ["Ask in a whole sentence", "“How many days of leave do I have?” finds more than “leave”."],
   ["Follow up", "“And in the second year?” is understood from what you asked before."],
-  ["Check the source", "Each numbered mark opens the page it came from, with the passage marked."],
+  ["Check the source", "Each numbered mark opens the document it came from, with the passage marked."],
 ];
 
 export function emptyState(scope, ask) {

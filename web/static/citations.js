@@ -1,5 +1,6 @@
 // Citation marks, their preview, and the list of sources below an answer.
 import { fill, h } from "./dom.js";
+import { capitalised, placeOf } from "./places.js";
 
 const PREVIEW_LIMIT = 420;
 let preview = null;
@@ -14,9 +15,10 @@ export function citationMark(citation) {
   if (!citation.document_id) {
     return h("span.cite.gone", { title: "This source was deleted, or you may no longer read it." }, String(citation.number));
   }
+  const where = [citation.document_name, placeOf(citation.document_name, citation.page)].filter(Boolean).join(", ");
   const link = h(
     "a.cite",
-    { href: viewerPath(citation), "aria-label": `Source ${citation.number}: ${citation.document_name}, page ${citation.page}` },
+    { href: viewerPath(citation), "aria-label": `Source ${citation.number}: ${where}` },
     String(citation.number),
   );
   link.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && show(link, citation));
@@ -42,9 +44,9 @@ function show(anchor, citation) {
   fill(
     preview,
     h("p.preview-name", {}, citation.document_name),
-    h("p.preview-place", {}, `Page ${citation.page}`),
+    placeOf(citation.document_name, citation.page) && h("p.preview-place", {}, capitalised(placeOf(citation.document_name, citation.page))),
     h("blockquote.preview-text", {}, h("mark", {}, shortened(citation.text))),
-    h("a.preview-open", { href: viewerPath(citation), tabindex: "-1" }, "Open the page"),
+    h("a.preview-open", { href: viewerPath(citation), tabindex: "-1" }, "Open the source"),
   );
   preview.hidden = false;
   anchor.setAttribute("aria-describedby", "citation-preview");
@@ -65,7 +67,7 @@ export function hidePreview() {
   if (preview) preview.hidden = true;
 }
 
-/** The pages an answer rests on, in the order of first mention, each with the sentences that were cited. */
+/** The pages (slides, parts) an answer rests on, in the order of first mention, each with the sentences that were cited. */
 export function sourceList(citations) {
   const pages = new Map();
   for (const citation of citations) {
@@ -88,7 +90,7 @@ function source(spans) {
   const [{ document_id: id, document_name: name, page }] = spans;
   if (!id) return h("p.source-gone", {}, "This source was deleted, or you may no longer read it.");
   return [
-    h("p.source-name", {}, name, h("span.source-page", {}, `page ${page}`)),
+    h("p.source-name", {}, name, h("span.source-page", {}, placeOf(name, page))),
     spans.map((citation) =>
       h(
         "a.source-span",

@@ -17,6 +17,8 @@ const STATES = {
   FAILED: ["bad", "Failed"],
 };
 const PARALLEL = 3;
+// the same file would fail in the same way again (appliance/documents/rejections.py)
+const FINAL = new Set(["empty", "too_large", "encrypted", "corrupt", "mislabelled", "unsupported", "unsafe", "no_text", "parser_memory"].map((reason) => `document.${reason}`));
 
 let collections = [];
 let source = null;
@@ -116,7 +118,7 @@ function line(item) {
     h(
       "td.actions",
       {},
-      item.status === "FAILED" && mine && button("retry", "Try again", item, retry),
+      item.status === "FAILED" && mine && !FINAL.has(item.reason_code) && button("retry", "Try again", item, retry),
       h("a.button.quiet.small", { href: `/api/documents/${item.id}/content`, download: true, "data-act": "download", "aria-label": `Download ${item.name}` }, "Download"),
       mine && button("delete", "Delete", item, erase),
     ),

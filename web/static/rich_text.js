@@ -86,11 +86,16 @@ function inline(points, start, end, marks, mark) {
   for (let at = start; at < end; at += 1) {
     const citation = marks.get(at);
     if (citation && mark && citation.answer_end > at) {
-      // the space before a mark would let it fall onto a line of its own
-      text = text.replace(/ $/u, "\u00a0");
+      // a mark stays with the word before it, with its neighbours, and with the stop that follows: alone it would begin a line
+      const [word] = /\S{0,24}\s*$/u.exec(text);
+      text = text.slice(0, text.length - word.length);
       flush();
-      nodes.push(mark(citation));
+      const before = nodes.at(-1);
+      const joined = before instanceof HTMLElement && before.matches(".joined") && !word.trim() ? before : h("span.joined");
+      if (joined !== before) nodes.push(joined);
+      joined.append(word, mark(citation));
       at = citation.answer_end - 1;
+      while (at + 1 < end && /[.,;:!?)]/u.test(points[at + 1])) joined.append(points[(at += 1)]);
       continue;
     }
     const bold = points[at] === "*" && points[at + 1] === "*";

@@ -1,6 +1,7 @@
 // One page of a document with the cited passage marked: the page's image where there is one, else its text.
 import { api } from "./api.js";
 import { byId, fill, h } from "./dom.js";
+import { capitalised, partWord } from "./places.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ZOOMS = [50, 67, 80, 100, 125, 150, 200, 300];
@@ -139,5 +140,11 @@ byId("back").addEventListener("click", (event) => {
     history.back();
   }
 });
+const part = partWord(viewer.dataset.name);
+byId("part").textContent = capitalised(part);
+byId("turning").setAttribute("aria-label", `${capitalised(part)}s`);
+byId("previous").setAttribute("aria-label", `Previous ${part}`);
+byId("next").setAttribute("aria-label", `Next ${part}`);
+byId("turning").hidden = part === "part" && pages === 1;
 byId("as-text").hidden = !paged;
 show(number);
