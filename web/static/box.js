@@ -5,6 +5,7 @@ import { duration, moment, plural } from "./figures.js";
 
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
 const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
+const QUEUES = { answers: "waiting answers", ingest: "waiting documents", maintenance: "waiting upkeep" };
 const counts = (byStatus, noun) => Object.entries(byStatus).map(([status, count]) => pair(`${noun} ${WORDS[status] ?? status.toLowerCase()}`, count));
 
 function processLine(each) {
@@ -28,10 +29,10 @@ async function load() {
   const memory = box.processes.reduce((sum, each) => sum + (each.memory_bytes ?? 0), 0);
   byId("memory").textContent = `${size(memory)} of memory in all`;
   fill(byId("processes"), box.processes.map(processLine));
-  fill(byId("work"), Object.entries(box.queues).map(([name, length]) => pair(`queue ${name}`, length === null ? "unknown" : length)), counts(box.documents, "documents"), counts(box.messages, "answers"));
+  fill(byId("work"), Object.entries(box.queues).map(([name, length]) => pair(QUEUES[name] ?? `queue ${name}`, length === null ? "unknown" : length)), counts(box.documents, "documents"), counts(box.messages, "answers"));
   const used = box.disk.total - box.disk.free;
   fill(byId("disk-bar"), h("progress", { max: box.disk.total, value: used, "aria-label": "Disk in use" }));
-  fill(byId("disk"), pair("free", `${size(box.disk.free)} of ${size(box.disk.total)}`), pair("database", size(box.disk.database)), pair("uploaded files", size(box.disk.blobs)), pair("models", size(box.disk.models)));
+  fill(byId("disk"), pair("free space", `${size(box.disk.free)} of ${size(box.disk.total)}`), pair("database", size(box.disk.database)), pair("uploaded files", size(box.disk.blobs)), pair("models", size(box.disk.models)));
   fill(byId("holdings"), pair("people", box.people), pair("collections", box.collections), pair("passages in the index", box.chunks), pair("audit entries", box.audit_events));
   fill(byId("versions"), Object.entries(box.versions).map(([name, version]) => pair(name, version)));
   byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process").replace("processs", "processes")} shown`);
