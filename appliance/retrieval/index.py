@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens, token
+from appliance.retrieval.partitions import DIMENSIONS, Partition, load_partition, packed
+from appliance.retrieval.postings import Key, PostingCache
 
 VECTOR_CANDIDATES = 256
 """Passages that the scan over bits hands on to exact comparison."""
 
-_DIMENSIONS = 384
 _DENSE_SPREAD = 2_000_000
 _EXPRESSION_TOKENS = 100  # alternatives of one full-text expression; its parser stops at 256
 _IMPACTS = np.array(IMPACTS, np.float32)
@@ -71,30 +72,16 @@ class Scores:
 _NONE = Scores(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class _Partition:
-    """One collection in memory: ids, and the bits by words of 64 dimensions, each contiguous."""
-
-    generation: int
-    ids: NDArray[np.int64]
-    bits: NDArray[np.uint64]
-
-    def distances(self, asked: NDArray[np.uint64]) -> NDArray[np.uint16]:
-        """Bits that differ from the question's, for each chunk."""
-        total = np.zeros(self.ids.size, np.uint16)
-        for word, bits in zip(asked, self.bits, strict=True):
-            total += np.bitwise_count(bits ^ word)
-        return total
-
-
 class SearchIndex:
     """Adds, removes and finds chunks; transactions belong to the caller.
 
-    One may be shared by threads. It keeps the bits of the collections it searched (56 bytes a chunk) until they change.
+    One may be shared by threads. It keeps the vectors of the collections it searched (450 bytes a chunk) until they change, and
+    the posting lists used last.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, _Partition] = {}
+        self._kept: dict[int, Partition] = {}
+        self._postings = PostingCache()
 
     def add(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
         """Index chunks. Their ids must not be in the index yet."""
@@ -102,7 +89,7 @@ class SearchIndex:
             return
         vectors = np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
         bits = np.packbits(vectors > 0, axis=1)
-        exact = _quantised(vectors)
+        exact = packed(vectors)
         connection.exec_driver_sql(
             "INSERT INTO search_vectors(chunk_id, collection_number, bits) VALUES (?, ?, vec_bit(?))",
             [(row.chunk_id, row.collection_number, bits[at].tobytes()) for at, row in enumerate(rows)],
@@ -144,23 +131,23 @@ class SearchIndex:
             return _NONE
         asked = np.packbits(vector > 0).view(np.uint64)
         distances = [partition.distances(asked) for partition in partitions]
-        histogram = sum(np.bincount(part, minlength=_DIMENSIONS + 1) for part in distances)
+        histogram = sum(np.bincount(part, minlength=DIMENSIONS + 1) for part in distances)
         farthest = np.searchsorted(np.cumsum(histogram), max(limit, VECTOR_CANDIDATES))
-        near = [partition.ids[np.flatnonzero(part <= farthest)] for partition, part in zip(partitions, distances, strict=True)]
-        return self.similarities(connection, np.concatenate(near), vector).best(limit)
+        found = []
+        for partition, part in zip(partitions, distances, strict=True):
+            places = np.flatnonzero(part <= farthest)
+            found.append(Scores(partition.ids[places], partition.cosines(places, vector)))
+        return _joined(found).best(limit)
 
-    def similarities(self, connection: Connection, ids: NDArray[np.int64], vector: NDArray[np.float32]) -> Scores:
-        """Cosines of chunks with `vector`, accurate to 0.001, in no order; chunks that are gone are left out."""
-        rows = connection.exec_driver_sql(
-            "SELECT chunk_id, vector FROM search_exact WHERE chunk_id IN (SELECT value FROM json_each(?))",
-            (json.dumps(ids.tolist()),),
-        ).fetchall()
-        if not rows:
-            return _NONE
-        packed = np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(len(rows), -1)
-        scales = packed[:, :4].copy().view(np.float32)[:, 0]
-        found = np.array([row[0] for row in rows], np.int64)
-        return Scores(found, (packed[:, 4:].astype(np.float32) @ vector) * scales)
+    def similarities(
+        self, connection: Connection, scope_numbers: Collection[int], ids: NDArray[np.int64], vector: NDArray[np.float32]
+    ) -> Scores:
+        """Cosines of those of `ids` that are in scope with `vector`, in no order."""
+        found = []
+        for partition in self._partitions(connection, scope_numbers):
+            places = partition.places(ids)
+            found.append(Scores(partition.ids[places], partition.cosines(places, vector)))
+        return _joined(found)
 
     def matching(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str], limit: int) -> Scores:
         """Chunks in scope by BM25 over `terms`, best first."""
@@ -168,21 +155,15 @@ class SearchIndex:
 
     def words(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
         """BM25 of every chunk in scope that holds one of `terms`, in the order of ids; rarity is counted within the scope."""
-        total = self._chunk_count(connection, scope_numbers)
+        current = _current(connection, scope_numbers)
+        total = sum(count for _, _, count in current)
         if not terms or not total:
             return _NONE
-        numbers = sorted(scope_numbers)
-        blocks = [numbers[at : at + _EXPRESSION_TOKENS] for at in range(0, len(numbers), _EXPRESSION_TOKENS)]
-        wanted = [
-            (at, " OR ".join(f'"{token(number, term)}"' for number in block)) for at, term in enumerate(terms) for block in blocks
-        ]
-        found = connection.exec_driver_sql(
-            # a subquery per row: grouping would sort every posting first
-            "SELECT wanted.key, (SELECT group_concat(rowid) FROM search_words WHERE search_words MATCH wanted.value) "
-            "FROM json_each(?) AS wanted",
-            (json.dumps([expression for _, expression in wanted]),),
-        ).fetchall()
-        postings = [(wanted[row[0]][0], np.fromstring(row[1], np.int64, sep=",")) for row in found if row[1]]
+        states = [(number, generation) for number, generation, _ in current]
+        blocks = [tuple(states[at : at + _EXPRESSION_TOKENS]) for at in range(0, len(states), _EXPRESSION_TOKENS)]
+        wanted: list[tuple[int, Key]] = [(at, (block, term)) for at, term in enumerate(terms) for block in blocks]
+        read = self._read_postings(connection, [key for _, key in wanted])
+        postings = [(at, read[key]) for at, key in wanted if read[key].size]
         if not postings:
             return _NONE
         frequencies: Counter[int] = Counter()
@@ -194,47 +175,43 @@ class SearchIndex:
         chunk_ids, steps = np.divmod(np.concatenate([entries for _, entries in postings]), len(IMPACTS))
         return _summed(chunk_ids, rarities * _IMPACTS[steps])
 
-    def _partitions(self, connection: Connection, scope_numbers: Collection[int]) -> list[_Partition]:
+    def _read_postings(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, NDArray[np.int64]]:
+        """The posting list of each key, in one statement for those that are not held."""
+        read = self._postings.get(keys)
+        missing = [key for key in dict.fromkeys(keys) if key not in read]
+        if missing:
+            expressions = [" OR ".join(f'"{token(number, term)}"' for number, _ in block) for block, term in missing]
+            found = connection.exec_driver_sql(
+                # a subquery per row: grouping would sort every posting first
+                "SELECT wanted.key, (SELECT group_concat(rowid) FROM search_words WHERE search_words MATCH wanted.value) "
+                "FROM json_each(?) AS wanted",
+                (json.dumps(expressions),),
+            ).fetchall()
+            for at, entries in found:
+                read[missing[at]] = np.fromstring(entries or "", np.int64, sep=",")
+                self._postings.put(missing[at], read[missing[at]])
+        return read
+
+    def _partitions(self, connection: Connection, scope_numbers: Collection[int]) -> list[Partition]:
         """Everything in scope, from memory where the collection has not changed since."""
-        current = connection.exec_driver_sql(
-            "SELECT collection_number, generation FROM search_collections "
-            "WHERE collection_number IN (SELECT value FROM json_each(?)) AND chunk_count > 0",
-            (json.dumps(sorted(scope_numbers)),),
-        ).fetchall()
         partitions = []
-        for number, generation in current:
+        for number, generation, _ in _current(connection, scope_numbers):
             kept = self._kept.get(number)
             if kept is None or kept.generation != generation:
-                kept = _partition(connection, number, generation)
+                kept = load_partition(connection, number, generation)
                 self._kept[number] = kept
             partitions.append(kept)
         return partitions
 
-    def _chunk_count(self, connection: Connection, scope_numbers: Collection[int]) -> int:
-        return int(
-            connection.exec_driver_sql(
-                "SELECT coalesce(sum(chunk_count), 0) FROM search_collections "
-                "WHERE collection_number IN (SELECT value FROM json_each(?))",
-                (json.dumps(sorted(scope_numbers)),),
-            ).scalar_one()
-        )
 
-
-def _partition(connection: Connection, number: int, generation: int) -> _Partition:
-    """Ids and bits of one collection, as sqlite-vec keeps them.
-
-    Read from the extension's chunk tables (format of 0.1.9, which is pinned; a test compares with its own search): its KNN
-    picks k of n in k passes over n, 30 to 60 ms for 200 of 100,000, where reading and counting here takes under 10 ms.
-    """
+def _current(connection: Connection, scope_numbers: Collection[int]) -> list[tuple[int, int, int]]:
+    """Number, generation and size of each collection in scope that holds anything."""
     rows = connection.exec_driver_sql(
-        "SELECT validity, rowids, vectors FROM search_vectors_chunks JOIN search_vectors_vector_chunks00 AS stored "
-        "ON stored.rowid = search_vectors_chunks.chunk_id WHERE partition00 = ?",
-        (number,),
+        "SELECT collection_number, generation, chunk_count FROM search_collections "
+        "WHERE collection_number IN (SELECT value FROM json_each(?)) AND chunk_count > 0 ORDER BY collection_number",
+        (json.dumps(sorted(scope_numbers)),),
     ).fetchall()
-    valid = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(bool)
-    ids = np.frombuffer(b"".join(row[1] for row in rows), np.int64)
-    bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, _DIMENSIONS // 64)
-    return _Partition(generation, ids[valid], np.ascontiguousarray(bits[valid].T))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def _count(connection: Connection, added: dict[int, int]) -> None:
@@ -246,10 +223,10 @@ def _count(connection: Connection, added: dict[int, int]) -> None:
     )
 
 
-def _quantised(vectors: NDArray[np.float32]) -> list[bytes]:
-    scales = np.maximum(np.abs(vectors).max(axis=1), 1e-12).astype(np.float32) / 127
-    rounded = np.rint(vectors / scales[:, None]).astype(np.int8)
-    return [scale.tobytes() + row.tobytes() for scale, row in zip(scales, rounded, strict=True)]
+def _joined(parts: Sequence[Scores]) -> Scores:
+    if not parts:
+        return _NONE
+    return Scores(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
 
 
 def _rarity(frequency: int, total: int) -> float:

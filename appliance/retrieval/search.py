@@ -74,16 +74,16 @@ class Search:
             with self._database.read() as connection:
                 near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
             words = asked.result()
-        return self._fused(near, words, vector)
+        return self._fused(scope_numbers, near, words, vector)
 
     def _words(self, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
         with self._database.read() as connection:
             return self._index.words(connection, scope_numbers, terms)
 
-    def _fused(self, near: Scores, words: Scores, vector: NDArray[np.float32]) -> Ranking:
+    def _fused(self, scope_numbers: Collection[int], near: Scores, words: Scores, vector: NDArray[np.float32]) -> Ranking:
         missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
         with self._database.read() as connection:
-            more = self._index.similarities(connection, missing, vector)
+            more = self._index.similarities(connection, scope_numbers, missing, vector)
         ids = np.concatenate([near.ids, more.ids])
         similarities = np.concatenate([near.scores, more.scores])
         word_scores = words.of(ids)

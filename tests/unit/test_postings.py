@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+
+from appliance.retrieval.postings import PostingCache
+
+
+def key(term: str, generation: int = 1):
+    return (((1, generation),), term)
+
+
+def test_a_changed_collection_is_another_key():
+    cache = PostingCache()
+    cache.put(key("ferry", 1), np.arange(3))
+    assert cache.get([key("ferry", 2)]) == {}
+    assert list(cache.get([key("ferry", 1), key("boat", 1)])) == [key("ferry", 1)]
+
+
+def test_the_lists_used_last_stay():
+    cache = PostingCache(limit_bytes=3 * 80)
+    for term in ("one", "two", "three"):
+        cache.put(key(term), np.arange(10, dtype=np.int64))
+    cache.get([key("one")])
+    cache.put(key("four"), np.arange(10, dtype=np.int64))
+    held = cache.get([key(term) for term in ("one", "two", "three", "four")])
+    assert [term for _, term in held] == ["one", "three", "four"]
+
+
+def test_a_list_larger_than_the_room_is_not_kept():
+    cache = PostingCache(limit_bytes=8)
+    cache.put(key("the"), np.arange(10, dtype=np.int64))
+    assert cache.get([key("the")]) == {}
