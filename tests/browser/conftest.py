@@ -186,8 +186,9 @@ def box(data_dir: Path) -> Iterator[Box]:
     appliance.close()
 
 
-@pytest.fixture(scope="module")  # not the session: its event loop stays current in this thread, and the tests after it have their own
+@pytest.fixture(scope="module")
 def playwright_driver() -> Iterator[Playwright]:
+    """Ends with its file: while it lives its event loop is this thread's current one, and tests of other files start their own."""
     with sync_playwright() as driver:
         yield driver
 
