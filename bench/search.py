@@ -3,7 +3,8 @@
 Prints one JSON line. `ratio` is p95 of `Search.search` (scope, vectors, words, fusion, rows of the best eight; the question's
 own embedding is not part of it) over p95 of `vectors @ question` in float32. Text is drawn from a vocabulary with Zipf's
 distribution, function words included; vectors are mixtures around topics; questions are made from existing chunks. Before every
-search something else is written to the database, as an audited appliance does: page caches are as cold as in use.
+search something else is written to the database, as an audited appliance does: page caches are as cold as in use. The full-text
+index has been merged, as the hourly care does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import insert, select, update
 from appliance.identity.models import Principal, Role
 from appliance.policy.actions import Action
 from appliance.policy.scope import Scope
-from appliance.retrieval.index import SearchIndex, index_row
+from appliance.retrieval.index import SearchIndex, index_row, merge_words
 from appliance.retrieval.search import Search
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
@@ -115,6 +116,10 @@ def fill(
                     for at, text in enumerate(texts)
                 ],
             )
+    more = True
+    while more:
+        with database.write() as connection:
+            more = merge_words(connection)
     return [[word for word in row if word >= len(FUNCTION_WORDS)] for row in sampled], words
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from appliance.bootstrap import Appliance
-from appliance.storage.database import checkpoint
+from appliance.retrieval.index import merge_words
+from appliance.storage.database import Database, checkpoint
 from workers.maintenance import Care
 
 
@@ -14,5 +15,16 @@ def cares(appliance: Appliance) -> list[Care]:
     return [
         Care("orphan_blobs", appliance.documents.remove_orphans),
         Care("expired_sessions", appliance.sessions.remove_expired),
+        Care("search_index", partial(_merge_all, appliance.database)),
         Care("write_ahead_log", partial(checkpoint, appliance.database)),
     ]
+
+
+def _merge_all(database: Database) -> int:
+    """Each step is a transaction of its own, so that questions and uploads get their turn between two; how many there were."""
+    steps, more = 0, True
+    while more:
+        with database.write() as connection:
+            more = merge_words(connection)
+        steps += more
+    return steps

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from appliance.retrieval.index import SearchIndex, index_row
+from appliance.retrieval.index import SearchIndex, index_row, merge_words
 from appliance.retrieval.terms import question_terms
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
@@ -188,3 +188,30 @@ def test_ten_thousand_chunks_are_removed_within_seconds(database):
         assert matched(connection, {1}, "word1 word2") == []
         for table in ("search_exact", "search_vectors"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_merging_ends_and_changes_no_result(database):
+    vectors = unit(np.random.default_rng(5), 40)
+    for at in range(20):
+        with database.write() as connection:
+            store(connection, 1 + at % 2, f"d{at}", [f"the ferry of pier {at}", "bread"], vectors[2 * at : 2 * at + 2])
+    terms = question_terms("the ferry at pier 7")
+    with database.read() as connection:
+        before = SearchIndex().matching(connection, {1, 2}, terms, 10)
+        assert pieces(connection) > 1
+    steps = 0
+    more = True
+    while more:
+        with database.write() as connection:
+            more = merge_words(connection)
+        steps += 1
+    assert 1 < steps < 20
+    with database.read() as connection:
+        after = SearchIndex().matching(connection, {1, 2}, terms, 10)
+        assert pieces(connection) == 1
+    assert after.ids.tolist() == before.ids.tolist()
+    assert after.scores.tolist() == before.scores.tolist()
+
+
+def pieces(connection: Connection) -> int:
+    return connection.execute(text("SELECT count(DISTINCT segid) FROM search_words_idx")).scalar_one()
