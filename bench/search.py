@@ -4,7 +4,8 @@ Prints one JSON line. `ratio` is p95 of `Search.search` (scope, vectors, words, 
 own embedding is not part of it) over p95 of `vectors @ question` in float32. Text is drawn from a vocabulary with Zipf's
 distribution, function words included; vectors are mixtures around topics; questions are made from existing chunks. Before every
 search something else is written to the database, as an audited appliance does: page caches are as cold as in use. The full-text
-index has been merged, as the hourly care does.
+index has been merged, as the hourly care does. Posting lists stay in memory once they were read, so the first hundred questions
+are reported apart: `first_ratio`; `ratio` is that of the questions after them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ DIMENSIONS = 384
 COLLECTIONS = 5
 DOCUMENT_CHUNKS = 200
 VOCABULARY = 40_000
+FIRST = 100
 FUNCTION_WORDS = [
     "the", "of", "and", "in", "to", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "this",
     "are", "or", "his", "from", "at", "which", "but", "have", "an", "had", "they", "you", "were", "their", "one", "all", "we",
@@ -147,7 +149,7 @@ def ask(
     embedder, index = Prepared(), SearchIndex()
     search = Search(database, Everything(database), lambda: embedder, index)
     bare_ms, search_ms, recalls = [], [], []
-    for turn in range(count + 10):
+    for turn in range(FIRST + count):
         at = int(rng.integers(0, len(vectors)))
         asked = list(dict.fromkeys(sampled[at]))[: int(rng.integers(3, 9))]
         query = "what is the " + " ".join(words[word] for word in asked) + "?"
@@ -161,27 +163,28 @@ def ask(
         hits = search.search(PERSON, query, 8)
         ended = time.perf_counter()
         assert len(hits) == 8
-        if turn < 10:
-            continue
         bare_ms.append(1_000 * (between - started))
         search_ms.append(1_000 * (ended - between))
         with database.read() as connection:
             found = index.nearest(connection, set(range(1, COLLECTIONS + 1)), vector, 10).ids
         recalls.append(len(set(found.tolist()) & set(np.argpartition(-exact, 10)[:10].tolist())) / 10)
+    first, bare, searched = (np.array(part) for part in (search_ms[:FIRST], bare_ms[FIRST:], search_ms[FIRST:]))
+    p95 = float(np.percentile(bare_ms, 95))
     return {
-        "numpy_p50_ms": round(float(np.percentile(bare_ms, 50)), 2),
-        "numpy_p95_ms": round(float(np.percentile(bare_ms, 95)), 2),
-        "search_p50_ms": round(float(np.percentile(search_ms, 50)), 2),
-        "search_p95_ms": round(float(np.percentile(search_ms, 95)), 2),
+        "numpy_p50_ms": round(float(np.percentile(bare, 50)), 2),
+        "numpy_p95_ms": round(p95, 2),
+        "search_p50_ms": round(float(np.percentile(searched, 50)), 2),
+        "search_p95_ms": round(float(np.percentile(searched, 95)), 2),
         "recall_at_10": round(float(np.mean(recalls)), 4),
-        "ratio": round(float(np.percentile(search_ms, 95) / np.percentile(bare_ms, 95)), 3),
+        "first_ratio": round(float(np.percentile(first, 95)) / p95, 3),
+        "ratio": round(float(np.percentile(searched, 95)) / p95, 3),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--questions", type=int, default=300)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         print(json.dumps({"bench": "search", **measure(given.chunks, given.questions, Path(directory)), "target": 1.5}))

@@ -23,6 +23,7 @@ VECTOR_CANDIDATES = 256
 """Passages that the scan over bits hands on to exact comparison."""
 
 _DENSE_SPREAD = 2_000_000
+_STEP_BITS = 2  # of an entry; the rest is the chunk's id
 _MERGED_PAGES = 100
 _IMPACTS = np.array(IMPACTS, np.float32)
 
@@ -163,12 +164,13 @@ class SearchIndex:
             term: [(number, generation, term) for number, generation, _ in current] for term in dict.fromkeys(terms)
         }
         read = self._read_postings(connection, [key for wanted in keys.values() for key in wanted])
-        weighted = []
+        postings, by_step = [], []
         for wanted in keys.values():
-            postings = [read[key] for key in wanted if read[key].size]
-            rarity = _rarity(sum(entries.size for entries in postings), total)
-            weighted += [(entries, rarity * _IMPACTS) for entries in postings]
-        return _summed(weighted) if weighted else _NONE
+            lists = [read[key] for key in wanted if read[key].size]
+            rarity = _rarity(sum(entries.size for entries in lists), total)
+            postings += lists
+            by_step += [rarity * _IMPACTS] * len(lists)
+        return _summed(postings, np.stack(by_step)) if postings else _NONE
 
     def _read_postings(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, Entries]:
         """The posting list of each key, in one statement for those that are not held."""
@@ -240,18 +242,18 @@ def _rarity(frequency: int, total: int) -> float:
     return float(np.log1p((total - frequency + 0.5) / (frequency + 0.5)))
 
 
-def _summed(weighted: Sequence[tuple[Entries, NDArray[np.float32]]]) -> Scores:
-    """One score per chunk, in the order of ids: the sum of what each posting list's weights say of its step."""
-    low = min(int(entries[0]) for entries, _ in weighted) // len(IMPACTS)
-    spread = max(int(entries[-1]) for entries, _ in weighted) // len(IMPACTS) - low + 1
+def _summed(postings: Sequence[Entries], by_step: NDArray[np.float32]) -> Scores:
+    """One score per chunk, in the order of ids: what each posting list's row of `by_step` says of the chunk's step, added up."""
+    entries = np.concatenate(postings)
+    lists = np.repeat(np.arange(len(postings)), [len(part) for part in postings])
+    ids, steps = (entries >> _STEP_BITS).astype(np.int64), entries & (len(IMPACTS) - 1)
+    weights = by_step[lists, steps]
+    low = int(ids.min())
+    spread = int(ids.max()) - low + 1
     if spread > _DENSE_SPREAD:
-        ids = np.concatenate([entries // len(IMPACTS) for entries, _ in weighted]).astype(np.int64)
         distinct, places = np.unique(ids, return_inverse=True)
-        weights = np.concatenate([by_step[entries % len(IMPACTS)] for entries, by_step in weighted])
         return Scores(distinct, np.bincount(places, weights).astype(np.float32))
-    # ids lie close together: adding in an array is several times faster than sorting. A list names a chunk once.
-    sums = np.zeros(spread, np.float32)
-    for entries, by_step in weighted:
-        sums[entries // len(IMPACTS) - low] += by_step[entries % len(IMPACTS)]
+    # ids lie close together: counting into an array is several times faster than sorting
+    sums = np.bincount(ids - low, weights)
     found = np.flatnonzero(sums)
-    return Scores(found + low, sums[found])
+    return Scores(found + low, sums[found].astype(np.float32))

@@ -1,15 +1,14 @@
-"""One search: the caller's scope, vectors and words side by side, fused."""
+"""One search: the caller's scope, vectors and words, fused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from appliance.errors import Denied
 from appliance.identity.models import Principal
@@ -17,7 +16,7 @@ from appliance.inference.runtime import Embeds
 from appliance.policy.actions import Action
 from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
-from appliance.retrieval.index import Scores, SearchIndex
+from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.models import Hit
 from appliance.retrieval.terms import question_terms
 from appliance.storage.database import Database
@@ -25,6 +24,13 @@ from appliance.storage.tables import chunks, collections, documents
 
 CANDIDATES = 100
 """Taken from each of the two rankings: together they hold the answer nearly always, further down they hold noise."""
+
+
+_HITS = (  # built once: building it takes as long as running it
+    select(chunks, documents.c.name)
+    .join(documents, documents.c.id == chunks.c.document_id)
+    .where(chunks.c.id.in_(bindparam("ids", expanding=True)), chunks.c.collection_id.in_(bindparam("scope", expanding=True)))
+)
 
 
 class _Access(Protocol):
@@ -66,23 +72,12 @@ class Search:
         return self._hits(scope, ranking, limit)
 
     def rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
-        """Both rankings over the scope, fused. Vectors and words are asked at the same time: SQLite works outside the GIL."""
-        terms = question_terms(query)
-        with ThreadPoolExecutor(1) as beside:
-            asked = beside.submit(self._words, scope_numbers, terms)
-            vector = self._embedder().embed([query])[0]
-            with self._database.read() as connection:
-                near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
-            words = asked.result()
-        return self._fused(scope_numbers, near, words, vector)
-
-    def _words(self, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
+        """Both rankings over the scope, fused. One after the other: side by side they take turns at the interpreter's lock."""
+        vector = self._embedder().embed([query])[0]
         with self._database.read() as connection:
-            return self._index.words(connection, scope_numbers, terms)
-
-    def _fused(self, scope_numbers: Collection[int], near: Scores, words: Scores, vector: NDArray[np.float32]) -> Ranking:
-        missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
-        with self._database.read() as connection:
+            near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
+            words = self._index.words(connection, scope_numbers, question_terms(query))
+            missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
             more = self._index.similarities(connection, scope_numbers, missing, vector)
         ids = np.concatenate([near.ids, more.ids])
         similarities = np.concatenate([near.scores, more.scores])
@@ -101,13 +96,8 @@ class Search:
     def _hits(self, scope: Scope, ranking: Ranking, limit: int) -> list[Hit]:
         """The rows behind the best candidates, asked for within the scope once more."""
         places = {int(chunk_id): at for at, chunk_id in enumerate(ranking.ids[:limit])}
-        query = (
-            select(chunks, documents.c.name)
-            .join(documents, documents.c.id == chunks.c.document_id)
-            .where(chunks.c.id.in_(places), chunks.c.collection_id.in_(scope.collection_ids))
-        )
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_HITS, {"ids": list(places), "scope": list(scope.collection_ids)}).all()
         return [
             Hit(
                 chunk_id=row.id,
