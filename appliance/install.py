@@ -53,7 +53,8 @@ def build_options(machine: str, cpuinfo: str) -> list[str]:
 
 
 def _stamp(lock: Path, options: list[str]) -> str:
-    return hashlib.sha256(lock.read_bytes() + repr((options, sys.version_info[:2])).encode()).hexdigest()
+    project = (ROOT / "pyproject.toml").read_bytes()  # its entry points are part of what is installed
+    return hashlib.sha256(lock.read_bytes() + project + repr((options, sys.version_info[:2])).encode()).hexdigest()
 
 
 def _find_uv() -> str:

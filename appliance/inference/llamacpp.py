@@ -6,11 +6,14 @@ import codecs
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
 from appliance.inference.llama_native import BATCH_TOKENS, DecodeAborted, NativeModel, Sampling
-from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
+from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
+from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
+from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
 
 _CANCEL_POLL_S = 0.02
@@ -69,6 +72,11 @@ class LlamaCppRuntime:
                 context_tokens=self._context_tokens,
             )
         return self._stream(request, prompt)
+
+    def health(self) -> Health:
+        if self._closed:
+            return Health(ready=False, detail="The language model has been unloaded.")
+        return Health(ready=True, running=int(self._busy.locked()))
 
     def close(self) -> None:
         with self._busy:
@@ -164,3 +172,18 @@ def load_runtime(models: ModelStore, *, context_tokens: int, threads: int) -> Ll
     """The active language model, its digest checked. Raises `SetupError` or `Unavailable`."""
     model = models.active("language")
     return LlamaCppRuntime(model, models.verified_path(model), context_tokens, threads)
+
+
+def _probe() -> Availability:
+    if find_spec("llama_cpp") is None:
+        return Availability(usable=False, reason="llama-cpp-python is not installed.")
+    return Availability(usable=True)
+
+
+def _load(request: LoadRequest) -> Runtime:
+    if request.path is None:
+        raise SetupError("llama.cpp needs a model file.", code="inference.no_file")
+    return LlamaCppRuntime(request.model, request.path, request.context_tokens, request.threads)
+
+
+SPEC = RuntimeSpec("llamacpp", "llama.cpp", frozenset({"gguf"}), _probe, _load)

@@ -27,13 +27,23 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A prompt and its limits. `cancelled` may be set from another thread; the runtime then stops within one step."""
+    """A prompt and its limits. `cancelled` may be set from another thread; the runtime then stops within one step.
+
+    `person` (a principal's id) is whom fair shares are counted by; `conversation` (an id) is what a runtime may keep its memory
+    of a prompt by. At most one of `grammar` (GBNF) and `json_schema` (a JSON document) constrains the answer; a runtime that
+    cannot constrain refuses with `InvalidInput` (`inference.unsupported`). After `deadline_s` seconds it ends as `CANCELLED`.
+    """
 
     messages: tuple[PromptMessage, ...]
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
+    person: str = ""
+    conversation: str = ""
+    grammar: str = ""
+    json_schema: str = ""
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +79,14 @@ class Model:
     active: bool
     measured: dict[str, float] = field(default_factory=dict)
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a runtime is: `detail` is a sentence for people, `device` what it truly computes on ("cpu", "cuda:0", ...)."""
+
+    ready: bool
+    detail: str = ""
+    device: str = "cpu"
+    running: int = 0
+    waiting: int = 0

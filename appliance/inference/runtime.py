@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.inference.models import CompletionRequest, Delta, Model, PromptMessage
+from appliance.inference.models import CompletionRequest, Delta, Health, Model, PromptMessage
 
 
 class Runtime(Protocol):
@@ -27,6 +27,9 @@ class Runtime(Protocol):
 
     def complete(self, request: CompletionRequest) -> Iterator[Delta]:
         """Stream the answer. Raises `InvalidInput` (`inference.context_overflow`) rather than cut a prompt."""
+
+    def health(self) -> Health:
+        """Whether it can answer now, on what, and for how many; never raises."""
 
     def close(self) -> None:
         """Give the memory back."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput
-from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
+from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 
 Script = Sequence[str] | Callable[[CompletionRequest], Sequence[str]]
 
@@ -47,6 +47,9 @@ class StubRuntime:
             raise InvalidInput("The prompt does not fit.", code="inference.context_overflow")
         self.requests.append(request)
         return self._play(request)
+
+    def health(self) -> Health:
+        return Health(ready=True, detail="Answers from a script.")
 
     def close(self) -> None:
         """Nothing to give back."""

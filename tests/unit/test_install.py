@@ -39,8 +39,8 @@ def test_a_missing_compiler_is_one_sentence_and_a_failure(tmp_path: Path):
     checkout = tmp_path / "checkout"
     (checkout / "appliance").mkdir(parents=True)
     (checkout / "appliance" / "install.py").write_bytes(Path(install.__file__).read_bytes())
-    for lock in ("requirements.lock", "requirements-dev.lock"):
-        (checkout / lock).write_text("")
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        (checkout / name).write_text("")
     ran = subprocess.run(
         [sys.executable, str(checkout / "appliance" / "install.py")],
         env={"PATH": str(tmp_path)},
@@ -53,8 +53,8 @@ def test_a_missing_compiler_is_one_sentence_and_a_failure(tmp_path: Path):
 
 
 def test_a_read_only_checkout_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    for lock in ("requirements.lock", "requirements-dev.lock"):
-        (tmp_path / lock).write_text("")
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -1,0 +1,63 @@
+"""The door through which runtimes come in: entry points of the group `cloister.runtimes`, built-in ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from appliance.errors import NotFound
+from appliance.inference.models import Model
+from appliance.inference.runtime import Runtime
+
+GROUP = "cloister.runtimes"
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a runtime can be used on this box; `reason` says in a sentence why not."""
+
+    usable: bool
+    reason: str = ""
+    devices: tuple[str, ...] = ("cpu",)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server."""
+
+    model: Model
+    path: Path | None
+    context_tokens: int
+    threads: int
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSpec:
+    """One way of running language models, as its package declares it.
+
+    `formats` are the model formats it takes: "gguf", "genai" (an ONNX Runtime GenAI folder), "served" (a model inside a server).
+    `probe` imports and starts nothing expensive; `load` raises `SetupError`, `Unavailable` or `InvalidInput`.
+    """
+
+    name: str
+    title: str
+    formats: frozenset[str]
+    probe: Callable[[], Availability]
+    load: Callable[[LoadRequest], Runtime]
+
+
+def runtime_specs() -> dict[str, RuntimeSpec]:
+    """Every installed runtime by name. Importing one must cost nothing but its own module."""
+    specs = [entry.load() for entry in entry_points(group=GROUP)]
+    return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+
+
+def runtime_spec(name: str) -> RuntimeSpec:
+    """The runtime of this name. Raises `NotFound` (`inference.no_runtime`)."""
+    try:
+        return runtime_specs()[name]
+    except KeyError:
+        raise NotFound(f"There is no runtime named {name} on this box.", code="inference.no_runtime") from None
