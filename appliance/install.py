@@ -139,7 +139,7 @@ def install(*, development: bool) -> None:
             [uv, "venv", "-q", "--python", sys.executable, str(environment)],
             "The virtual environment could not be made",
         )
-    print("Installing; llama.cpp is compiled for this processor, five to ten minutes on two cores ...", flush=True)
+    print("Installing; llama.cpp is compiled for this processor, about ten minutes on two cores ...", flush=True)
     settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
     requirements = ["--require-hashes", "--build-constraints", "requirements.lock", lock.name]
     _with_clock(lambda: _run([uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements], "The installation failed"))
