@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -218,6 +219,54 @@ citations = Table(
     Column("page", Integer, nullable=False),
     Column("start", Integer, nullable=False),  # the supporting span, offsets in the document's text
     Column("end", Integer, nullable=False),
+)
+
+# models -------------------------------------------------------------------------------------------------------------------
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("id", String(200), primary_key=True),  # "name@number"
+    Column("kind", String(12), nullable=False),  # "language" or "embedding"
+    Column("name", String(120), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, per name
+    Column("format", String(12), nullable=False),  # "gguf", "genai", "onnx" or "served"
+    Column("quantisation", String(24), nullable=False),
+    Column("architecture", String(60), nullable=False),
+    Column("parameters_m", Float, nullable=False),  # millions
+    Column("size_class", String(8), nullable=False),
+    Column("context_tokens", Integer, nullable=False),
+    Column("memory_mb", Integer, nullable=False),
+    Column("licence", String(200), nullable=False),
+    Column("sha256", String(64), nullable=False),  # of the plain file; of a folder, of its list of files
+    Column("size_bytes", Integer, nullable=False),
+    Column("files", Text, nullable=False),  # JSON, the files of a folder with their digests
+    Column("encrypted", Boolean, nullable=False),
+    Column("prompt", Text, nullable=False),  # JSON: what a Modelfile says about template, system text and parameters
+    Column("source", String(500), nullable=False),
+    Column("made_from", String(200)),  # the version that this one was converted from
+    Column("signer", String(64)),  # fingerprint of the key whose signature was checked
+    Column("measured", Text, nullable=False),  # JSON, figures of this version
+    Column("trials", Text, nullable=False),  # JSON, every variant that was measured beside it
+    Column("state", String(12), nullable=False),
+    Column("canary_percent", Integer),
+    Column("canary_group", String(64)),
+    Column("replaced", String(200)),  # the version that was active before this one: where a rollback leads
+    Column("imported_ms", Integer, nullable=False),
+    Column("changed_ms", Integer, nullable=False),
+    UniqueConstraint("name", "number"),
+    CheckConstraint("state IN ('candidate', 'canary', 'active', 'retired')"),
+    CheckConstraint("canary_percent IS NULL OR canary_percent BETWEEN 1 AND 99"),
+    Index("model_versions_one_active", "name", unique=True, sqlite_where=text("state = 'active'")),
+    Index("model_versions_one_canary", "name", unique=True, sqlite_where=text("state = 'canary'")),
+    Index("model_versions_by_content", "sha256"),
+)
+model_signers = Table(
+    "model_signers",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),  # SHA-256 of the key
+    Column("public_key", LargeBinary(32), nullable=False),  # Ed25519
+    Column("name", String(200), nullable=False),
+    Column("trusted_ms", Integer, nullable=False),
 )
 
 # audit --------------------------------------------------------------------------------------------------------------------
