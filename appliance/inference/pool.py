@@ -1,0 +1,117 @@
+"""Runtimes that are loaded, each for one version of a model; the one replaced ends with its last answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from appliance.errors import Unavailable
+from appliance.inference.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeKey:
+    """What is loaded: a version of a model, in a runtime, on a device."""
+
+    runtime: str
+    model_id: str
+    device: str = "cpu"
+
+
+@dataclass(slots=True)
+class _Place:
+    """One loaded runtime, or one that is being loaded."""
+
+    users: int = 0
+    settled: threading.Event = field(default_factory=threading.Event)
+    runtime: Runtime | None = None
+    failure: Exception | None = None
+
+
+class RuntimePool:
+    """Gives each answer the runtime it was routed to and loads it when nobody has yet; threads may share it.
+
+    A new version is loaded beside the old one while that still answers, so an activation interrupts nobody. Of those nobody uses
+    only the one used last stays.
+    """
+
+    def __init__(self, load: Callable[[RuntimeKey], Runtime]) -> None:
+        self._load = load
+        self._places: dict[RuntimeKey, _Place] = {}  # in the order of their last use
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def use(self, key: RuntimeKey) -> Iterator[Runtime]:
+        """The runtime for the length of one answer. Raises what loading it raises, to each who waited for it."""
+        place = self._enter(key)
+        try:
+            yield self._settled(key, place)
+        finally:
+            self._leave(place)
+
+    def loaded(self) -> dict[RuntimeKey, Runtime]:
+        """What is loaded now."""
+        with self._lock:
+            return {key: place.runtime for key, place in self._places.items() if place.runtime is not None}
+
+    def close(self) -> None:
+        """Close all of them; answers still running end as their runtime ends them."""
+        with self._lock:
+            self._closed = True
+            places, self._places = list(self._places.values()), {}
+        _close(places)
+
+    def _enter(self, key: RuntimeKey) -> _Place:
+        with self._lock:
+            if self._closed:
+                raise Unavailable("The language model has been unloaded.", code="inference.closed")
+            place = self._places.pop(key, None)
+            loads = place is None
+            place = place or _Place()
+            self._places[key] = place
+            place.users += 1
+            idle = self._idle() if loads else []  # its memory is wanted
+        _close(idle)
+        if loads:
+            self._fill(key, place)
+        return place
+
+    def _fill(self, key: RuntimeKey, place: _Place) -> None:
+        try:
+            place.runtime = self._load(key)
+        except Exception as error:  # noqa: BLE001 - raised in `_settled`, by all who wait for it
+            place.failure = error
+            with self._lock:
+                if self._places.get(key) is place:
+                    del self._places[key]  # the next answer tries again
+        finally:
+            place.settled.set()
+
+    def _settled(self, key: RuntimeKey, place: _Place) -> Runtime:
+        place.settled.wait()
+        if place.failure is not None:
+            raise place.failure
+        if place.runtime is None:
+            raise Unavailable(f"The model {key.model_id} could not be loaded.", code="inference.load_failed")
+        return place.runtime
+
+    def _leave(self, place: _Place) -> None:
+        with self._lock:
+            place.users -= 1
+            idle = self._idle()
+        _close(idle)
+
+    def _idle(self) -> list[_Place]:
+        """Take out those nobody uses, but for the one used last. The caller holds the lock and closes them after it."""
+        last = next(reversed(self._places), None)
+        idle = [key for key, place in self._places.items() if not place.users and key != last]
+        return [self._places.pop(key) for key in idle]
+
+
+def _close(places: list[_Place]) -> None:
+    for place in places:
+        if place.runtime is not None:
+            place.runtime.close()
