@@ -21,7 +21,6 @@ from typing import Any
 
 from appliance.errors import ApplianceError, SetupError
 from appliance.inference.cores import available_cores
-from appliance.inference.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from appliance.inference.models import Model
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.sources import (
@@ -35,6 +34,7 @@ from appliance.inference.sources import (
     verify,
 )
 from appliance.inference.store import TOKENIZER
+from appliance.inference.store.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from appliance.storage.durable import settle
 
 Progress = Callable[[str], None]

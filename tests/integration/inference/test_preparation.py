@@ -13,7 +13,7 @@ import pytest
 from appliance.errors import SetupError
 from appliance.inference import preparation, preparation_steps
 from appliance.inference.llamacpp import load_runtime
-from appliance.inference.manifest import read_manifest
+from appliance.inference.store.manifest import read_manifest
 from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, locate
 from appliance.inference.store import ModelStore
 

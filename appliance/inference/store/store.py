@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.errors import SetupError
-from appliance.inference.manifest import read_manifest
+from appliance.inference.store.manifest import read_manifest
 from appliance.inference.models import Model
 from appliance.inference.sources import verify
 
