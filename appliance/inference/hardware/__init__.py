@@ -1,0 +1,1 @@
+"""What this box computes with: processor, memory, graphics and neural processors, found out without changing anything."""

@@ -1,0 +1,157 @@
+"""The vocabulary of selection: what is offered, what is asked, what was decided and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.errors import ApplianceError, Denied, Unavailable
+from appliance.identity.models import Role
+
+DEFAULT_CLASSIFICATION = "internal"
+"""What a collection is until an administrator says otherwise; the routing policy must know it."""
+
+NO_PERMITTED_RUNTIME = "inference.no_permitted_runtime"
+CHOICE_DENIED = "inference.choice_denied"
+
+
+class Seal(StrEnum):
+    """What keeps this box's processes from reaching others, weakest first."""
+
+    NONE = "none"
+    GUARD = "guard"  # the interpreter refuses
+    FILTER = "filter"  # the kernel refuses some system calls
+    NAMESPACE = "namespace"  # there is no network to reach
+
+    @property
+    def strength(self) -> int:
+        return list(Seal).index(self)
+
+
+class Reason(StrEnum):
+    """Why a candidate won or lost; stable, for programs. The sentence for people stands in the `Candidate`."""
+
+    PREFERRED = "preferred"
+    CANARY = "canary"
+    BY_HAND = "by_hand"
+    # the version is not for this conversation
+    WRONG_KIND = "wrong_kind"
+    RETIRED = "retired"
+    CANDIDATE = "candidate"
+    UNKNOWN_STATE = "unknown_state"
+    CANARY_ELSEWHERE = "canary_elsewhere"
+    NOT_CHOSEN = "not_chosen"
+    # policy
+    CLASSIFICATION_UNKNOWN = "classification_unknown"
+    CHOICE_FORBIDDEN = "choice_forbidden"
+    RUNTIME_FORBIDDEN = "runtime_forbidden"
+    MODEL_FORBIDDEN = "model_forbidden"
+    DESTINATION_FORBIDDEN = "destination_forbidden"
+    CANARY_FORBIDDEN = "canary_forbidden"
+    SEAL_MISSING = "seal_missing"
+    # this box
+    UNUSABLE = "unusable"
+    CONTEXT_SHORT = "context_short"
+    NO_DEVICE = "no_device"
+    MEMORY_UNKNOWN = "memory_unknown"
+    MEMORY_SHORT = "memory_short"
+    # it could have answered
+    LESS_PREFERRED = "less_preferred"
+
+
+WON = frozenset({Reason.PREFERRED, Reason.CANARY, Reason.BY_HAND})
+OF_POLICY = frozenset(
+    {
+        Reason.CLASSIFICATION_UNKNOWN,
+        Reason.RUNTIME_FORBIDDEN,
+        Reason.MODEL_FORBIDDEN,
+        Reason.DESTINATION_FORBIDDEN,
+        Reason.CANARY_FORBIDDEN,
+        Reason.SEAL_MISSING,
+    }
+)
+OF_THE_BOX = frozenset({Reason.UNUSABLE, Reason.CONTEXT_SHORT, Reason.NO_DEVICE, Reason.MEMORY_UNKNOWN, Reason.MEMORY_SHORT})
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model in a version, through a runtime, at a place. `destination` is empty for this box, else a named one elsewhere.
+
+    `memory_mb` is what it takes when loaded, its context included; 0 is unknown. `devices` are what its runtime can use here.
+    `unusable` is the sentence of a runtime that cannot run on this box, empty where it can.
+    """
+
+    runtime: str
+    model_id: str
+    name: str
+    kind: str = "language"  # or "embedding"
+    size_class: str = "micro"  # "micro", "small", "medium"
+    memory_mb: int = 0
+    context_tokens: int = 0
+    state: str = "active"  # "candidate", "canary", "active", "retired"
+    canary_percent: int = 0
+    canary_group: str = ""
+    devices: tuple[str, ...] = ("cpu",)
+    destination: str = ""
+    unusable: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one offer from another."""
+        return (self.model_id, self.runtime, self.destination)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRequest:
+    """What has to be answered, and for whom.
+
+    `classification` is the highest among the passages used. `chosen` is the id or the name of a model picked by hand.
+    `loaded` holds ids of models whose memory is taken already. `conversation_id` decides whether a canary answers.
+    """
+
+    classification: str
+    roles: frozenset[Role] = field(default_factory=frozenset)
+    groups: frozenset[str] = field(default_factory=frozenset)
+    conversation_id: str = ""
+    chosen: str = ""
+    context_tokens: int = 0
+    seal: Seal = Seal.NONE
+    loaded: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An offer with the reason it won or lost; `device` is where it would run, empty where it would not or is elsewhere."""
+
+    offer: Offer
+    reason: Reason
+    sentence: str
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing may answer. `denied`: policy says no; else this box cannot."""
+
+    code: str
+    sentence: str
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The decision. `candidates` names every offer, the chosen one first, in an order that does not depend on the input's."""
+
+    classification: str
+    candidates: tuple[Candidate, ...]
+    winner: Candidate | None
+    refusal: Refusal | None
+    policy_sha256: str
+
+    def require(self) -> Candidate:
+        """The chosen offer with its device. Raises `Denied` or `Unavailable` with the refusal's code; there is no fallback."""
+        if self.winner is not None:
+            return self.winner
+        assert self.refusal is not None
+        kind: type[ApplianceError] = Denied if self.refusal.denied else Unavailable
+        raise kind(self.refusal.sentence, code=self.refusal.code, classification=self.classification)
