@@ -13,11 +13,12 @@ from appliance.inference.runtime import Runtime
 
 @dataclass(frozen=True, slots=True)
 class RuntimeKey:
-    """What is loaded: a version of a model, in a runtime, on a device."""
+    """What is loaded: a version of a model, in a runtime, on a device of this box or at a named destination."""
 
     runtime: str
     model_id: str
     device: str = "cpu"
+    destination: str = ""
 
 
 @dataclass(slots=True)

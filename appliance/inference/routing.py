@@ -1,0 +1,60 @@
+"""From a question's classification to the runtime that answers it: select, load, lend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from appliance.inference.hardware.models import Hardware
+from appliance.inference.pool import RuntimeKey, RuntimePool
+from appliance.inference.runtime import Runtime
+from appliance.inference.selection.decide import select
+from appliance.inference.selection.models import Offer, Seal, Selection, SelectionRequest
+from appliance.inference.selection.policy import RoutingPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A runtime for one answer, and the decision that led to it."""
+
+    runtime: Runtime
+    selection: Selection
+
+
+class Router:
+    """Decides anew for each answer, from what is installed and in which state it is at that moment."""
+
+    def __init__(
+        self,
+        *,
+        hardware: Callable[[], Hardware],
+        offers: Callable[[], Sequence[Offer]],
+        policy: RoutingPolicy,
+        seal: Callable[[], Seal],
+        pool: RuntimePool,
+    ) -> None:
+        self._hardware = hardware
+        self._offers = offers
+        self.policy = policy
+        self._seal = seal
+        self._pool = pool
+
+    def select(self, request: SelectionRequest) -> Selection:
+        """The decision for this request on this box; what is loaded and how far the box is sealed are filled in here."""
+        loaded = frozenset(key.model_id for key in self._pool.loaded())
+        asked = replace(request, seal=self._seal(), loaded=loaded)
+        return select(self._hardware(), self._offers(), self.policy, asked)
+
+    @contextmanager
+    def route(self, request: SelectionRequest) -> Iterator[Route]:
+        """The runtime for the length of one answer. Raises `Denied` or `Unavailable` where none may or can answer."""
+        selection = self.select(request)
+        chosen = selection.require()
+        key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
+        with self._pool.use(key) as runtime:
+            yield Route(runtime, selection)
+
+    def close(self) -> None:
+        """Give back every loaded runtime."""
+        self._pool.close()
