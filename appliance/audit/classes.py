@@ -24,6 +24,7 @@ _AUTHENTICATION = 3002
 _ENTITY_MANAGEMENT = 3004
 _USER_MANAGEMENT = 3007
 _EVENT_LOG = 1008
+_NETWORK = 4001
 _LIFECYCLE = 6002
 _API = 6003
 _DATASTORE = 6005
@@ -54,8 +55,18 @@ CLASSES = MappingProxyType(
         EventName.DOCUMENT_LISTED: EventClass(_FILE_HOSTING, OTHER),
         EventName.DOCUMENT_READ: EventClass(_FILE_HOSTING, 14),
         EventName.DOCUMENT_UPLOADED: EventClass(_FILE_HOSTING, 1),
+        EventName.EGRESS_CALLED: EventClass(_NETWORK, 6),
+        EventName.EGRESS_REFUSED: EventClass(_NETWORK, 5),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),
+        EventName.MODEL_ACTIVATED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_DELETED: EventClass(_ENTITY_MANAGEMENT, 4),
+        EventName.MODEL_IMPORTED: EventClass(_ENTITY_MANAGEMENT, 1),
         EventName.MODEL_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
+        EventName.MODEL_MEASURED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_RESTORED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_RETIRED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_TRIALLED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_VERIFIED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.PASSWORD_CHANGED: EventClass(_USER_MANAGEMENT, 2),
         EventName.PERSON_CREATED: EventClass(_USER_MANAGEMENT, 1),
         EventName.PERSON_LISTED: EventClass(_USER_MANAGEMENT, OTHER),
@@ -64,6 +75,8 @@ CLASSES = MappingProxyType(
         EventName.SESSION_CREATED: EventClass(_AUTHENTICATION, 1),
         EventName.SESSION_DELETED: EventClass(_AUTHENTICATION, 2),
         EventName.SESSION_REFUSED: EventClass(_AUTHENTICATION, 1),
+        EventName.SIGNER_DISTRUSTED: EventClass(_ENTITY_MANAGEMENT, 4),
+        EventName.SIGNER_TRUSTED: EventClass(_ENTITY_MANAGEMENT, 1),
         EventName.STOP_REQUESTED: EventClass(_API, 3),
     }
 )

@@ -41,8 +41,18 @@ class EventName(StrEnum):
     DOCUMENT_LISTED = "document.listed"
     DOCUMENT_READ = "document.read"
     DOCUMENT_UPLOADED = "document.uploaded"
+    EGRESS_CALLED = "egress.called"
+    EGRESS_REFUSED = "egress.refused"
     MIGRATION_APPLIED = "migration.applied"
+    MODEL_ACTIVATED = "model.activated"
+    MODEL_DELETED = "model.deleted"
+    MODEL_IMPORTED = "model.imported"
     MODEL_LISTED = "model.listed"
+    MODEL_MEASURED = "model.measured"
+    MODEL_RESTORED = "model.restored"
+    MODEL_RETIRED = "model.retired"
+    MODEL_TRIALLED = "model.trialled"
+    MODEL_VERIFIED = "model.verified"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name, not a secret
     PERSON_CREATED = "person.created"
     PERSON_LISTED = "person.listed"
@@ -51,6 +61,8 @@ class EventName(StrEnum):
     SESSION_CREATED = "session.created"
     SESSION_DELETED = "session.deleted"
     SESSION_REFUSED = "session.refused"
+    SIGNER_DISTRUSTED = "signer.distrusted"
+    SIGNER_TRUSTED = "signer.trusted"
     STOP_REQUESTED = "stop.requested"
 
 

@@ -34,6 +34,7 @@ from appliance.storage.tables import audit_events, audit_resources, audit_sealed
 _LAST = select(audit_events.c.seq, audit_events.c.leaf_hash).order_by(audit_events.c.seq.desc()).limit(1)
 _LAST_IN_CLASS = select(func.max(audit_events.c.class_seq)).where(audit_events.c.class_uid == bindparam("wanted"))
 _INSERT = insert(audit_events)
+_REFUSALS = {EventName.ACCESS_DENIED, EventName.EGRESS_REFUSED}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -118,7 +119,7 @@ def utc_text(time_ms: int) -> str:
 
 
 def _decision(event: AuditEvent) -> str:
-    if event.name is EventName.ACCESS_DENIED:
+    if event.name in _REFUSALS:
         return "deny"
     # the box asks no policy about its own acts
     return "none" if event.principal.id == SYSTEM.id else "allow"

@@ -1,0 +1,119 @@
+"""The machines the box may speak to, as an administrator wrote them down. What does not stand there cannot be reached."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import SetupError
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_TYPES = {"name": str, "host": str, "port": int, "purpose": str, "dialect": str, "tls": bool, "ca_file": str}
+_NEEDED = ("name", "host", "port", "purpose")
+_LAST_PORT = 65_535
+
+
+class Purpose(StrEnum):
+    """What a destination is for."""
+
+    IDENTITY = "identity"
+    INFERENCE = "inference"
+    LOG = "log"
+    DOWNLOAD = "download"
+
+
+class Dialect(StrEnum):
+    """What an inference server speaks beside chat completions."""
+
+    VLLM = "vllm"
+    LLAMA_SERVER = "llama-server"
+    OPENAI = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One machine, one port, one purpose."""
+
+    name: str
+    host: str
+    port: int
+    purpose: Purpose
+    dialect: Dialect = Dialect.OPENAI
+    tls: bool = True
+    ca_file: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """Scheme, host and port, as they stand before the path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+def load_destinations(file: Path) -> Mapping[str, Destination]:
+    """By name. Raises `SetupError` (`setup.destinations`) for a missing or wrong file: a guess here would be a leak."""
+    try:
+        content = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise SetupError(f"{file.name} cannot be read ({error.strerror}).", code="setup.destinations") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"{file.name} is not valid TOML: {error}", code="setup.destinations") from error
+    unknown = set(content) - {"destination"}
+    if unknown:
+        raise _wrong(f"unknown entry {min(unknown)!r}")
+    rows = content.get("destination", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _wrong("destinations are written as [[destination]]")
+    found = [_destination(row) for row in rows]
+    if len({destination.name for destination in found}) != len(found):
+        raise _wrong("two destinations have the same name")
+    return {destination.name: destination for destination in found}
+
+
+def valid_name(name: str) -> bool:
+    """Whether this can be the name of a destination."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _destination(row: dict[str, Any]) -> Destination:
+    name = row.get("name")
+    if not isinstance(name, str) or not valid_name(name):
+        raise _wrong("a name is made of lower-case letters, digits and hyphens")
+    for key, value in row.items():
+        if key not in _TYPES or type(value) is not _TYPES[key]:
+            raise _wrong(f"{name}: {key} is not known, or not of that type")
+    missing = [key for key in _NEEDED if key not in row]
+    if missing:
+        raise _wrong(f"{name}: {missing[0]} is missing")
+    host, port, tls = row["host"], row["port"], row.get("tls", True)
+    if not _is_address(host) and not _HOST.fullmatch(host):
+        raise _wrong(f"{name}: {host!r} is no host")
+    if not 0 < port <= _LAST_PORT:
+        raise _wrong(f"{name}: {port} is no port")
+    if not tls and not (_is_address(host) and ipaddress.ip_address(host).is_loopback):
+        raise _wrong(f"{name}: without TLS only 127.0.0.1 and ::1 may be spoken to")
+    if "dialect" in row and row["purpose"] != Purpose.INFERENCE:
+        raise _wrong(f"{name}: only an inference server has a dialect")
+    try:
+        purpose, dialect = Purpose(row["purpose"]), Dialect(row.get("dialect", Dialect.OPENAI))
+    except ValueError as error:
+        raise _wrong(f"{name}: {error}") from error
+    return Destination(name, host, port, purpose, dialect, tls, Path(row["ca_file"]) if "ca_file" in row else None)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong(what: str) -> SetupError:
+    return SetupError(f"destinations.toml: {what}.", code="setup.destinations")
