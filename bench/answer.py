@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.inference.llama_native import BATCH_TOKENS, NativeModel, Sampling
-from appliance.inference.llamacpp import LlamaCppRuntime
+from appliance.inference.llamacpp.native import BATCH_TOKENS, NativeModel
+from appliance.inference.llamacpp.runtime import LlamaCppRuntime
+from appliance.inference.llamacpp.sampling import Sampling
 from appliance.inference.models import CompletionRequest, PromptMessage
 from appliance.settings import load_settings
 from bench.running_box import MODELS, NAME, ROOT, Client, running_box

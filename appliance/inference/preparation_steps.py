@@ -58,7 +58,7 @@ def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
     """Write the language model `source` to `target` in another format, given as llama.cpp's number for it."""
     import ctypes
 
-    from appliance.inference.llama_native import library
+    from appliance.inference.llamacpp.library import library
 
     lib = library()
     parameters = lib.llama_model_quantize_default_params()
@@ -72,7 +72,7 @@ def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
 
 def measure(path: str, threads: str) -> dict[str, Any]:
     """Tokens per second of a language model: reading a prompt and writing an answer, the best of a few rounds."""
-    from appliance.inference.llama_native import NativeModel
+    from appliance.inference.llamacpp.native import NativeModel
 
     model = NativeModel(Path(path), context_tokens=512, threads=int(threads))
     tokens = [1000 + (number * 37) % 20_000 for number in range(PREFILL_TOKENS)]

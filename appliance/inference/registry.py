@@ -25,13 +25,18 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server."""
+    """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server.
+
+    `slots` is how many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies.
+    """
 
     model: Model
     path: Path | None
     context_tokens: int
     threads: int
     device: str = "cpu"
+    slots: int = 4
+    adapters: tuple[tuple[Path, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""The language model inside this process: llama.cpp on the box's own cores, for several conversations at once."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.errors import SetupError
+from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
+from appliance.inference.runtime import Runtime
+
+if TYPE_CHECKING:
+    from appliance.inference.llamacpp.runtime import LlamaCppRuntime, load_runtime
+
+__all__ = ["SPEC", "LlamaCppRuntime", "load_runtime"]
+
+_GPU_LIBRARIES = ("cuda", "hip", "vulkan", "metal", "sycl")
+
+
+def __getattr__(name: str) -> Any:
+    """The runtime itself is imported when it is first wanted: whoever only looks at `SPEC` needs none of its libraries."""
+    if name in {"LlamaCppRuntime", "load_runtime"}:
+        from appliance.inference.llamacpp import runtime
+
+        return getattr(runtime, name)
+    raise AttributeError(name)
+
+
+def _probe() -> Availability:
+    found = find_spec("llama_cpp")
+    if found is None or found.origin is None:
+        return Availability(usable=False, reason="llama-cpp-python is not installed.")
+    libraries = [path.name for path in (Path(found.origin).parent / "lib").glob("*ggml-*")]
+    gpus = tuple(kind for kind in _GPU_LIBRARIES if any(f"ggml-{kind}" in name for name in libraries))
+    return Availability(usable=True, devices=("cpu", *gpus))
+
+
+def _load(request: LoadRequest) -> Runtime:
+    from appliance.inference.llamacpp.native import Adapter
+    from appliance.inference.llamacpp.runtime import LlamaCppRuntime
+
+    if request.path is None:
+        raise SetupError("llama.cpp needs a model file.", code="inference.no_file")
+    return LlamaCppRuntime(
+        request.model,
+        request.path,
+        request.context_tokens,
+        request.threads,
+        slots=request.slots,
+        device=request.device,
+        adapters=[Adapter(path, scale) for path, scale in request.adapters],
+    )
+
+
+SPEC = RuntimeSpec("llamacpp", "llama.cpp", frozenset({"gguf"}), _probe, _load)

@@ -1,0 +1,153 @@
+"""The runtime over the engine: prompts rendered and counted, requests checked, answers streamed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+from appliance.errors import ApplianceError, InvalidInput, SetupError
+from appliance.inference.llamacpp.drafting import LONGEST
+from appliance.inference.llamacpp.engine import Engine
+from appliance.inference.llamacpp.native import Adapter, NativeModel
+from appliance.inference.llamacpp.room import require_room
+from appliance.inference.llamacpp.sampling import Sampling, grammar_of
+from appliance.inference.llamacpp.slots import Ticket
+from appliance.inference.models import CompletionRequest, Delta, Health, Model, PromptMessage
+from appliance.inference.store import ModelStore
+
+DEFAULT_SLOTS = 4
+_WAITING_PER_SLOT = 8
+_SEQUENCES_PER_SLOT = 2  # one that is being written, one that rests
+
+
+class LlamaCppRuntime:
+    """One model, several conversations at a time, in slots.
+
+    All of them share a memory of half as much again as the longest prompt with its answer. What was read stays there until the
+    room is needed, so that a prompt which begins like an earlier one costs only its new part.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        path: Path,
+        context_tokens: int,
+        threads: int,
+        *,
+        slots: int = DEFAULT_SLOTS,
+        waiting_limit: int | None = None,
+        device: str = "cpu",
+        adapters: Sequence[Adapter] = (),
+        drafting: bool = True,
+    ) -> None:
+        if context_tokens > model.context_tokens:
+            raise SetupError(
+                f"The setting context_tokens is {context_tokens}, but {model.id} was trained for {model.context_tokens}.",
+                code="setup.context_tokens",
+            )
+        require_room(path)
+        self._model = model
+        self._context_tokens = context_tokens
+        self._device = device
+        guesses = slots * LONGEST
+        capacity = context_tokens + max(context_tokens // 2, guesses)
+        self._native = NativeModel(
+            path,
+            context_tokens=capacity + guesses,
+            threads=threads,
+            sequences=_SEQUENCES_PER_SLOT * slots,
+            outputs=slots * (1 + LONGEST),
+            gpu=device != "cpu",
+            adapters=adapters,
+        )
+        try:
+            self._turn_start = self._native.control_token("<|im_start|>")
+            self._turn_end = self._native.control_token("<|im_end|>")
+        except ApplianceError:
+            self._native.close()
+            raise
+        self._newline = self._native.tokenise("\n", special=False)
+        self._arrivals = count()
+        limit = _WAITING_PER_SLOT * slots if waiting_limit is None else waiting_limit
+        self._engine = Engine(self._native, slots=slots, capacity=capacity, waiting_limit=limit, drafting=drafting)
+
+    @property
+    def model(self) -> Model:
+        return self._model
+
+    @property
+    def context_tokens(self) -> int:
+        return self._context_tokens
+
+    def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
+        return len(self.render(messages))
+
+    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
+        """The prompt in ChatML. Markers are placed by number; text that looks like a marker stays text."""
+        tokens: list[int] = []
+        for message in messages:
+            tokens += self._turn(message)
+        return [*tokens, self._turn_start, *self._native.tokenise("assistant\n", special=False)]
+
+    def _turn(self, message: PromptMessage) -> list[int]:
+        text = self._native.tokenise(f"{message.role}\n{message.text}", special=False)
+        return [self._turn_start, *text, self._turn_end, *self._newline]
+
+    def complete(self, request: CompletionRequest) -> Iterator[Delta]:
+        """Stream the answer. A sampled answer (`temperature` above 0) is the same every time when nothing runs beside it."""
+        prompt = self.render(request.messages)
+        if len(prompt) + request.max_tokens > self._context_tokens:
+            raise InvalidInput(
+                f"The question with its passages is {len(prompt)} tokens long; with {request.max_tokens} for the answer that "
+                f"is more than the {self._context_tokens} the language model can hold.",
+                code="inference.context_overflow",
+                prompt_tokens=len(prompt),
+                max_tokens=request.max_tokens,
+                context_tokens=self._context_tokens,
+            )
+        grammar = _grammar(request)
+        sampler = self._native.sampler(Sampling(request.temperature, request.seed, grammar=grammar))
+        ticket = Ticket(
+            request,
+            prompt,
+            public=self._public(request.messages),
+            sampler=sampler,
+            arrival=next(self._arrivals),
+            alone=request.temperature > 0,
+            ends_at=None if request.deadline_s is None else time.monotonic() + request.deadline_s,
+        )
+        try:
+            return self._engine.submit(ticket)
+        except ApplianceError:
+            sampler.close()
+            raise
+
+    def _public(self, messages: Sequence[PromptMessage]) -> int:
+        """How many of the prompt's first tokens come from the system, not from a person or a document."""
+        first = messages[0] if messages else None
+        return len(self._turn(first)) if first is not None and first.role == "system" else 0
+
+    def health(self) -> Health:
+        running, waiting = self._engine.counts()
+        try:
+            self._engine.check()
+        except ApplianceError as error:
+            return Health(ready=False, detail=error.sentence, device=self._device)
+        return Health(ready=True, device=self._device, running=running, waiting=waiting)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _grammar(request: CompletionRequest) -> str:
+    if request.grammar and request.json_schema:
+        raise InvalidInput("An answer is constrained by a grammar or by a schema, not by both.", code="inference.unsupported")
+    return grammar_of(request.json_schema) if request.json_schema else request.grammar
+
+
+def load_runtime(models: ModelStore, *, context_tokens: int, threads: int, slots: int = DEFAULT_SLOTS) -> LlamaCppRuntime:
+    """The active language model, its digest checked. Raises `SetupError` or `Unavailable`."""
+    model = models.active("language")
+    return LlamaCppRuntime(model, models.verified_path(model), context_tokens, threads, slots=slots)
