@@ -51,6 +51,7 @@ EXTENSIONS: dict[str, MediaType] = {
     ".tsv": MediaType.CSV,
     ".eml": MediaType.EML,
 }
+_WITH_MACROS = frozenset({".docm", ".dotm", ".xlsm", ".xltm", ".xlsb", ".xlam", ".pptm", ".potm", ".ppsm", ".ppam"})
 ZIP_FAMILY = frozenset({MediaType.DOCX, MediaType.PPTX, MediaType.XLSX, MediaType.ODT, MediaType.EPUB})
 _COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BINARY_MARKS = (
@@ -86,8 +87,11 @@ def clean_name(name: str) -> str:
 
 
 def by_extension(name: str) -> MediaType:
-    """What the name says the file is. Raises `document.unsupported`."""
-    found = EXTENSIONS.get(PurePosixPath(name).suffix.lower())
+    """What the name says the file is. Raises `document.unsupported`, and `document.macros` for kinds that exist to carry them."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _WITH_MACROS:
+        raise rejected("document.macros")
+    found = EXTENSIONS.get(suffix)
     if found is None:
         raise rejected("document.unsupported")
     return found

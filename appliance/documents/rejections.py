@@ -14,7 +14,11 @@ SENTENCES: dict[str, str] = {
         "This kind of file cannot be read. Supported are PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown, plain text, CSV, EML"
         " and EPUB."
     ),
-    "document.unsafe": "The file is built to exhaust the program that opens it, so it was not read.",
+    "document.unsafe": "The file is built to exhaust or to mislead the program that opens it, so it was not read.",
+    "document.macros": (
+        "The file carries macros, which are programs. Save it without them (as DOCX, XLSX, PPTX or ODT) and upload it again."
+    ),
+    "document.too_many_pages": "The file has more than 6,000 pages. Divide it and upload its parts.",
     "document.no_text": "No text was found in the file. A scanned document has to go through text recognition (OCR) first.",
     "document.parser_timeout": "Reading the file took longer than allowed.",
     "document.parser_memory": "Reading the file needed more memory than allowed.",

@@ -6,6 +6,7 @@ descriptor and two pipes; its answers are length-checked, typed and counted, and
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -20,9 +21,11 @@ from typing import NoReturn
 import msgspec
 
 from appliance.documents.models import PAGE_SEPARATOR, Heading, Page, ParsedDocument
+from appliance.documents.parsing.drafting import one_line
 from appliance.documents.parsing.messages import (
     LENGTH,
     MESSAGE_BYTES,
+    PAGES_LIMIT,
     Answer,
     Finished,
     LocateJob,
@@ -40,9 +43,12 @@ from appliance.documents.rejections import rejected
 _READ_BYTES = 1024 * 1024
 _WAIT_MS = 1_000
 _TITLE_CHARACTERS = 500
-_PAGES_LIMIT = 200_000
+_LABEL_CHARACTERS = 200
 _PAGE_CHARACTERS = 1_000_000
 """A page is divided into passages as a whole, and a hundred bytes of memory go into each of its characters."""
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+_END_S = 2
+"""How long a child that has closed its mouth may take to end by itself."""
 _decoder = msgspec.msgpack.Decoder(Answer)
 
 Rectangle = tuple[float, float, float, float]
@@ -75,16 +81,19 @@ def parse_in_child(
     for answer in _ask(pieces, ParseJob(media_type), limits, on_wait):
         match answer:
             case Progress(done=done, total=total):
-                on_progress(done, total)
+                total = max(1, total)
+                on_progress(min(max(0, done), total), total)
             case PageText(text=text, label=label):
                 left -= len(text.encode("utf-8", "surrogatepass"))
-                if left < 0 or len(pages) >= _PAGES_LIMIT or len(text) > _PAGE_CHARACTERS:
+                if left < 0 or len(text) > _PAGE_CHARACTERS or len(answer.headings) > len(text):
                     raise rejected("document.too_large")
-                pages.append(Page(len(pages) + 1, start, text, label[:200]))
+                if len(pages) >= PAGES_LIMIT:
+                    raise rejected("document.too_many_pages")
+                pages.append(Page(len(pages) + 1, start, text, one_line(label)[:_LABEL_CHARACTERS]))
                 headings += _placed(answer, start)
                 start += len(text) + len(PAGE_SEPARATOR)
             case Finished(title=title):
-                return ParsedDocument(tuple(pages), tuple(headings), title[:_TITLE_CHARACTERS])
+                return ParsedDocument(tuple(pages), tuple(headings), one_line(title)[:_TITLE_CHARACTERS])
             case _:
                 break
     raise rejected("document.parser_crashed")
@@ -130,7 +139,8 @@ def _ask(
     with _memory_file(pieces) as descriptor:
         order = Order(job, descriptor, limits.memory_mb, limits.timeout_s, limits.output_mb * 1_000_000)
         with _child(order, descriptor) as process:
-            for answer in _answers(process, time.monotonic() + limits.timeout_s, on_wait):
+            longest = MESSAGE_BYTES[type(job)]
+            for answer in _answers(process, longest, time.monotonic() + limits.timeout_s, on_wait):
                 if isinstance(answer, Refused):
                     raise rejected(answer.code)
                 yield answer
@@ -138,12 +148,13 @@ def _ask(
 
 @contextmanager
 def _memory_file(pieces: Iterable[bytes]) -> Iterator[int]:
-    descriptor = os.memfd_create("document", os.MFD_CLOEXEC)
+    descriptor = os.memfd_create("document", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             for piece in pieces:
                 file.write(piece)
         os.lseek(descriptor, 0, os.SEEK_SET)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -178,7 +189,7 @@ def _child(order: Order, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
                     pipe.close()
 
 
-def _answers(process: subprocess.Popen[bytes], deadline: float, on_wait: Callable[[], None]) -> Iterator[Answer]:
+def _answers(process: subprocess.Popen[bytes], longest: int, deadline: float, on_wait: Callable[[], None]) -> Iterator[Answer]:
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     poll = select.poll()
@@ -197,7 +208,7 @@ def _answers(process: subprocess.Popen[bytes], deadline: float, on_wait: Callabl
         received += piece
         while len(received) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(received)
-            if length > MESSAGE_BYTES:
+            if length > longest:
                 raise rejected("document.too_large")
             if len(received) < LENGTH.size + length:
                 break
@@ -205,11 +216,15 @@ def _answers(process: subprocess.Popen[bytes], deadline: float, on_wait: Callabl
             del received[: LENGTH.size + length]
             try:
                 yield _decoder.decode(body)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeError):
                 raise rejected("document.parser_crashed") from None
 
 
 def _explain_end(process: subprocess.Popen[bytes]) -> NoReturn:
     """A child that ends without `Finished` was stopped by a limit or brought down by the file."""
-    status = process.wait()
+    try:
+        status = process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        # it lives on without a word: one that was taken over, since ours ends with its last message
+        raise rejected("document.parser_crashed") from None
     raise rejected("document.parser_timeout" if status == -signal.SIGXCPU else "document.parser_crashed")

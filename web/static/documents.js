@@ -18,7 +18,7 @@ const STATES = {
 };
 const PARALLEL = 3;
 // the same file would fail in the same way again (appliance/documents/rejections.py)
-const FINAL = new Set(["empty", "too_large", "encrypted", "corrupt", "mislabelled", "unsupported", "unsafe", "no_text", "parser_memory"].map((reason) => `document.${reason}`));
+const FINAL = new Set(["empty", "too_large", "encrypted", "corrupt", "mislabelled", "unsupported", "unsafe", "macros", "too_many_pages", "no_text", "parser_memory"].map((reason) => `document.${reason}`));
 
 let collections = [];
 let source = null;

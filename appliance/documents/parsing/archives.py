@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,15 @@ _RATIO_FREE_BYTES = 4_000_000
 """Small members may shrink as much as they like: long runs of equal cells are ordinary."""
 _PROLOGUE_BYTES = 65_536
 _ENCRYPTED_FLAG = 0x1
+_MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject[^/]*\.bin|vbaData\.xml)$|^xl/macrosheets/|^(?:Basic|Scripts)/.")
+_TYPES = "[Content_Types].xml"
+_MACRO_TYPE = b"macroenabled"
+_XML_REASONS = {
+    etree.ErrorTypes.ERR_NO_MEMORY: "document.parser_memory",
+    etree.ErrorTypes.ERR_ENTITY_LOOP: "document.unsafe",
+    etree.ErrorTypes.ERR_RESOURCE_LIMIT: "document.unsafe",
+}
+"""What libxml2 gives up on by itself (nesting, lengths, entities) is more than any program writes."""
 
 
 class Archive:
@@ -49,9 +60,14 @@ class Archive:
             raise rejected("document.unsafe")
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
         try:
-            return etree.fromstring(content, parser)
+            root = etree.fromstring(content, parser)
         except etree.XMLSyntaxError as error:
-            raise rejected("document.corrupt") from error
+            raise rejected(_XML_REASONS.get(error.code or 0, "document.corrupt")) from error
+        # in UTF-16 and its kin the search above finds nothing
+        declared = root.getroottree().docinfo.internalDTD
+        if declared is not None and next(declared.iterentities(), None) is not None:
+            raise rejected("document.unsafe")
+        return root
 
 
 @contextmanager
@@ -67,6 +83,7 @@ def open_archive(path: str, *, main: str) -> Iterator[Archive]:
     with file:
         check_members(file)
         archive = Archive(file)
+        refuse_macros(archive)
         if main not in archive.names:
             raise rejected("document.mislabelled" if archive.names else "document.corrupt")
         yield archive
@@ -77,10 +94,28 @@ def check_members(file: zipfile.ZipFile) -> None:
     members = file.infolist()
     if any(member.flag_bits & _ENCRYPTED_FLAG for member in members):
         raise rejected("document.encrypted")
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names) or any(_leads_out(member) for member in members):
+        raise rejected("document.unsafe")
     largest = max((member.file_size for member in members), default=0)
     total = sum(member.file_size for member in members)
     swollen = any(
         member.file_size > _RATIO_FREE_BYTES and member.file_size > _RATIO * max(member.compress_size, 1) for member in members
     )
-    if len(members) > _MEMBERS or largest > _MEMBER_BYTES or total > _TOTAL_BYTES or swollen:
+    overlapping = sum(member.compress_size for member in members) > max(file.start_dir, 0)
+    if overlapping or len(members) > _MEMBERS or largest > _MEMBER_BYTES or total > _TOTAL_BYTES or swollen:
         raise rejected("document.unsafe")
+
+
+def _leads_out(member: zipfile.ZipInfo) -> bool:
+    """Whether unpacking it would write outside of the folder it is unpacked to; no Office program makes such a member."""
+    parts = member.filename.replace("\\", "/").split("/")
+    rooted = parts[0] == "" or parts[0].endswith(":")
+    return rooted or ".." in parts or stat.S_ISLNK(member.external_attr >> 16)
+
+
+def refuse_macros(archive: Archive) -> None:
+    """Macros never run here, but whoever downloads the file would carry them on. By their parts, whatever the file is called."""
+    typed = _TYPES in archive.names and _MACRO_TYPE in archive.read(_TYPES).lower()
+    if typed or any(_MACROS.search(name) for name in archive.names):
+        raise rejected("document.macros")

@@ -1,8 +1,9 @@
 """What the kernel takes from the process that reads a file, before it looks at the file: files, the network, other processes.
 
 The child runs under the account of the box, so file modes alone would leave it the root key. Landlock (landlock(7)) leaves it
-only the libraries it still has to load; a system call filter (seccomp(2)) leaves it no sockets, Redis's among them, and no
-other programs. A kernel that knows one of them less is no reason to refuse work: the others, and the limits, still hold.
+only the libraries it still has to load; a system call filter (seccomp(2)) leaves it no sockets, Redis's among them, no other
+process or thread and no way to touch one; it keeps no capability and may write to no file. What it is given to read stays as it
+is, sealed. A kernel that knows one of them less is no reason to refuse work: the others, and the limits, still hold.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import appliance
+from appliance.documents.parsing.calls import filter_program
 from appliance.lifeline import die_with_parent
 
 _CLONE_NEWUSER = 0x10000000
@@ -38,15 +40,9 @@ _FILE_RIGHTS = ((1, 13), (2, 14), (3, 15), (5, 16))  # (since version, rights kn
 _NET_RIGHTS = 0b11  # bind and connect, since version 4
 _SCOPES = 0b11  # abstract sockets and signals, since version 6
 
-# seccomp(2): [socket, connect, execve, execveat, ptrace, process_vm_readv, process_vm_writev, io_uring_setup, pidfd_getfd, kill]
-_FORBIDDEN_CALLS = {
-    "x86_64": (0xC000003E, (41, 42, 59, 322, 101, 310, 311, 425, 438, 62)),
-    "aarch64": (0xC00000B7, (198, 203, 221, 281, 117, 270, 271, 425, 438, 129)),
-}
-_FIRST_FOREIGN_CALL = 0x40000000  # the other numbering of x86-64 (x32)
 _SECCOMP_MODE_FILTER = 2
-_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_NOT_BELOW, _RETURN = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # the second: EPERM
+_CAPABILITIES_VERSION = 0x20080522
+_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +65,7 @@ def confine(*, memory_mb: int, cpu_s: int) -> None:
     ):
         resource.setrlimit(limit, (value, value))
     _close_files(_libraries())
+    _drop_capabilities()
     _close_calls()
 
 
@@ -127,21 +124,18 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def _drop_capabilities() -> None:
+    """capset(2) to nothing: those of root, and those that a user namespace gives over itself."""
+    if platform.machine() in _CAPSET:
+        header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
+        _libc.syscall(_CAPSET[platform.machine()], header, bytes(24))
+
+
 def _close_calls() -> None:
-    """From here on the calls that reach other programs fail with EPERM, threads to come included."""
-    if platform.machine() not in _FORBIDDEN_CALLS:
+    """From here on the calls that reach beyond this process fail with EPERM."""
+    program = filter_program(platform.machine(), os.getpid())
+    if program is None:
         return
-    architecture, calls = _FORBIDDEN_CALLS[platform.machine()]
-    refusal = len(calls) + 3  # statements between the first comparison and the refusal
-    program = [
-        (_LOAD, 0, 0, 4),  # the architecture
-        (_JUMP_IF_EQUAL, 0, refusal, architecture),
-        (_LOAD, 0, 0, 0),  # the number of the call
-        (_JUMP_IF_NOT_BELOW, refusal - 2, 0, _FIRST_FOREIGN_CALL),
-        *((_JUMP_IF_EQUAL, len(calls) - at, 0, number) for at, number in enumerate(calls)),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
-    ]
-    statements = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *statement) for statement in program))
-    wanted = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(statements)))
+    statements = ctypes.create_string_buffer(program, len(program))
+    wanted = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(statements)))
     _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, wanted, 0, 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from appliance.documents.media_types import MediaType
-from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.drafting import Draft, one_line
 from appliance.documents.parsing.messages import Answer
 from appliance.documents.rejections import rejected
 
@@ -38,4 +38,4 @@ def parse(media_type: str, path: str, report: Report, *, output_bytes: int) -> s
     draft.finish()
     if draft.blank:
         raise rejected("document.no_text" if media_type == MediaType.PDF else "document.empty")
-    return " ".join(title.split())
+    return one_line(title)

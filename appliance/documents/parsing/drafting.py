@@ -5,21 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from appliance.documents.parsing.messages import PageText
+from appliance.documents.parsing.messages import PAGES_LIMIT, PageText
 from appliance.documents.rejections import rejected
 
 PART_CHARACTERS = 12_000
 """Formats without pages are cut into parts of about this size, at the end of a block, so that a viewer can show one."""
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# controls, halves of characters, and what nobody sees but a program reads: directions, zero widths, tags, selectors of variants
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff"
+    "\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e"
+    "\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+# joiners change the shape of letters in many scripts, and of emoji; alone between two such signs they carry no message
+_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]{2,}|[\u200c\u200d](?![^\x00-\x7f])")
+_LABEL_CHARACTERS = 200
+_LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 
 
 def clean(text: str) -> str:
     """One block of running text: unprintable characters out, runs of spaces to one, no empty lines."""
-    printable = _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    printable = seen(_LINE_ENDS.sub("\n", text))
     lines = (_SPACES.sub(" ", line).strip() for line in printable.split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def seen(text: str) -> str:
+    """The text without what a reader cannot see."""
+    return _JOINERS.sub("", _UNSEEN.sub("", text))
+
+
+def one_line(text: str) -> str:
+    """A title or a label: seen characters, single spaces."""
+    return " ".join(seen(text).split())
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -68,7 +87,7 @@ class Draft:
     def page(self, label: str = "", *, keep_blank: bool = False) -> None:
         """Finish the page under way and begin another; with `keep_blank` it counts even if nothing is put on it."""
         self.finish()
-        self._label = label
+        self._label = one_line(label)[:_LABEL_CHARACTERS]
         self._keep_blank = keep_blank
 
     def finish(self) -> None:
@@ -82,6 +101,8 @@ class Draft:
         self._left -= len(page.text) * 4 if not page.text.isascii() else len(page.text)
         if self._left < 0:
             raise rejected("document.too_large")
+        if self.page_count >= PAGES_LIMIT:
+            raise rejected("document.too_many_pages")
         self.page_count += 1
         self.blank = self.blank and not page.text.strip()
         self._emit(page)

@@ -11,6 +11,9 @@ from appliance.documents.rejections import rejected
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
 _SAMPLE_BYTES = 128 * 1024
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "raw_unicode_escape", "undefined"}) | {
+    *("unicode-escape", "unicode_escape", "utf-7", "mbcs", "oem")
+}
 
 
 def decode(content: bytes, *, declared: str | None = None) -> str:
@@ -24,12 +27,21 @@ def decode(content: bytes, *, declared: str | None = None) -> str:
     if not looks_like_text(content[:65_536]):
         raise rejected("document.mislabelled")
     for name in (declared, "utf-8"):
+        if name is None or not _is_charset(name):
+            continue
         try:
-            if name is not None:
-                return content.decode(name)
-        except (UnicodeDecodeError, LookupError):
+            return content.decode(name)
+        except UnicodeError:
             continue
     return content.decode(_guess(content[:_SAMPLE_BYTES]), errors="replace")
+
+
+def _is_charset(name: str) -> bool:
+    """Whether a file may be written in it. Python knows others that are escapes or host names, some of them slow without end."""
+    try:
+        return codecs.lookup(name).name not in _NO_CHARSETS
+    except (LookupError, ValueError):
+        return False
 
 
 def declared_encoding(content: bytes) -> str | None:

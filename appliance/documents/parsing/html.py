@@ -10,7 +10,7 @@ from lxml import etree
 
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.encoding import declared_encoding, decode
-from appliance.documents.parsing.tables import Cell, Table
+from appliance.documents.parsing.tables import Cell, Table, reach
 from appliance.documents.rejections import rejected
 
 _SKIPPED = frozenset(
@@ -53,10 +53,6 @@ def add_html(markup: str, draft: Draft) -> str:
             reader.end(node)
     reader.flush()
     return _SPACE.sub(" ", root.findtext(".//title", default="") or "").strip()
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
 
 
 class _Reader:
@@ -148,9 +144,9 @@ class _Reader:
         self._flat_cell = node
 
     def _end_cell(self, node: Any) -> None:
-        across, down = (node.get(name, "1").strip() for name in ("colspan", "rowspan"))
+        across, down = (reach(node.get(name)) for name in ("colspan", "rowspan"))
         text = "".join(self._parts)
-        self._row.append(Cell(text, _number(across), _number(down), title=node.tag == "th"))
+        self._row.append(Cell(text, across, down, title=node.tag == "th"))
         self._parts = []
         self._flat_cell = None
 

@@ -8,8 +8,8 @@ from typing import BinaryIO
 import msgspec
 
 LENGTH = struct.Struct(">I")
-MESSAGE_BYTES = 64 * 1024 * 1024
-"""Longest single message the parent accepts."""
+PAGES_LIMIT = 6_000
+"""Pages, slides, sheets, chapters or parts of one document. As much running text as is taken from one file fits on fewer."""
 
 
 class ParseJob(msgspec.Struct, tag=True, frozen=True):
@@ -31,6 +31,14 @@ class LocateJob(msgspec.Struct, tag=True, frozen=True):
     number: int
     start: int
     end: int
+
+
+MESSAGE_BYTES: dict[type[ParseJob | RenderJob | LocateJob], int] = {
+    ParseJob: 8 * 1024 * 1024,
+    RenderJob: 64 * 1024 * 1024,
+    LocateJob: 1024 * 1024,
+}
+"""Longest single message the parent accepts: one page of text, one picture, the places on one page."""
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from lxml import etree
 
 from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.drafting import Draft
-from appliance.documents.parsing.tables import Cell, Table, figures_below
+from appliance.documents.parsing.tables import Cell, Table, figures_below, reach
 from appliance.documents.rejections import rejected
 
 _MIME = b"application/vnd.oasis.opendocument.text"
@@ -17,6 +17,7 @@ _MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _SKIPPED = {f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_OFFICE}forms", f"{_TEXT}sequence-decls"}
 _REPEATED = 50
+_LOWEST_LEVEL = 9
 
 
 def parse_odt(path: str, draft: Draft, _report: object) -> str:
@@ -40,8 +41,7 @@ def _add_all(parent: etree._Element, draft: Draft, *, listed: bool) -> None:
         if node.tag in _SKIPPED:
             continue
         if node.tag == f"{_TEXT}h":
-            level = node.get(f"{_TEXT}outline-level", "1")
-            draft.heading(int(level) if level.isdigit() else 1, _text(node))
+            draft.heading(min(reach(node.get(f"{_TEXT}outline-level")), _LOWEST_LEVEL), _text(node))
         elif node.tag == f"{_TEXT}p":
             if node.find(f".//{_TEXT}soft-page-break") is not None:
                 draft.page()
@@ -71,13 +71,10 @@ def _cells(cell: etree._Element) -> list[Cell]:
     """Its paragraphs; one within a text box is told by the paragraph that the box hangs on. Equal neighbours are written once."""
     paragraphs = cell.iter(f"{_TEXT}p")
     text = " ".join(_text(paragraph) for paragraph in paragraphs if next(paragraph.iterancestors(f"{_TEXT}p"), None) is None)
-    across, down, times = (_number(cell, f"number-{what}") for what in ("columns-spanned", "rows-spanned", "columns-repeated"))
+    across, down, times = (
+        reach(cell.get(f"{_TABLE}number-{what}")) for what in ("columns-spanned", "rows-spanned", "columns-repeated")
+    )
     return [Cell(text, across, down)] * min(times, _REPEATED)
-
-
-def _number(cell: etree._Element, name: str) -> int:
-    value = cell.get(f"{_TABLE}{name}", "1")
-    return int(value) if value.isdigit() else 1
 
 
 def _text(node: etree._Element) -> str:

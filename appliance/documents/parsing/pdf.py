@@ -11,15 +11,16 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
-from appliance.documents.parsing.drafting import Draft
+from appliance.documents.parsing.drafting import Draft, seen
 from appliance.documents.parsing.headings import Line, find_headings
-from appliance.documents.parsing.messages import PageText, Progress
+from appliance.documents.parsing.messages import PAGES_LIMIT, PageText, Progress
 from appliance.documents.rejections import rejected
 
 _PASSWORD_ERROR = 4
 _SECURITY_ERROR = 5
 _SOFT_HYPHEN = "\u00ad"
 _HYPHENS = {0x02, 0xFFFE}  # what PDFium puts where a line ends in a hyphen
+_JOINERS = {0x200C, 0x200D}
 _GAP = 1.75
 """A new paragraph begins where lines are this many times their own height apart, from top to top."""
 _RESIZED = 1.12
@@ -44,6 +45,8 @@ def parse_pdf(path: str, draft: Draft, report: Any) -> str:
     """All pages in order; a page that PDFium cannot read counts as blank, unless none can be read."""
     document = open_pdf(path)
     total = len(document)
+    if total > PAGES_LIMIT:
+        raise rejected("document.too_many_pages")
     unreadable = 0
     pages: list[tuple[str, list[Line]]] = []
     heights: Counter[float] = Counter()
@@ -108,7 +111,8 @@ def _character(code: int) -> str:
         return " "
     if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
         return "\ufffd"
-    return chr(code)
+    # nothing may fall away, since offsets count PDFium's characters; this sign takes no room either, and search leaves it out
+    return chr(code) if seen(chr(code)) or code in _JOINERS else _SOFT_HYPHEN
 
 
 def _lines(text_page: Any, characters: list[str]) -> list[Line]:

@@ -10,7 +10,7 @@ from appliance.documents.parsing.dispatch import Report
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Progress
 from appliance.documents.parsing.relations import package_title, targets
-from appliance.documents.parsing.tables import Cell, Table, reads_as_headers
+from appliance.documents.parsing.tables import Cell, Table, reach, reads_as_headers
 
 _MAIN = "ppt/presentation.xml"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -61,8 +61,8 @@ def _add_table(node: etree._Element, draft: Draft) -> None:
 
 
 def _cell(cell: etree._Element) -> Cell:
-    across, down = (cell.get(name, "1") for name in ("gridSpan", "rowSpan"))
-    return Cell(" ".join(_paragraphs(cell)), int(across) if across.isdigit() else 1, int(down) if down.isdigit() else 1)
+    across, down = (reach(cell.get(name)) for name in ("gridSpan", "rowSpan"))
+    return Cell(" ".join(_paragraphs(cell)), across, down)
 
 
 def _covered(cell: etree._Element) -> bool:

@@ -97,6 +97,12 @@ class Table:
         return f"{name}: {text}" if name and len(name) <= _NAME_CHARACTERS else text
 
 
+def reach(written: str | None) -> int:
+    """How many columns or rows a cell says that it takes; 1 for whatever is no small number."""
+    text = (written or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
+
+
 def described_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines of a table whose first row may be read as headers, or not: nothing marks them there."""
     table = Table()

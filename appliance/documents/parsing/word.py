@@ -11,11 +11,12 @@ from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.compatibility import read_once
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.relations import package_title, targets
-from appliance.documents.parsing.tables import Cell, Table, figures_below, reads_as_headers
+from appliance.documents.parsing.tables import Cell, Table, figures_below, reach, reads_as_headers
 
 _MAIN = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_HEADING_STYLE = re.compile(r"heading (\d)", re.IGNORECASE)
+_HEADING_STYLE = re.compile(r"heading ([1-9])", re.IGNORECASE)
+_OUTLINE_LEVELS = frozenset("012345678")
 _VALUE = f"{_W}val"
 
 
@@ -80,7 +81,7 @@ def _add_table(node: etree._Element, draft: Draft) -> None:
 def _cells(rows: Sequence[etree._Element]) -> list[list[Cell]]:
     """The cells of each row. A cell merged downwards is told once, where it begins: hence from the last row up."""
     told: list[list[Cell]] = []
-    reach: dict[int, int] = {}
+    below: dict[int, int] = {}
     for row in reversed(rows):
         cells: list[Cell] = []
         covered: dict[int, int] = {}
@@ -88,15 +89,14 @@ def _cells(rows: Sequence[etree._Element]) -> list[list[Cell]]:
         for node in row.findall(f"{_W}tc"):
             text = _cell(node)
             across = node.find(f"{_W}tcPr/{_W}gridSpan")
-            shown = across.get(_VALUE, "1") if across is not None else "1"
             merged = node.find(f"{_W}tcPr/{_W}vMerge")
-            width = int(shown) if shown.isdigit() else 1
+            width = reach(across.get(_VALUE)) if across is not None else 1
             if merged is not None and merged.get(_VALUE, "continue") == "continue" and not text.strip():
-                covered[column] = reach.get(column, 0) + 1
+                covered[column] = below.get(column, 0) + 1
             else:
-                cells.append(Cell(text, width, 1 + reach.get(column, 0)))
+                cells.append(Cell(text, width, 1 + below.get(column, 0)))
             column += width
-        reach = covered
+        below = covered
         told.append(cells)
     return told[::-1]
 
@@ -166,4 +166,4 @@ def _style_levels(archive: Archive) -> dict[str, int]:
 
 def _outline_level(outline: etree._Element) -> int:
     value = outline.get(_VALUE, "9")
-    return int(value) + 1 if value.isdigit() and int(value) < 9 else 0
+    return int(value) + 1 if value in _OUTLINE_LEVELS else 0

@@ -13,7 +13,7 @@ import pytest
 from appliance.documents import sandbox
 from appliance.documents.media_types import MediaType
 from appliance.documents.parsing.confinement import landlock_version
-from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES, Rectangles
+from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES, PageText, ParseJob, Progress, Rectangles
 from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child
 from appliance.errors import DocumentRejected
 from tests.documents_samples import archive, text
@@ -74,20 +74,35 @@ def test_deeply_nested_markup_ends_in_an_answer():
 
 
 PROBE = """
-import os, resource, socket, sys, tempfile
+import ctypes, mmap, os, resource, signal, socket, sys, tempfile, threading
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    if libc.syscall(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), "refused")
 import msgspec
 from appliance.documents.parsing.confinement import confine
 from appliance.documents.parsing.messages import Order
 order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
 port, key, door = sys.argv[1:]
 socket.socket(socket.AF_UNIX).connect(door)
+STATUS_FILE = open("/proc/self/status")
 confine(memory_mb=order.memory_mb, cpu_s=order.cpu_s)
+DIES = ctypes.c_int()
+libc.prctl(2, ctypes.byref(DIES), 0, 0, 0)
+# what the kernel lets a thread read of itself is read through the descriptor opened before
+STATUS = STATUS_FILE.read().splitlines()
+STATUS_FILE.close()
 def tried(act):
     try:
         act()
         return "done"
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return type(error).__name__
+def overwrite():
+    with open(f"/proc/self/fd/{order.descriptor}", "r+b") as file:
+        mmap.mmap(file.fileno(), 4)[0] = 1
+def reads(path):
+    return lambda: os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1)
 def write():
     with tempfile.TemporaryFile() as file:
         file.write(b"x" * 10)
@@ -106,6 +121,22 @@ facts = {
     "memory of the parent": tried(lambda: open(f"/proc/{os.getppid()}/mem", "rb")),
     "program": tried(lambda: os.execv(sys.executable, [sys.executable, "-c", ""])),
     "signal": tried(lambda: os.kill(os.getppid(), 0)),
+    "fork": tried(os.fork),
+    "thread": tried(lambda: threading.Thread(target=int).start()),
+    "limits of the parent": tried(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))),
+    "priority of the parent": tried(lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)),
+    "signal by descriptor": tried(lambda: __import__("fcntl").fcntl(1, 8, os.getppid())),
+    "shared memory": tried(lambda: call(29, 0, 1000, 0o1600)),
+    "namespace": tried(lambda: call(272, 0x10000000)),
+    "mount": tried(lambda: call(165, b"none", b"/tmp", b"tmpfs", 0, None)),
+    "change of the document": tried(overwrite),
+    "accounts": tried(reads("/etc/passwd")),
+    "names of machines": tried(reads("/etc/resolv.conf")),
+    "folder of the key": tried(reads(os.path.dirname(key))),
+    "temporary folder": tried(reads("/tmp")),
+    "processes": tried(reads("/proc")),
+    "capabilities": next(line.split()[1] for line in STATUS if line.startswith("CapEff")),
+    "dies with its parent": DIES.value,
     "document": tried(lambda: open(f"/proc/self/fd/{order.descriptor}", "rb").read()),
 }
 sys.stdout.buffer.write(msgspec.msgpack.encode(facts))
@@ -113,6 +144,9 @@ sys.stdout.buffer.write(msgspec.msgpack.encode(facts))
 
 
 FORBIDDEN = ("connect", "door", "write", "truncate", "unlink", "key", "parent", "memory of the parent", "program", "signal")
+FORBIDDEN += ("fork", "thread", "limits of the parent", "priority of the parent", "signal by descriptor", "shared memory")
+FORBIDDEN += ("namespace", "mount", "change of the document", "accounts", "names of machines", "folder of the key")
+FORBIDDEN += ("temporary folder", "processes")
 
 
 def test_the_child_has_no_environment_no_files_no_network_and_reaches_no_other_process(monkeypatch, tmp_path):
@@ -151,27 +185,75 @@ def test_the_child_has_no_environment_no_files_no_network_and_reaches_no_other_p
         pytest.skip("this kernel's Landlock is missing or old; the other limits were seen to hold")
     assert {name: facts[name] for name in FORBIDDEN if facts[name] == "done"} == {}
     assert facts["document"] == "done"
+    assert int(facts["capabilities"], 16) == 0
+    assert facts["dies with its parent"] == 9
     assert key.read_bytes() == b"k" * 32
 
 
+def said(body: bytes) -> bytes:
+    """A message as the child would send it."""
+    return LENGTH.pack(len(body)) + body
+
+
+def speak(monkeypatch, script: str) -> None:
+    """Let a program of these statements stand for the child."""
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda _command, **options: start([sys.executable, "-I", "-c", f"import sys; {script}"], **options)
+    )
+
+
 @pytest.mark.parametrize(
-    "said",
+    "spoken",
     [
         b"",
         b"not a message at all",
-        LENGTH.pack(MESSAGE_BYTES + 1),
+        LENGTH.pack(MESSAGE_BYTES[ParseJob] + 1),
         LENGTH.pack(5) + b"\xc1\xc1\xc1\xc1\xc1",
         LENGTH.pack(10) + b"cut",
+        said(b"\xd9\x02\xc3\x28"),
+        said(msgspec.msgpack.encode(PageText("hello")).replace(b"hello", b"\xed\xa0\x80lo")),
+        said(msgspec.msgpack.encode(PageText("ab", headings=((1, 0, 2),) * 500_000))),
+        said(msgspec.msgpack.encode(PageText(""))) * 7_000,
+        said(msgspec.msgpack.encode(PageText("x" * 999_999))) * 9,
     ],
 )
-def test_a_child_that_was_taken_over_cannot_confuse_its_parent(said, monkeypatch):
+def test_a_child_that_was_taken_over_cannot_confuse_its_parent(spoken, monkeypatch, tmp_path):
+    script = tmp_path / "spoken"
+    script.write_bytes(spoken)
     start = subprocess.Popen
 
     def lying(_command, **options):
-        return start([sys.executable, "-I", "-c", f"import sys; sys.stdin.read(); sys.stdout.buffer.write({said!r})"], **options)
+        # how such a child would say it is of no account, but a command line has its limits
+        return start(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                f"import sys; sys.stdin.read(); sys.stdout.buffer.write(open({str(script)!r}, 'rb').read())",
+            ],
+            **options,
+        )
 
     monkeypatch.setattr(subprocess, "Popen", lying)
-    assert code_of(text(), MediaType.TEXT) in {"document.parser_crashed", "document.too_large"}
+    refusals = {"document.parser_crashed", "document.too_large", "document.too_many_pages"}
+    assert code_of(text(), MediaType.TEXT) in refusals
+
+
+def test_progress_that_cannot_be_is_brought_back_to_what_can(monkeypatch):
+    heard = []
+    told = b"".join(said(msgspec.msgpack.encode(Progress(*pair))) for pair in ((-5, -1), (2**63, 3), (1, 2)))
+    speak(monkeypatch, f"sys.stdin.read(); sys.stdout.buffer.write({told!r})")
+    with pytest.raises(DocumentRejected):
+        parse_in_child([text()], MediaType.TEXT, LIMITS, lambda done, total: heard.append((done, total)))
+    assert heard == [(0, 1), (3, 3), (1, 2)]
+
+
+def test_a_child_that_says_no_more_and_lives_on_does_not_hold_its_worker(monkeypatch):
+    speak(monkeypatch, "import os, time; sys.stdin.read(); os.close(1); time.sleep(100)")
+    start = time.monotonic()
+    assert code_of(text(), MediaType.TEXT) == "document.parser_crashed"
+    assert time.monotonic() - start < 10
 
 
 def test_what_a_child_started_ends_with_it(monkeypatch, tmp_path):
