@@ -22,7 +22,9 @@ from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
 from appliance.inference.cores import available_cores
+from appliance.inference.parallel import answers_at_once
 from appliance.inference.store import ModelStore
+from appliance.inference.store.adoption import adopt_prepared
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
 from appliance.settings import Settings
@@ -60,7 +62,11 @@ class Appliance:
         self.collections = Collections(self.database, self.access, self.audit)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
-        self.models = ModelStore(settings.models_dir)
+        self.models = ModelStore(
+            settings.models_dir,
+            self.database,
+            BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
+        )
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models)
 
     @cached_property
@@ -73,7 +79,8 @@ class Appliance:
     def runtime(self) -> Runtime:
         from appliance.inference.llamacpp import load_runtime
 
-        return load_runtime(self.models, context_tokens=self.settings.context_tokens, threads=self.threads)
+        context_tokens, slots = self.settings.context_tokens, self.answers_at_once
+        return load_runtime(self.models, context_tokens=context_tokens, threads=self.threads, slots=slots)
 
     @cached_property
     def search(self) -> Search:
@@ -115,6 +122,11 @@ class Appliance:
         """Cores this process may use, unless the settings say otherwise."""
         return self.settings.threads or available_cores()
 
+    @property
+    def answers_at_once(self) -> int:
+        """How many questions the worker answers at the same time."""
+        return answers_at_once(self.settings.answers_at_once)
+
     def close(self) -> None:
         """Give back what was opened."""
         if "runtime" in self.__dict__:
@@ -141,6 +153,7 @@ def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: i
             for revision in applied:
                 event = AuditEvent(EventName.MIGRATION_APPLIED, SYSTEM, facts={"revision": revision})
                 appliance.audit.append(connection, event)
+    adopt_prepared(appliance.database, appliance.audit, settings.models_dir)
     return appliance
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,13 @@ from appliance.inference.sources import (
     locate,
     verify,
 )
-from appliance.inference.store import TOKENIZER
+from appliance.inference.store.content import ContentStore
 from appliance.inference.store.manifest import Manifest, SourceRecord, read_manifest, write_manifest
-from appliance.storage.durable import settle
+from appliance.inference.store.store import TOKENIZER
 
 Progress = Callable[[str], None]
 
-_RECIPE = "1"
+_RECIPE = "2"
 _LICENCE = "Apache-2.0"
 _EMBEDDER_FILE = "all-MiniLM-L6-v2-int8.onnx"
 _EMBEDDER_CONTEXT = 256
@@ -96,14 +96,15 @@ def _prepare(models_dir: Path, progress: Progress) -> None:
         embedding = _prepare_embedder(scratch, progress)
         language, trials = _prepare_language_model(scratch, progress)
         shutil.copyfile(locate(EMBEDDING_TOKENIZER), scratch / TOKENIZER)
-        names = (embedding.file, language.file, TOKENIZER)
-        for name in names:
-            (scratch / name).chmod(0o600)
-            settle(scratch / name, models_dir / name)
-        write_manifest(models_dir, Manifest((language, embedding), sources, EMBEDDING_TOKENIZER.sha256, recipe, trials))
-        for outdated in {*models_dir.glob("*.gguf"), *models_dir.glob("*.onnx")}:
-            if outdated.name not in names:
-                outdated.unlink()
+        content = ContentStore(models_dir)
+        made = [(scratch / model.file, model.sha256) for model in (embedding, language)]
+        for path, sha256 in (*made, (scratch / TOKENIZER, EMBEDDING_TOKENIZER.sha256)):
+            content.settle_file(path, sha256)
+        models = tuple(replace(model, file=_placed(content, model)) for model in (language, embedding))
+        write_manifest(models_dir, Manifest(models, sources, EMBEDDING_TOKENIZER.sha256, recipe, trials))
+        # where the first release kept them; what an earlier preparation made stays as long as a version names it
+        for outdated in {*models_dir.glob("*.gguf"), *models_dir.glob("*.onnx"), models_dir / TOKENIZER}:
+            outdated.unlink(missing_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -123,7 +124,11 @@ def _complete(models_dir: Path, manifest: Manifest) -> bool:
     files = [models_dir / model.file for model in manifest.models]
     sizes = [model.size_bytes for model in manifest.models]
     present = all(file.is_file() and file.stat().st_size == size for file, size in zip(files, sizes, strict=True))
-    return present and (models_dir / TOKENIZER).is_file()
+    return present and ContentStore(models_dir).file_path(manifest.tokenizer_sha256).is_file()
+
+
+def _placed(content: ContentStore, model: Model) -> str:
+    return content.file_path(model.sha256).relative_to(content.directory).as_posix()
 
 
 def _prepare_embedder(scratch: Path, progress: Progress) -> Model:

@@ -26,7 +26,14 @@ class Action(StrEnum):
     HEALTH_READ = "health:read"
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
+    MODEL_ACTIVATE = "model:activate"  # let a version answer, or go back to the one before
+    MODEL_CANARY = "model:canary"  # let a version answer a share of the conversations, or one group
+    MODEL_DELETE = "model:delete"
+    MODEL_IMPORT = "model:import"  # take in a version, from a file, a folder, a package
     MODEL_LIST = "model:list"
+    MODEL_MEASURE = "model:measure"  # verify, measure, produce the variants for this machine
+    MODEL_RETIRE = "model:retire"
+    MODEL_TRUST = "model:trust"  # keys whose signatures on models count
     PASSWORD_CHANGE = "password:change"  # one's own  # noqa: S105 - a name, not a secret
     PERSON_CREATE = "person:create"
     PERSON_LIST = "person:list"

@@ -14,7 +14,7 @@ from appliance.errors import SetupError
 from appliance.inference import preparation, preparation_steps
 from appliance.inference.llamacpp import load_runtime
 from appliance.inference.store.manifest import read_manifest
-from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, locate
+from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, digest, locate
 from appliance.inference.store import ModelStore
 
 pytestmark = pytest.mark.models
@@ -130,9 +130,8 @@ def test_leftovers_of_a_killed_preparation_go_and_the_fastest_format_stays(tmp_p
     assert language.format == "GGUF Q4_0"
     assert language.licence == "Apache-2.0"
     assert language.measured == {"prefill_tokens_per_s": 400.0, "decode_tokens_per_s": 60.0}
-    assert sorted(path.suffix for path in tmp_path.iterdir() if not path.name.startswith(".")) == [
-        ".gguf", ".json", ".json", ".onnx",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "files", "manifest.json"]
+    assert all(digest(path) == path.name for path in tmp_path.glob("files/*/*"))
     manifest = read_manifest(tmp_path)
     assert manifest is not None
     assert [trial["format"] for trial in manifest.trials] == ["Q4_1", "Q4_0", "Q8_0"]

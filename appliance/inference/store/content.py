@@ -1,0 +1,203 @@
+"""The files below `models/`, each under the SHA-256 of what it holds; encrypted ones in a blob store of their own."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.errors import SetupError, Unavailable
+from appliance.inference.store.sealed_memory import SealedMemory
+from appliance.inference.store.versions import ModelVersion, StoredFile
+from appliance.storage.blobs import BlobStore
+from appliance.storage.durable import settle, sync
+
+Watch = Callable[[int, int], None]
+"""Told of long work: bytes done, bytes in all."""
+
+_PIECE_BYTES = 4 * 1024 * 1024
+_DRAFTS = "incoming-"
+
+
+def folder_digest(files: Sequence[StoredFile]) -> str:
+    """SHA-256 of the list of files, so that a folder has one name as a file has."""
+    listed = [[file.path, file.sha256, file.size_bytes] for file in sorted(files, key=lambda file: file.path)]
+    return hashlib.sha256(json.dumps(listed, separators=(",", ":")).encode()).hexdigest()
+
+
+def digest_of(path: Path, watch: Watch | None = None) -> str:
+    """SHA-256 of a file in hexadecimal; `watch` is told how far it is."""
+    digest, done = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+            done += len(piece)
+            if watch is not None:
+                watch(done, total)
+    return digest.hexdigest()
+
+
+class OpenedContent:
+    """Verified weights: a path, and the memory behind it where they were decrypted. Close it when the runtime is closed."""
+
+    def __init__(self, path: Path, memory: SealedMemory | None = None) -> None:
+        self.path = path
+        self._memory = memory
+
+    def close(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+
+
+class ContentStore:
+    """Takes files in, hands them out verified, and removes them."""
+
+    def __init__(self, directory: Path, sealed: BlobStore | None = None) -> None:
+        """`sealed` keeps what is to be encrypted at rest; without it nothing can be."""
+        self.directory = directory
+        self._sealed = sealed
+
+    def file_path(self, sha256: str) -> Path:
+        return self.directory / "files" / sha256[:2] / sha256
+
+    def settle_file(self, draft: Path, sha256: str) -> Path:
+        """Move a finished file that lies on the same disk to its place."""
+        target = self.file_path(sha256)
+        for directory in (target.parent.parent, target.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.chmod(0o600)
+        settle(draft, target)
+        sync(target.parent.parent)
+        return target
+
+    def settle_folder(self, draft: Path, files: Sequence[StoredFile]) -> Path:
+        """Move a finished folder that lies on the same disk to its place; one that is there already stays."""
+        target = self.directory / "folders" / folder_digest(files)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in files:
+            sync(draft / file.path)
+        if target.is_dir():
+            shutil.rmtree(draft)
+        else:
+            settle(draft, target)
+        return target
+
+    def encrypt(self, path: Path, watch: Watch | None = None) -> None:
+        """Store the content of `path` encrypted. Raises `Unavailable` where no key is at hand or the disk is full."""
+        if self._sealed is None:
+            raise Unavailable("Models cannot be encrypted here: the box's keys are not open.", code="model.no_keys")
+        size = path.stat().st_size
+        self._sealed.put(_pieces(path, size, watch), limit_bytes=size + 1)
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A directory on the same disk for files on their way in; it goes with whatever is left in it."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(prefix=_DRAFTS, dir=self.directory))
+        try:
+            yield directory
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise Unavailable("The disk of the box is full; the model was not stored.", code="disk.full") from error
+            raise
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def holds(self, version: ModelVersion) -> bool:
+        """Whether the content of `version` is there at all, unread."""
+        if version.format == "served":
+            return True
+        if version.encrypted:
+            return self._sealed is not None and self._sealed.holds(self._sealed.content_name(version.sha256))
+        path = self.directory / version.file
+        if not version.files:
+            return path.is_file() and path.stat().st_size == version.size_bytes
+        return all(_has_size(path / file.path, file.size_bytes) for file in version.files)
+
+    def open(self, version: ModelVersion, watch: Watch | None = None) -> OpenedContent:
+        """The verified content, read in full once.
+
+        Raises `SetupError`: `setup.model_missing`, `setup.model_digest`; `Unavailable` for damaged or too much encrypted content.
+        """
+        if version.encrypted:
+            return self._decrypted(version, watch)
+        path = self.directory / version.file
+        if not version.files:
+            self._check(path, version.sha256, version, watch)
+        else:
+            for file in version.files:
+                self._check(path / file.path, file.sha256, version, watch)
+            strays = {stray.name for stray in path.iterdir()} - {file.path for file in version.files}
+            if strays:
+                raise SetupError(
+                    f"The folder of the model {version.id} holds {min(strays)}, which was not imported; it is not used.",
+                    code="setup.model_digest",
+                )
+        return OpenedContent(path)
+
+    def remove(self, version: ModelVersion) -> None:
+        """Delete the content; nothing happens where it is already gone."""
+        if version.encrypted and self._sealed is not None:
+            self._sealed.remove(self._sealed.content_name(version.sha256))
+        elif version.files:
+            shutil.rmtree(self.directory / version.file, ignore_errors=True)
+        elif version.format != "served":
+            (self.directory / version.file).unlink(missing_ok=True)
+
+    def _decrypted(self, version: ModelVersion, watch: Watch | None) -> OpenedContent:
+        if not self.holds(version) or self._sealed is None:
+            raise SetupError(f"The file of the model {version.id} is missing.", code="setup.model_missing")
+        digest, done = hashlib.sha256(), 0
+
+        def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+            nonlocal done
+            for piece in pieces:
+                digest.update(piece)
+                done += len(piece)
+                if watch is not None:
+                    watch(done, version.size_bytes)
+                yield piece
+
+        memory = SealedMemory(counted(self._sealed.read(self._sealed.content_name(version.sha256))))
+        if digest.hexdigest() != version.sha256:
+            memory.close()
+            raise _exchanged(version.id, digest.hexdigest(), version.sha256)
+        return OpenedContent(memory.path, memory)
+
+    def _check(self, path: Path, sha256: str, version: ModelVersion, watch: Watch | None) -> None:
+        if not path.is_file():
+            raise SetupError(f"The model file {path} is missing.", code="setup.model_missing")
+        found = digest_of(path, watch)
+        if found != sha256:
+            raise _exchanged(version.id, found, sha256)
+
+
+def _pieces(path: Path, total: int, watch: Watch | None) -> Iterator[bytes]:
+    done = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            done += len(piece)
+            if watch is not None:
+                watch(done, total)
+            yield piece
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == size_bytes
+
+
+def _exchanged(version_id: str, found: str, expected: str) -> SetupError:
+    return SetupError(
+        f"The file of the model {version_id} is not the one that was imported (SHA-256 {found[:12]}... instead of "
+        f"{expected[:12]}...); it is damaged or was exchanged, and is not used.",
+        code="setup.model_digest",
+        found=found,
+        expected=expected,
+    )
