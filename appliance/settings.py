@@ -39,6 +39,7 @@ class Settings:
     context_tokens: int = _setting(4_096, "context of the language model")
     answer_tokens: int = _setting(320, "longest answer")
     threads: int = _setting(0, "threads of each model; 0 takes the cores of this box")
+    answers_at_once: int = _setting(0, "questions answered at the same time; 0 goes by the cores of this box")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")

@@ -134,7 +134,8 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
     schedule = Schedule() if queue is QueueName.MAINTENANCE else None
     sender = Queue(broker)
     with Signals() as signals:
-        worker = dramatiq.Worker(broker, queues={queue.value}, worker_threads=1, worker_timeout=IDLE_MS)
+        threads = appliance.answers_at_once if queue is QueueName.ANSWERS else 1
+        worker = dramatiq.Worker(broker, queues={queue.value}, worker_threads=threads, worker_timeout=IDLE_MS)
         worker.start()
         _resume(appliance, queue, broker)
         log.info("worker.ready", queue=queue.value)

@@ -124,7 +124,13 @@ class Answering:
         quotes = best_quotes(query, work.used, _QUOTES, self._similarity)
         draft = AnswerDraft(work.used, question=claim.question, strict=micro)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
-        request = CompletionRequest(fitted.messages, longest, cancelled=watch.cancelled)
+        request = CompletionRequest(
+            fitted.messages,
+            longest,
+            cancelled=watch.cancelled,
+            person=claim.principal_id,
+            conversation=claim.conversation_id,
+        )
         if micro:
             draft.add_quotes(quotes)
             reason = _stream_checked(work, request, runtime, sink, draft)
