@@ -15,6 +15,7 @@ from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
 from appliance.administration.people import People
+from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
@@ -22,7 +23,12 @@ from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
 from appliance.inference.cores import available_cores
+from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.parallel import answers_at_once
+from appliance.inference.registry import runtime_specs
+from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.offers import offers_of
+from appliance.inference.selection.policy import load_policy
 from appliance.inference.store import ModelStore
 from appliance.inference.store.adoption import adopt_prepared
 from appliance.policy.access import Access
@@ -53,13 +59,14 @@ class Appliance:
         self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
         self.policies = Policies(POLICIES_DIR)
+        self.routing = load_policy(POLICIES_DIR / "routing.toml")
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
         self.access = Access(self.policies, self.database, self.audit)
         self.sessions = Sessions(
             self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
         )
         self.people = People(self.database, self.access, self.audit, self.sessions)
-        self.collections = Collections(self.database, self.access, self.audit)
+        self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.models = ModelStore(
@@ -68,6 +75,15 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models)
+        self.routing_review = RoutingReview(
+            database=self.database,
+            access=self.access,
+            audit=self.audit,
+            policy=self.routing,
+            hardware=probe_hardware,
+            offers=self.offers,
+            seal=self.seal,
+        )
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -116,6 +132,14 @@ class Appliance:
             settings=self.settings,
             embedder_factory=lambda: self.embedder,
         )
+
+    def offers(self) -> list[Offer]:
+        """What may be selected from: installed models through the runtimes of this box."""
+        return offers_of(self.models.models(), runtime_specs(), self.settings.context_tokens)
+
+    def seal(self) -> Seal:
+        """What keeps the processes of this box from reaching others."""
+        return Seal.NONE
 
     @property
     def threads(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
@@ -33,6 +33,7 @@ class CollectionSummary:
     owner_id: str | None
     may_contribute: bool
     document_count: int
+    classification: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,15 @@ class CollectionDetail:
     readers: frozenset[Grantee]
     contributors: frozenset[Grantee]
     document_count: int
+    classification: str
 
 
 class Collections:
-    """Making collections, opening them, listing them."""
+    """Making collections, opening them, saying how sensitive they are, listing them."""
 
-    def __init__(self, database: Database, access: Access, audit: AuditLog) -> None:
+    def __init__(self, database: Database, access: Access, audit: AuditLog, classifications: Sequence[str]) -> None:
+        """`classifications` are those of the routing policy, lowest first."""
+        self.classifications = tuple(classifications)
         self._database = database
         self._access = access
         self._audit = audit
@@ -74,13 +78,17 @@ class Collections:
         name: str | None = None,
         readers: Iterable[Grantee] | None = None,
         contributors: Iterable[Grantee] | None = None,
+        classification: str | None = None,
     ) -> None:
-        """Rename, and open to exactly the given `principal:<id>` and `group:<id>`; what is None stays.
+        """Rename, classify, and open to exactly the given `principal:<id>` and `group:<id>`; what is None stays.
 
-        Raises `InvalidInput` for a grantee that does not exist.
+        Raises `InvalidInput` for a grantee or a classification that does not exist.
         """
         self._access.require_collection(principal, Action.COLLECTION_UPDATE, collection_id)
         cleaned = None if name is None else identity_store.clean_name(name, code="collection.name")
+        if classification is not None and classification not in self.classifications:
+            known = ", ".join(self.classifications)
+            raise InvalidInput(f"A collection can be classified as one of {known}.", code="collection.classification")
         wanted = {
             permission: frozenset(grantees)
             for permission, grantees in (("read", readers), ("contribute", contributors))
@@ -97,11 +105,21 @@ class Collections:
             for permission, grantees in wanted.items():
                 store.replace_grants(connection, collection_id, permission, grantees)
                 changes += list(_changes(permission, before[permission], grantees))
-            renamed: dict[str, str | int] = {"renamed": "yes"} if cleaned not in (None, stored.name) else {}
-            for people, facts in _leaves(changes, pseudonyms, renamed):
+            own: dict[str, str | int] = {"renamed": "yes"} if cleaned not in (None, stored.name) else {}
+            if classification not in {None, stored.classification}:
+                assert classification is not None
+                store.classify_collection(connection, collection_id, classification)
+                own |= self._reclassified(stored.classification, classification)
+            for people, facts in _leaves(changes, pseudonyms, own):
                 about = (ResourceRef("collection", collection_id), *people)
                 event = AuditEvent(EventName.COLLECTION_UPDATED, principal, resources=about, facts=facts)
                 self._audit.append(connection, event)
+
+    def _reclassified(self, before: str, after: str) -> dict[str, str | int]:
+        """What the log says of it. A value that the policy no longer knows was above all others."""
+        places = {name: place for place, name in enumerate(self.classifications)}
+        raised = places[after] > places.get(before, len(places))
+        return {"classified": "raised" if raised else "lowered", "classification_before": before, "classification": after}
 
     def list_all(self, principal: Principal) -> list[CollectionDetail]:
         """Every collection with its grants, for administrators."""
@@ -119,6 +137,7 @@ class Collections:
                 item.resource.readers,
                 item.resource.contributors,
                 counts.get(item.resource.id, 0),
+                item.classification,
             )
             for item in stored
         ]
@@ -140,6 +159,7 @@ class Collections:
                 item.resource.owner_id,
                 item.resource.id in writable.collection_ids,
                 counts.get(item.resource.id, 0),
+                item.classification,
             )
             for item in stored
         ]
@@ -147,12 +167,12 @@ class Collections:
 
 
 def _leaves(
-    changes: list[tuple[str, str, Grantee]], pseudonyms: dict[str, str], renamed: dict[str, str | int]
+    changes: list[tuple[str, str, Grantee]], pseudonyms: dict[str, str], own: dict[str, str | int]
 ) -> Iterator[tuple[tuple[ResourceRef, ...], dict[str, str | int]]]:
-    """People concerned and facts of each leaf that tells of the changes; one leaf where there are none."""
+    """People concerned and facts of each leaf that tells of the changes, `own` in each; one leaf where there are none."""
     for start in range(0, max(len(changes), 1), _CHANGES_PER_LEAF):
         part = changes[start : start + _CHANGES_PER_LEAF]
-        facts = dict(renamed)
+        facts = dict(own)
         for verb in ("granted", "revoked"):
             told = [f"{permission}:{pseudonyms.get(who, who)}" for kind, permission, who in part if kind == verb]
             if told:

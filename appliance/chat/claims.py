@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, upd
 
 from appliance.chat.models import Message, MessageStatus
 from appliance.chat.store import load_messages, page_at
+from appliance.inference.selection.records import SelectionRecord, write_record
 from appliance.retrieval.models import Hit
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
@@ -63,6 +64,7 @@ class Ending:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     timing: dict[str, float] = field(default_factory=dict)
+    selection: SelectionRecord | None = None
 
 
 def pending_ids(connection: Connection) -> list[str]:
@@ -153,6 +155,7 @@ def _columns(ending: Ending) -> dict[str, Any]:
         "prompt_tokens": ending.prompt_tokens,
         "completion_tokens": ending.completion_tokens,
         "timing": json.dumps(ending.timing),
+        "selection": "" if ending.selection is None else write_record(ending.selection),
         "lease_until_ms": 0,
     }
 

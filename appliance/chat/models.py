@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from appliance.inference.selection.records import SelectionRecord
+
 
 class MessageStatus(StrEnum):
     """PENDING and ANSWERING are work in progress; the row is the job. Questions are DONE from the start."""
@@ -76,4 +78,5 @@ class Message:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     timing: dict[str, float] = field(default_factory=dict)
+    selection: SelectionRecord | None = None
     citations: tuple[Citation, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from appliance.chat.models import Citation, Conversation, Message, MessageStatus
+from appliance.inference.selection.records import read_record
 from appliance.storage.clock import now_ms
 from appliance.storage.tables import citations, conversations, documents, message_passages, messages, pages
 
@@ -178,5 +179,6 @@ def _message(row: Row[Any], cited: tuple[Citation, ...]) -> Message:
         prompt_tokens=row.prompt_tokens,
         completion_tokens=row.completion_tokens,
         timing=json.loads(row.timing),
+        selection=read_record(row.selection),
         citations=cited,
     )

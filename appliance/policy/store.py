@@ -14,22 +14,24 @@ from appliance.storage.tables import collections, grants
 
 
 class StoredCollection(NamedTuple):
-    """A collection as a resource, with its number in the search index and its name."""
+    """A collection as a resource, with its number in the search index, its name and how sensitive it is."""
 
     resource: Resource
     number: int
     name: str
+    classification: str
 
 
 def insert_collection(connection: Connection, *, name: str, owner_id: str | None = None) -> StoredCollection:
     """A new collection; `owner_id` makes it a person's own. Nobody else may read it until it is granted."""
     collection_id = secrets.token_hex(16)
-    number = connection.execute(
+    made = connection.execute(
         insert(collections)
         .values(id=collection_id, name=name, owner_id=owner_id, created_ms=now_ms())
-        .returning(collections.c.number)
-    ).scalar_one()
-    return StoredCollection(Resource(ResourceKind.COLLECTION, collection_id, owner_id=owner_id), number, name)
+        .returning(collections.c.number, collections.c.classification)
+    ).one()
+    resource = Resource(ResourceKind.COLLECTION, collection_id, owner_id=owner_id)
+    return StoredCollection(resource, made.number, name, made.classification)
 
 
 def load_collection(connection: Connection, collection_id: str) -> StoredCollection | None:
@@ -51,6 +53,16 @@ def rename_collection(connection: Connection, collection_id: str, name: str) -> 
     connection.execute(update(collections).where(collections.c.id == collection_id).values(name=name))
 
 
+def classify_collection(connection: Connection, collection_id: str, classification: str) -> None:
+    connection.execute(update(collections).where(collections.c.id == collection_id).values(classification=classification))
+
+
+def classifications_of(connection: Connection, collection_ids: Iterable[str]) -> set[str]:
+    """How sensitive these collections are now, each value once."""
+    wanted = select(collections.c.classification).where(collections.c.id.in_(set(collection_ids)))
+    return set(connection.execute(wanted).scalars())
+
+
 def replace_grants(connection: Connection, collection_id: str, permission: str, grantees: Iterable[Grantee]) -> None:
     """Open the collection to exactly these, for `permission` "read" or "contribute"."""
     connection.execute(delete(grants).where(grants.c.collection_id == collection_id, grants.c.permission == permission))
@@ -66,7 +78,7 @@ def _load(connection: Connection, which: Select[Any], granted: Select[Any]) -> l
     opened: dict[tuple[str, str], set[Grantee]] = {}
     for row in connection.execute(granted):
         opened.setdefault((row.collection_id, row.permission), set()).add(f"{row.grantee_kind}:{row.grantee_id}")
-    return [StoredCollection(_resource(row, opened), row.number, row.name) for row in rows]
+    return [StoredCollection(_resource(row, opened), row.number, row.name, row.classification) for row in rows]
 
 
 def _resource(row: Row[Any], opened: dict[tuple[str, str], set[Grantee]]) -> Resource:

@@ -92,6 +92,7 @@ collections = Table(
     Column("name", String(200), nullable=False),
     Column("owner_id", String(64), ForeignKey("principals.id")),  # set for a person's own collection
     Column("created_ms", Integer, nullable=False),
+    Column("classification", String(40), nullable=False, default="internal"),  # one of policies/routing.toml
 )
 grants = Table(
     "grants",
@@ -190,6 +191,7 @@ messages = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("claimed_by", String(64)),
     Column("lease_until_ms", Integer, nullable=False, default=0),
+    Column("selection", Text, nullable=False, default=""),  # JSON, inference/selection/records.py
     UniqueConstraint("conversation_id", "ordinal"),
     Index("messages_by_status", "status", "lease_until_ms"),
 )

@@ -1,4 +1,4 @@
-"""What speaks against an offer, most fundamental first: its version, the policy, the box. Nothing yielded means that it passes."""
+"""What speaks against an offer, most fundamental first: its version, the policy, the box. Nothing yielded: it passes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,54 @@
+"""What this box computes with and which model would answer what, for those who run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from appliance.audit.events import AuditEvent, EventName
+from appliance.audit.log import AuditLog
+from appliance.identity.models import Principal
+from appliance.inference.hardware.models import Hardware
+from appliance.inference.selection.explain import Explanation, explain
+from appliance.inference.selection.models import Offer, Seal, SelectionRequest
+from appliance.inference.selection.policy import RoutingPolicy
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.storage.database import Database
+
+
+class RoutingReview:
+    """Explains decisions without taking any; each look is audited before anything is shown."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        access: Access,
+        audit: AuditLog,
+        policy: RoutingPolicy,
+        hardware: Callable[[], Hardware],
+        offers: Callable[[], Sequence[Offer]],
+        seal: Callable[[], Seal],
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._audit = audit
+        self._policy = policy
+        self._hardware = hardware
+        self._offers = offers
+        self._seal = seal
+
+    def explain(self, principal: Principal) -> Explanation:
+        """One decision for each classification, for an employee who chose no model. Raises `Denied` where policy refuses.
+
+        Another process holds the models; those in service count as loaded, since what is free now is free beside them.
+        """
+        self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
+        with self._database.write() as connection:
+            event = AuditEvent(EventName.MODEL_LISTED, principal, facts={"shown": "routing"})
+            self._audit.append(connection, event)
+        offers = self._offers()
+        in_service = frozenset(offer.model_id for offer in offers if offer.state == "active")
+        request = SelectionRequest("", seal=self._seal(), loaded=in_service)
+        return explain(self._hardware(), offers, self._policy, request)

@@ -1,0 +1,70 @@
+"""A decision as it is kept with each answer: ids and codes, never a name or a word of anybody. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from appliance.inference.selection.models import Selection
+
+VERSION = 1
+_POLICY_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRecord:
+    """Which model answered and why, or the code of the refusal.
+
+    `lost` maps every other candidate ("model@1 runtime", with the destination where it runs elsewhere) to the code of the
+    reason. `policy` is the beginning of the digest of the routing policy that was in force.
+    """
+
+    classification: str
+    model: str = ""
+    runtime: str = ""
+    device: str = ""
+    destination: str = ""
+    reason: str = ""
+    refusal: str = ""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    policy: str = ""
+
+
+def record_of(selection: Selection) -> SelectionRecord:
+    """What is kept of a decision."""
+    won = selection.winner
+    lost = {
+        " ".join(filter(None, candidate.offer.key)): str(candidate.reason)
+        for candidate in selection.candidates
+        if candidate != won
+    }
+    policy = selection.policy_sha256[:_POLICY_CHARACTERS]
+    if won is None:
+        refusal = selection.refusal.code if selection.refusal else ""
+        return SelectionRecord(selection.classification, refusal=refusal, lost=lost, policy=policy)
+    return SelectionRecord(
+        selection.classification,
+        model=won.offer.model_id,
+        runtime=won.offer.runtime,
+        device=won.device,
+        destination=won.offer.destination,
+        reason=str(won.reason),
+        lost=lost,
+        policy=policy,
+    )
+
+
+def write_record(record: SelectionRecord) -> str:
+    """The text of `messages.selection`; equal decisions give equal text."""
+    return json.dumps({"version": VERSION, **asdict(record)}, separators=(",", ":"), sort_keys=True)
+
+
+def read_record(text: str) -> SelectionRecord | None:
+    """The record, None where nothing was decided or a newer version of the code wrote it."""
+    if not text:
+        return None
+    values = json.loads(text)
+    if values.pop("version", None) != VERSION:
+        return None
+    return SelectionRecord(**values)
