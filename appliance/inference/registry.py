@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance.errors import NotFound
 from appliance.inference.models import Model
 from appliance.inference.runtime import Runtime
+
+if TYPE_CHECKING:
+    from appliance.egress.gate import Gate
 
 GROUP = "cloister.runtimes"
 
@@ -27,7 +31,9 @@ class Availability:
 class LoadRequest:
     """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server.
 
-    `slots` is how many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies.
+    `destination` is where that server is: an address of this machine (Ollama), or the name of a destination of the egress `gate`
+    (openai_http); in it the model is called `model.file`. `slots` is how many answers it should work on at once, where it can;
+    `adapters` are LoRA files and how strongly each applies.
     """
 
     model: Model
@@ -37,6 +43,8 @@ class LoadRequest:
     device: str = "cpu"
     slots: int = 4
     adapters: tuple[tuple[Path, float], ...] = ()
+    destination: str = ""
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""Lengths of prompts for models whose tokenizer is not at hand: bounds that hold, instead of guesses that mostly do. Pure.
+
+Above: a vocabulary that falls back to bytes never makes more tokens than there are bytes, one more where a text is given a space
+in front. Below: a token does not reach across words, so there are at least as many tokens as words. What the chat template adds
+is measured once, on the server itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.errors import InvalidInput, Unavailable
+from appliance.inference.models import PromptMessage
+
+PROBES = (
+    (PromptMessage("system", "a"), PromptMessage("user", "a")),
+    (
+        PromptMessage("system", "a"),
+        PromptMessage("user", "a"),
+        PromptMessage("assistant", "a"),
+        PromptMessage("user", "a"),
+    ),
+)
+"""Two prompts that differ by one exchange: their lengths tell what a template adds once, and for each further exchange."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCost:
+    """Tokens a chat template adds: `once` to every prompt, and `each` for every exchange after the first."""
+
+    once: int
+    each: int
+
+    def most_tokens(self, messages: Sequence[PromptMessage]) -> int:
+        """No prompt made of these messages is longer."""
+        further = max(0, len(messages) - len(PROBES[0]))
+        return self.once + -(-further // 2) * self.each + sum(most_tokens(message.text) for message in messages)
+
+
+def template_cost(lengths: Sequence[int]) -> TemplateCost:
+    """From the lengths of the two `PROBES`, in order; their one-letter texts are left in, as a reserve.
+
+    Raises `Unavailable` (`inference.load_failed`) for lengths that no template makes.
+    """
+    once, twice = lengths
+    if not len(PROBES[0]) <= once < twice:
+        raise Unavailable("The server does not say how long a prompt is.", code="inference.load_failed")
+    return TemplateCost(once, twice - once)
+
+
+def most_tokens(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def fewest_tokens(messages: Sequence[PromptMessage]) -> int:
+    return sum(len(message.text.split()) for message in messages)
+
+
+def check_fits(most: int, answer_tokens: int, context_tokens: int) -> None:
+    """Raises `InvalidInput` (`inference.context_overflow`)."""
+    if most + answer_tokens > context_tokens:
+        raise InvalidInput(
+            f"The question with its passages is up to {most} tokens long; with {answer_tokens} for the answer that is more than "
+            f"the {context_tokens} the language model can hold.",
+            code="inference.context_overflow",
+            prompt_tokens=most,
+            max_tokens=answer_tokens,
+            context_tokens=context_tokens,
+        )
+
+
+def check_whole(read: int | None, messages: Sequence[PromptMessage]) -> int:
+    """How many tokens were read. Raises `Unavailable` (`inference.truncated`) where that cannot have been all, or is not said."""
+    fewest = fewest_tokens(messages)
+    if read is None or read < fewest:
+        raise Unavailable(
+            "The language model was given only a part of the question and its passages, so its answer is worth nothing.",
+            code="inference.truncated",
+            prompt_tokens=read or 0,
+            fewest_tokens=fewest,
+        )
+    return read
