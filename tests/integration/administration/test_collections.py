@@ -100,3 +100,43 @@ def test_ones_own_collection_comes_first(appliance: Appliance, administrator: Pr
         made = appliance.collections.create(administrator, name)
         appliance.collections.update(administrator, made, readers=[f"group:{EVERYONE}"])
     assert [item.name for item in appliance.collections.readable(alice)] == ["My documents", "Archive", "zoo"]
+
+
+def test_raising_and_lowering_a_classification_is_told(appliance: Appliance, administrator: Principal, alice: Principal) -> None:
+    board = appliance.collections.create(administrator, "Board")
+    appliance.collections.update(administrator, board, readers=[f"principal:{alice.id}"])
+
+    def seen() -> str:
+        return next(item.classification for item in appliance.collections.readable(alice) if item.id == board)
+
+    assert seen() == "internal"
+    for value, direction, before in (("secret", "raised", "internal"), ("public", "lowered", "secret")):
+        appliance.collections.update(administrator, board, classification=value)
+        told = {"classified": direction, "classification_before": before, "classification": value}
+        assert _newest(appliance)[0].facts == told
+        assert seen() == value
+        assert next(item.classification for item in appliance.collections.list_all(administrator) if item.id == board) == value
+    appliance.collections.update(administrator, board, classification="public")
+    assert _newest(appliance)[0].facts == {"changed": "nothing"}
+
+
+def test_an_unknown_classification_is_refused_and_changes_nothing(appliance: Appliance, administrator: Principal) -> None:
+    board = appliance.collections.create(administrator, "Board")
+    for value in ("royal", "", "Secret"):
+        with pytest.raises(InvalidInput, match="public, internal, confidential, secret") as refused:
+            appliance.collections.update(administrator, board, name="Changed", classification=value)
+        assert refused.value.stable_code == "collection.classification"
+    (detail,) = [item for item in appliance.collections.list_all(administrator) if item.id == board]
+    assert (detail.name, detail.classification) == ("Board", "internal")
+
+
+def test_only_an_administrator_classifies_and_nobody_another_persons_own(
+    appliance: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    board = appliance.collections.create(administrator, "Board")
+    with pytest.raises(NotFound):
+        appliance.collections.update(alice, board, classification="public")
+    own = appliance.collections.readable(alice)[0].id
+    for who in (administrator, alice):
+        with pytest.raises(Denied):
+            appliance.collections.update(who, own, classification="public")
