@@ -31,6 +31,7 @@ from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
 from appliance.inference.store import ModelStore
 from appliance.inference.store.adoption import adopt_prepared
+from appliance.inference.store.catalogue import Catalogue
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
 from appliance.settings import Settings
@@ -40,6 +41,7 @@ from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
+    from appliance.administration.models import ModelAdministration
     from appliance.chat.service import ChatService
     from appliance.documents.service import DocumentService
     from appliance.inference.embedder import Embedder
@@ -86,6 +88,13 @@ class Appliance:
         )
 
     @cached_property
+    @cached_property
+    def model_administration(self) -> ModelAdministration:
+        from appliance.administration.models import ModelAdministration
+
+        catalogue = Catalogue(POLICIES_DIR / "models.toml")
+        return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue)
+
     def embedder(self) -> Embedder:
         from appliance.inference.embedder import load_embedder
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "make a data directory, its keys and the first administrator, without a browser",
     "ingest": "upload files from the shell and wait until they can be searched",
     "ask": "ask one question and print the answer with its citations",
+    "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from appliance.errors import NotFound
 from appliance.inference.store.versions import ModelVersion, SizeClass, StoredFile, VersionState, version_id
 from appliance.storage.clock import now_ms
-from appliance.storage.tables import model_signers, model_versions
+from appliance.storage.tables import audit_resources, model_signers, model_versions
 
 _JSON = ("files", "prompt", "measured", "trials")
 
@@ -42,9 +42,13 @@ def load_version(connection: Connection, wanted: str) -> ModelVersion:
 
 
 def next_number(connection: Connection, name: str) -> int:
-    """The number after the highest one of this name; numbers of deleted versions below it are not used again."""
-    query = select(func.max(model_versions.c.number)).where(model_versions.c.name == name)
-    return (connection.execute(query).scalar() or 0) + 1
+    """The number after the highest one of this name that ever was: the audit log speaks of deleted ones too."""
+    query = select(audit_resources.c.resource_id).where(
+        audit_resources.c.kind == "model", audit_resources.c.resource_id.startswith(f"{name}@", autoescape=True)
+    )
+    spoken_of = [int(identifier.rpartition("@")[2]) for identifier in connection.execute(query).scalars()]
+    stored = connection.execute(select(func.max(model_versions.c.number)).where(model_versions.c.name == name)).scalar()
+    return max(stored or 0, *spoken_of, 0) + 1
 
 
 def insert_version(connection: Connection, version: ModelVersion) -> ModelVersion:

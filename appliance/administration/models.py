@@ -1,0 +1,235 @@
+"""What administrators do with models: take in, let answer, go back, retire, delete. Each change is one audited act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.errors import ApplianceError, Conflict, InvalidInput
+from appliance.identity import store as identity_store
+from appliance.identity.models import Principal
+from appliance.inference.store import ModelStore, records
+from appliance.inference.store.adoption import is_prepared
+from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.content import Watch
+from appliance.inference.store.importing import Order, Prepared, prepare, remove_abandoned
+from appliance.inference.store.incoming import Incoming, choose, look
+from appliance.inference.store.memory import box_mb
+from appliance.inference.store.versions import ModelVersion, VersionState
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.storage.database import Database
+
+Facts = dict[str, str | int]
+
+
+class ModelAdministration:
+    """Versions of models and their states. Activation retires the version of the same name that was active before."""
+
+    def __init__(self, database: Database, access: Access, audit: AuditLog, store: ModelStore, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._database = database
+        self._access = access
+        self._audit = audit
+        self._store = store
+
+    def list(self, principal: Principal) -> list[ModelVersion]:
+        """Every version, by name, newest first. Raises `Denied` where policy refuses."""
+        self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
+        with self._database.write() as connection:
+            versions = records.load_versions(connection)
+            self._audit.append(connection, AuditEvent(EventName.MODEL_LISTED, principal, facts={"versions": len(versions)}))
+        return versions
+
+    def take_in(
+        self, principal: Principal, source: Path, order: Order, *, wanted: str | None = None, watch: Watch | None = None
+    ) -> ModelVersion:
+        """Import the model at `source` (a file, a folder, a package) as a candidate; of several the one called `wanted`.
+
+        Raises `InvalidInput` with one code per reason (`model.*`), `Conflict` (`model.already`), `Unavailable` (`disk.full`);
+        each refusal is audited.
+        """
+        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
+        with self._refusals(principal):
+            return self.take_in_found(principal, choose(look(source), wanted), order, watch=watch)
+
+    def take_in_found(
+        self, principal: Principal, incoming: Incoming, order: Order, *, watch: Watch | None = None
+    ) -> ModelVersion:
+        """As `take_in`, for a source that was looked at already; the caller has asked the policy and audits refusals."""
+        remove_abandoned(self._store.content.directory)
+        with self._database.read() as connection:
+            signers = records.load_signers(connection)
+        with self._store.content.draft() as directory:
+            prepared = prepare(
+                incoming,
+                order,
+                self._store.content,
+                directory,
+                signers=signers,
+                catalogue=self.catalogue,
+                memory_mb=box_mb(),
+                watch=watch,
+            )
+            return self._record(principal, prepared)
+
+    def _record(self, principal: Principal, prepared: Prepared) -> ModelVersion:
+        version = prepared.version
+        with self._database.read() as connection:
+            known = records.load_versions(connection)
+        for other in known:
+            if (other.name, other.sha256, other.encrypted) == (version.name, version.sha256, version.encrypted):
+                raise Conflict(f"This model is here already, as {other.id}.", code="model.already", version=other.id)
+            if other.name == version.name and other.kind != version.kind:
+                raise InvalidInput(f"{version.name} is a {other.kind} model on this box; choose another name.", code="model.name")
+        prepared.store()
+        facts: Facts = {"sha256": version.sha256, "size_bytes": version.size_bytes, "format": version.format}
+        facts |= {"encrypted": "yes"} if version.encrypted else {}
+        facts |= {"signer": version.signer} if version.signer else {}
+        facts |= {"made_from": version.made_from} if version.made_from else {}
+        with self._database.write() as connection:
+            stored = records.insert_version(connection, version)
+            self._append(connection, principal, EventName.MODEL_IMPORTED, stored, facts)
+        return stored
+
+    def activate(self, principal: Principal, version_id: str) -> ModelVersion:
+        """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason."""
+        self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
+        with self._database.write() as connection:
+            version = records.load_version(connection, version_id)
+            self._require_usable(connection, version)
+            replaced = self._replace(connection, version)
+            self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"replaced": replaced or "nothing"})
+            return records.load_version(connection, version_id)
+
+    def rollback(self, principal: Principal, name: str) -> ModelVersion:
+        """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`)."""
+        self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
+        with self._database.write() as connection:
+            versions = [version for version in records.load_versions(connection) if version.name == name]
+            current = next((version for version in versions if version.state is VersionState.ACTIVE), None)
+            before = next((version for version in versions if current and version.id == current.replaced), None)
+            if current is None or before is None:
+                raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
+            self._require_usable(connection, before)
+            records.set_state(connection, current, VersionState.RETIRED)
+            records.set_state(connection, before, VersionState.ACTIVE)
+            self._append(connection, principal, EventName.MODEL_RESTORED, before, {"replaced": current.id})
+            return records.load_version(connection, before.id)
+
+    def canary(
+        self, principal: Principal, version_id: str, *, percent: int | None = None, group: str | None = None
+    ) -> ModelVersion:
+        """Let a version answer `percent` of the conversations, or those of one group; an earlier canary of the name ends.
+
+        Raises `InvalidInput` (`model.canary`), `Conflict`.
+        """
+        self._access.require(principal, Action.MODEL_CANARY, APPLIANCE)
+        if (percent is None) == (group is None) or (percent is not None and not 1 <= percent <= 99):
+            raise InvalidInput("A canary answers 1 to 99 percent of the conversations, or one group.", code="model.canary")
+        with self._database.write() as connection:
+            if group is not None and group not in {identifier for identifier, _ in identity_store.groups(connection)}:
+                raise InvalidInput("There is no such group on this box.", code="model.canary_group")
+            version = records.load_version(connection, version_id)
+            if version.state is VersionState.ACTIVE:
+                raise Conflict(f"{version.id} is active: it answers everybody already.", code="model.active")
+            if version.kind != "language":
+                raise Conflict(
+                    "Only language models can be canaries: everything is indexed with one embedder.", code="model.canary"
+                )
+            self._require_usable(connection, version)
+            for other in records.load_versions(connection):
+                if other.name == version.name and other.state is VersionState.CANARY:
+                    records.set_state(connection, other, VersionState.CANDIDATE)
+            records.set_state(connection, version, VersionState.CANARY, canary_percent=percent, canary_group=group)
+            facts: Facts = {"percent": percent} if percent is not None else {"group": str(group)}
+            self._append(connection, principal, EventName.MODEL_TRIALLED, version, facts)
+            return records.load_version(connection, version_id)
+
+    def retire(self, principal: Principal, version_id: str) -> ModelVersion:
+        """Let a version answer no longer; its file stays. Raises `Conflict` for the last active one of its kind."""
+        self._access.require(principal, Action.MODEL_RETIRE, APPLIANCE)
+        with self._database.write() as connection:
+            version = records.load_version(connection, version_id)
+            others = [
+                other for other in records.load_versions(connection) if other.kind == version.kind and other.id != version.id
+            ]
+            if version.state is VersionState.RETIRED:
+                raise Conflict(f"{version.id} is retired already.", code="model.retired")
+            if version.state is VersionState.ACTIVE and not any(other.state is VersionState.ACTIVE for other in others):
+                raise Conflict(
+                    f"{version.id} is the only active {version.kind} model; without it nothing could be answered. "
+                    "Activate another one first.",
+                    code="model.last_active",
+                )
+            records.set_state(connection, version, VersionState.RETIRED)
+            self._append(connection, principal, EventName.MODEL_RETIRED, version, {"was": version.state.value})
+            return records.load_version(connection, version_id)
+
+    def delete(self, principal: Principal, version_id: str) -> None:
+        """Delete a candidate or a retired version, and its file where no other version rests on it. Raises `Conflict`."""
+        self._access.require(principal, Action.MODEL_DELETE, APPLIANCE)
+        with self._database.write() as connection:
+            version = records.load_version(connection, version_id)
+            if version.state in {VersionState.ACTIVE, VersionState.CANARY}:
+                raise Conflict(f"{version.id} answers questions; retire it first.", code="model.in_use")
+            if not version.encrypted and is_prepared(self._store.content.directory, version):
+                raise Conflict(
+                    f"{version.id} was prepared by the box, which would make it again at its next start.", code="model.prepared"
+                )
+            records.delete_version(connection, version)
+            shared = records.content_is_used(connection, version.sha256, encrypted=version.encrypted)
+            self._append(connection, principal, EventName.MODEL_DELETED, version, {"sha256": version.sha256})
+        if not shared:
+            self._store.content.remove(version)
+
+    def _replace(self, connection: Connection, version: ModelVersion) -> str | None:
+        """Make `version` the active one of its name; the id of the one that was."""
+        others = [other for other in records.load_versions(connection) if other.name == version.name]
+        current = next((other for other in others if other.state is VersionState.ACTIVE), None)
+        if current is not None:
+            records.set_state(connection, current, VersionState.RETIRED)
+        records.set_state(connection, version, VersionState.ACTIVE, replaced=current.id if current else None)
+        return current.id if current else None
+
+    def _require_usable(self, connection: Connection, version: ModelVersion) -> None:
+        if version.state is VersionState.ACTIVE:
+            raise Conflict(f"{version.id} is active already.", code="model.active")
+        if not self._store.content.holds(version):
+            raise Conflict(f"The file of {version.id} is gone; import it again.", code="model.file_missing")
+        if version.kind == "embedding":
+            active = [
+                other
+                for other in records.load_versions(connection)
+                if other.kind == "embedding" and other.state is VersionState.ACTIVE
+            ]
+            if version.format != "onnx" or any(other.name != version.name for other in active):
+                raise Conflict(
+                    "All documents were indexed with the present embedder; another one would find nothing in this index.",
+                    code="model.embedder_fixed",
+                )
+
+    def _append(
+        self, connection: Connection, principal: Principal, event: EventName, version: ModelVersion, facts: Facts
+    ) -> None:
+        about = (ResourceRef("model", version.id),)
+        self._audit.append(connection, AuditEvent(event, principal, resources=about, facts=facts))
+
+    @contextmanager
+    def _refusals(self, principal: Principal) -> Iterator[None]:
+        """Record why an import was refused, then let the error go on."""
+        try:
+            yield
+        except ApplianceError as error:
+            with self._database.write() as connection:
+                facts: Facts = {"reason": error.stable_code}
+                self._audit.append(
+                    connection, AuditEvent(EventName.MODEL_IMPORTED, principal, outcome=Outcome.FAILURE, facts=facts)
+                )
+            raise

@@ -1,0 +1,50 @@
+"""Versions of models as the shell shows them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from appliance.cli.output import Output
+from appliance.inference.store.content import Watch
+from appliance.inference.store.versions import ModelVersion
+
+_STEP = 0.1
+_WORTH_TELLING_BYTES = 500_000_000
+
+
+def document_of(version: ModelVersion) -> dict[str, Any]:
+    """All a program may want to know."""
+    return asdict(version) | {"measured": dict(version.measured), "trials": [dict(trial) for trial in version.trials]}
+
+
+def line_of(version: ModelVersion) -> str:
+    """One line for people."""
+    share = ""
+    if version.canary_percent is not None:
+        share = f" {version.canary_percent} %"
+    elif version.canary_group is not None:
+        share = f" {version.canary_group}"
+    marks = " encrypted" * version.encrypted + " signed" * (version.signer is not None)
+    return (
+        f"{version.state.value + share:<12} {version.id:<32} {version.kind}, {version.format} {version.quantisation}, "
+        f"{version.size_class.value}, {version.size_bytes / 1e6:,.0f} MB, needs {version.memory_mb:,} MB, "
+        f"context {version.context_tokens:,}, {version.licence}{marks}"
+    )
+
+
+def watched(output: Output, what: str) -> Watch:
+    """Says every tenth how far reading a large file is."""
+    told = 0.0
+
+    def watch(done: int, total: int) -> None:
+        nonlocal told
+        if total < _WORTH_TELLING_BYTES:
+            return
+        if done < told * total:  # the next file
+            told = 0.0
+        if done >= (told + _STEP) * total:
+            told = done / total
+            output.progress(f"{what}: {told:.0%} of {total / 1e6:,.0f} MB")
+
+    return watch

@@ -1,0 +1,179 @@
+"""From a source to stored content and the description of a version; nothing is recorded here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import InvalidInput
+from appliance.inference.modelfile import parse_modelfile, render_modelfile
+from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.content import ContentStore, Watch, digest_of, folder_digest
+from appliance.inference.store.incoming import Incoming, facts_of, free_room
+from appliance.inference.store.memory import needed_mb, require_room
+from appliance.inference.store.records import Signer
+from appliance.inference.store.signatures import check_signature
+from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, VersionState, size_class
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_QUANTISATION_AT_END = re.compile(r"[._-](?:i?q\d\w*|f16|bf16|f32|fp16|int[48]|mxfp4|tq\d\w*)$", re.IGNORECASE)
+_ABANDONED_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an administrator says about an import; what is empty is taken from the model itself."""
+
+    name: str = ""
+    sha256: str = ""
+    signature: Path | None = None
+    encrypt: bool = False
+    licence: str = ""
+    modelfile: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Checked content in a draft directory: `store` moves it to its place, which cannot fail for reasons of its content."""
+
+    version: ModelVersion
+    store: Callable[[], None]
+
+
+def prepare(
+    incoming: Incoming,
+    order: Order,
+    content: ContentStore,
+    directory: Path,
+    *,
+    signers: Sequence[Signer],
+    catalogue: Catalogue,
+    memory_mb: int,
+    watch: Watch | None = None,
+) -> Prepared:
+    """Copy what comes in to `directory`, and look at the copy: the source may change under our eyes.
+
+    Raises `InvalidInput` (`model.*`, one code per reason) and `Unavailable` (`disk.full`).
+    """
+    require_room(incoming.label, incoming.size_bytes // 1_000_000, memory_mb)
+    free_room(directory, incoming.size_bytes)
+    path = incoming.fetch(directory)
+    facts = facts_of(path)
+    if order.encrypt and path.is_dir():
+        raise InvalidInput(
+            "Only GGUF files can be encrypted at rest; this model is a folder.", code="model.encryption_unsupported"
+        )
+    files = _described(path, watch) if path.is_dir() else ()
+    size = sum(file.size_bytes for file in files) if files else path.stat().st_size
+    sha256 = folder_digest(files) if files else digest_of(path, watch)
+    _expect(order.sha256, sha256)
+    signer = check_signature(order.signature, sha256, signers) if order.signature else None
+    need = needed_mb(facts, size)
+    name = clean_name(order.name or incoming.suggested_name or facts.title)
+    require_room(name, need, memory_mb)
+    entry = catalogue.entry(name)
+    version = ModelVersion(
+        id="",
+        kind=facts.kind,
+        name=name,
+        number=0,
+        format=facts.format,
+        quantisation=facts.quantisation[:24],
+        architecture=facts.architecture,
+        parameters_m=facts.parameters_m,
+        size_class=size_class(facts.parameters_m),
+        context_tokens=facts.context_tokens,
+        memory_mb=need,
+        licence=(order.licence or facts.licence or _licence_file(path) or (entry.licence if entry else "") or "unknown")[:200],
+        sha256=sha256,
+        size_bytes=size,
+        source=incoming.origin[:500],
+        state=VersionState.CANDIDATE,
+        files=files,
+        encrypted=order.encrypt,
+        prompt=_prompt(order, facts),
+        signer=signer.fingerprint if signer else None,
+    )
+    return Prepared(version, lambda: _store(content, path, version))
+
+
+def clean_name(name: str) -> str:
+    """As names of models are written: lower case, without the quantisation at its end. Raises `InvalidInput` (`model.name`)."""
+    cleaned = re.sub(r"[^a-z0-9._-]+", "-", _QUANTISATION_AT_END.sub("", name.strip()).lower()).strip("-._")
+    if not _NAME.fullmatch(cleaned):
+        raise InvalidInput(
+            "A model needs a name of letters, digits, dots and hyphens, at most 100; give one with --name.", code="model.name"
+        )
+    return cleaned
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Delete what imports left that were killed; those of the last day may still be running."""
+    for leftover in directory.glob("incoming-*"):
+        if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:
+    if version.encrypted:
+        content.encrypt(path)
+    elif version.files:
+        content.settle_folder(path, version.files)
+    else:
+        content.settle_file(path, version.sha256)
+
+
+def _described(folder: Path, watch: Watch | None) -> tuple[StoredFile, ...]:
+    files = sorted(folder.iterdir())
+    return tuple(StoredFile(file.name, digest_of(file, watch), file.stat().st_size) for file in files)
+
+
+def _expect(wanted: str, found: str) -> None:
+    if not wanted:
+        return
+    if not _SHA256.fullmatch(wanted.lower()):
+        raise InvalidInput("A SHA-256 has 64 hexadecimal digits.", code="model.digest_malformed")
+    if wanted.lower() != found:
+        raise InvalidInput(
+            f"The model is not the one you expected: its SHA-256 is {found[:12]}... and not {wanted[:12].lower()}...; "
+            "it was not imported.",
+            code="model.digest",
+            found=found,
+            expected=wanted.lower(),
+        )
+
+
+def _prompt(order: Order, facts: Facts) -> Mapping[str, Any]:
+    """What a Modelfile adds, in its own words; it is parsed again where it is used."""
+    if order.modelfile is None:
+        return {}
+    if not order.modelfile.is_file():
+        raise InvalidInput(f"There is no file {order.modelfile}.", code="modelfile.missing")
+    try:
+        parsed = parse_modelfile(order.modelfile.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The Modelfile is no text.", code="modelfile.text") from error
+    if parsed.adapters:
+        raise InvalidInput(
+            "Adapters named by a Modelfile are not imported yet; merge the adapter into the model first.", code="model.adapter"
+        )
+    if facts.kind != "language":
+        raise InvalidInput("A Modelfile belongs to a language model.", code="modelfile.kind")
+    return {"modelfile": render_modelfile(replace(parsed, source="."))}
+
+
+def _licence_file(path: Path) -> str:
+    """The first line with words of a licence beside the weights of a folder."""
+    if not path.is_dir():
+        return ""
+    for name in ("LICENSE", "LICENSE.txt", "LICENCE", "LICENCE.txt", "LICENSE.md"):
+        if (path / name).is_file():
+            lines = (path / name).read_text("utf-8", errors="replace").splitlines()
+            return next((line.strip() for line in lines if line.strip()), "")
+    return ""
