@@ -31,8 +31,8 @@ class CollectionsController(Controller):
         opt=declares(Action.COLLECTION_LIST, unaudited="an empty frame; what it shows comes by the JSON routes"),
         sync_to_thread=True,
     )
-    def collections_page(self, request: Request[Any, Any, Any]) -> Template:
-        return page(request, "admin_collections.html")
+    def collections_page(self, request: Request[Any, Any, Any], appliance: Box) -> Template:
+        return page(request, "admin_collections.html", classifications=appliance.collections.classifications)
 
     @get("/api/admin/collections", opt=declares(Action.COLLECTION_LIST, EventName.COLLECTION_LISTED), sync_to_thread=True)
     def list_all(self, appliance: Box, principal: Caller) -> list[CollectionDetailOut]:
@@ -56,4 +56,5 @@ class CollectionsController(Controller):
             name=data.name,
             readers=data.readers,
             contributors=data.contributors,
+            classification=data.classification,
         )

@@ -59,6 +59,7 @@ class CollectionChange(msgspec.Struct, forbid_unknown_fields=True):
     name: str | None = None
     readers: list[str] | None = None
     contributors: list[str] | None = None
+    classification: str | None = None
 
 
 class CollectionDetailOut(msgspec.Struct):
@@ -70,12 +71,13 @@ class CollectionDetailOut(msgspec.Struct):
     owner: str
     readers: list[str]
     contributors: list[str]
+    classification: str
 
     @classmethod
     def of(cls, detail: CollectionDetail, names: Mapping[str, str]) -> CollectionDetailOut:
         owner = names.get(detail.owner_id, "") if detail.owner_id else ""
         readers, contributors = sorted(detail.readers), sorted(detail.contributors)
-        return cls(detail.id, detail.name, detail.owner_id is not None, owner, readers, contributors)
+        return cls(detail.id, detail.name, detail.owner_id is not None, owner, readers, contributors, detail.classification)
 
 
 class ModelOut(msgspec.Struct):

@@ -18,11 +18,13 @@ class CollectionOut(msgspec.Struct):
     personal: bool
     may_contribute: bool
     document_count: int
+    classification: str
 
     @classmethod
     def of(cls, summary: CollectionSummary, principal: Principal) -> CollectionOut:
         personal = summary.owner_id == principal.id
-        return cls(summary.id, summary.name, personal, summary.may_contribute, summary.document_count)
+        writable, count = summary.may_contribute, summary.document_count
+        return cls(summary.id, summary.name, personal, writable, count, summary.classification)
 
 
 class DocumentOut(msgspec.Struct):

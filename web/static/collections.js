@@ -1,5 +1,6 @@
 // Shared collections and who may read and fill them, for administrators.
 import { api } from "./api.js";
+import { USUAL } from "./classification.js";
 import { byId, fill, h, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 
@@ -34,8 +35,16 @@ function line(collection) {
     h("td", {}, h("strong", {}, collection.name)),
     h("td", { "data-label": "May read" }, names(collection.readers)),
     h("td", { "data-label": "May contribute" }, names(collection.contributors)),
+    h("td", { "data-label": "Classification" }, h("span.badge", {}, collection.classification)),
     h("td.actions", {}, h("button.button.quiet.small", { type: "button", "aria-label": label, onclick: () => change(collection).catch(fail) }, "Change")),
   );
+}
+
+// rendered by the server, which knows the classifications of the routing policy
+function classificationField(value) {
+  const field = byId("classification-field").content.cloneNode(true);
+  field.querySelector("select").value = value;
+  return field;
 }
 
 const nameField = (value) =>
@@ -69,18 +78,23 @@ function grantTable({ readers, contributors }) {
   );
 }
 
+const settings = (form) => ({
+  classification: form.get("classification"),
+  readers: form.getAll("readers"),
+  contributors: form.getAll("contributors"),
+});
+
 const change = (collection) =>
-  asked(`Change ${collection.name}`, [nameField(collection.name), grantTable(collection)], "Save", async (form) => {
-    const wanted = { name: form.get("name"), readers: form.getAll("readers"), contributors: form.getAll("contributors") };
-    await api.patch(`/api/admin/collections/${collection.id}`, wanted);
+  asked(`Change ${collection.name}`, [nameField(collection.name), classificationField(collection.classification), grantTable(collection)], "Save", async (form) => {
+    await api.patch(`/api/admin/collections/${collection.id}`, { name: form.get("name"), ...settings(form) });
     toast("Saved.");
     await load();
   });
 
 const create = () =>
-  asked("New collection", [nameField(""), grantTable({ readers: [], contributors: [] })], "Create", async (form) => {
+  asked("New collection", [nameField(""), classificationField(USUAL), grantTable({ readers: [], contributors: [] })], "Create", async (form) => {
     const made = await api.post("/api/admin/collections", { name: form.get("name") });
-    await api.patch(`/api/admin/collections/${made.id}`, { readers: form.getAll("readers"), contributors: form.getAll("contributors") });
+    await api.patch(`/api/admin/collections/${made.id}`, settings(form));
     toast(`${form.get("name")} was created.`);
     await load();
   });

@@ -1,5 +1,6 @@
 // The documents page: choose a collection, upload many files at once, watch them become searchable.
 import { api } from "./api.js";
+import { titled } from "./classification.js";
 import { byId, confirmed, fill, h, size, toast } from "./dom.js";
 import { moment, plural } from "./figures.js";
 import { UploadLine } from "./uploads.js";
@@ -31,7 +32,7 @@ async function start() {
   collections = await api.get("/api/collections");
   fill(
     select,
-    collections.map((each) => h("option", { value: each.id }, each.name + (each.may_contribute ? "" : " (read only)"))),
+    collections.map((each) => h("option", { value: each.id }, titled(each, each.may_contribute ? "" : "read only"))),
   );
   const wanted = new URLSearchParams(location.search).get("collection");
   const first = collections.find((each) => each.id === wanted) ?? collections.find((each) => each.personal) ?? collections[0];
@@ -49,7 +50,8 @@ function open() {
   const collection = current();
   drop.hidden = !collection.may_contribute;
   byId("read-only").hidden = collection.may_contribute;
-  byId("whose").textContent = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";
+  const whose = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";
+  byId("whose").textContent = `${whose} Classified as ${collection.classification}.`;
   history.replaceState(null, "", `/documents?collection=${encodeURIComponent(collection.id)}`);
   watch();
 }

@@ -1,5 +1,6 @@
 // Which documents a conversation draws from: all that one may read, or one collection; chosen before its first question.
 import { api } from "./api.js";
+import { titled } from "./classification.js";
 import { fill, h } from "./dom.js";
 
 export class Scope {
@@ -24,7 +25,7 @@ export class Scope {
     fill(
       this.select,
       h("option", { value: "" }, "All I may read"),
-      this.collections.map((collection) => h("option", { value: collection.id }, collection.name)),
+      this.collections.map((collection) => h("option", { value: collection.id }, titled(collection))),
     );
   }
 
