@@ -39,9 +39,20 @@ def finished(message: Message) -> bool:
 async def answer_events(
     appliance: Appliance, client: redis.asyncio.Redis, principal: Principal, message: Message, last_id: str
 ) -> AsyncIterator[Event]:
-    """Events after `last_id` until the answer is stored. The caller has authorised `principal` for `message`."""
+    """Events after `last_id` until the answer is stored. The caller has authorised `principal` for `message`.
+
+    While nobody works on it, stages `waiting N` tell how many questions are answered before this one; they belong to no stream.
+    """
+    told = 0
+    waits = message.status is MessageStatus.PENDING
     while not finished(message):
         over = False
+        if waits:
+            ahead = await asyncio.to_thread(appliance.chat.ahead_of, message.id)
+            waits = ahead is not None
+            if ahead is not None and ahead != told:
+                told = ahead
+                yield Event("stage", json.dumps({"name": f"waiting {ahead}" if ahead else "waiting"}))
         try:
             entries = await read_events(client, message.id, last_id, _LOOK_AT_ROW_EVERY_MS)
         except redis.RedisError:
@@ -52,7 +63,7 @@ async def answer_events(
             last_id = FROM_THE_START
             continue
         for entry in entries:
-            last_id = entry.id
+            last_id, waits = entry.id, False
             over = over or entry.event == "done"
             if entry.event != "done":
                 yield Event(entry.event, json.dumps(entry.data, ensure_ascii=False), entry.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import dramatiq
@@ -16,11 +17,11 @@ from workers.streams import RedisDeltaSink
 class Answers(Protocol):
     """The part of `ChatService` that is needed here."""
 
-    def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> None: ...
+    def answer_next(self, sink_of: Callable[[str], DeltaSink], worker_id: str) -> None: ...
 
 
 def declare_answer(broker: dramatiq.Broker, chat: Answers, client: redis.Redis, worker_id: str) -> None:
-    """Declare the actor `answer(message_id)`."""
+    """Declare the actor `answer(message_id)`. The message says that there is work; whose turn it is, the rows say."""
 
     @dramatiq.actor(
         broker=broker,
@@ -31,5 +32,5 @@ def declare_answer(broker: dramatiq.Broker, chat: Answers, client: redis.Redis, 
         throws=(ApplianceError,),
         notify_shutdown=True,
     )
-    def answer(message_id: str) -> None:
-        chat.answer(message_id, RedisDeltaSink(client, message_id), worker_id)
+    def answer(message_id: str) -> None:  # noqa: ARG001 - an argument of the messages
+        chat.answer_next(lambda answer_id: RedisDeltaSink(client, answer_id), worker_id)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.chat import claims, store
+from appliance.chat import claims, store, turns
 from appliance.chat.answering import Answering, Searcher
 from appliance.chat.budget import question_limit_bytes
 from appliance.chat.claims import Claim, Ending
@@ -28,11 +28,12 @@ from appliance.policy.resources import APPLIANCE
 from appliance.policy.resources import conversation as conversation_resource
 from appliance.settings import Settings
 from appliance.storage.database import Database
-from appliance.storage.leases import ATTEMPTS_LIMIT
 
 _UNANSWERED_LIMIT = 10
 _RETRY_AFTER_S = 10
 
+_TRIES = 2
+"""A question whose worker died is tried once more, alone; then it is given up: it may be what kills them."""
 
 class ChatService:
     """Every act is authorised for the principal it is given and leaves its audit event in the same transaction."""
@@ -54,6 +55,7 @@ class ChatService:
         self._audit = audit
         self._settings = settings
         self._answering = Answering(
+        self._company = turns.Company()
             database=database,
             access=access,
             audit=audit,
@@ -139,19 +141,33 @@ class ChatService:
                     claims.finish(connection, claim, ending)
                     self._audit.append(connection, answer_ended(claim, principal, ending, None))
 
-    def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> None:
-        """Answer the question if nobody else does. Doing it twice does it once; after three crashes the answer has failed."""
+    def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> bool:
+        """Answer the question if nobody else does; False where somebody does, or has. After two crashes it has failed."""
         with self._database.write() as connection:
             claim = claims.claim_answer(connection, message_id, worker_id)
             if claim is None:
-                return
-            crashed = claim.attempt > ATTEMPTS_LIMIT
+                return False
+            crashed = claim.attempt > _TRIES
             if crashed:
                 self._give_up(connection, claim)
         if crashed:
             sink.finished(message_id)
-            return
-        self._answering.answer(claim, sink)
+        else:
+            self._answering.answer(claim, sink)
+        return True
+
+    def answer_next(self, sink_of: Callable[[str], DeltaSink], worker_id: str) -> None:
+        """Answer the question whose turn it is, if one waits; `sink_of` gives the sink for its answer's id."""
+        while waiting := self._waiting():
+            first = waiting[0]
+            with self._company.entered(alone=first.tried):
+                if self.answer(first.message_id, sink_of(first.message_id), worker_id):
+                    return
+
+    def ahead_of(self, message_id: str) -> int | None:
+        """How many questions will be taken up before this one; None where somebody works on it, or has."""
+        order = [waiting.message_id for waiting in self._waiting()]
+        return order.index(message_id) if message_id in order else None
 
     def pending_ids(self) -> list[str]:
         """Answers nobody works on: not begun, or their worker's lease ran out."""
@@ -159,11 +175,15 @@ class ChatService:
             return claims.pending_ids(connection)
 
     def _give_up(self, connection: Connection, claim: Claim) -> None:
+    def _waiting(self) -> list[turns.Waiting]:
+        with self._database.read() as connection:
+            return turns.waiting_in_turn(connection)
+
         ending = Ending(
             MessageStatus.FAILED,
             finish_reason=FinishReason.ERROR.value,
             reason_code="answer.crashed",
-            reason="The language model crashed several times on this question. Please ask it differently.",
+            reason="The language model crashed twice on this question. Please ask it differently.",
         )
         claims.finish(connection, claim, ending)
         self._audit.append(connection, answer_ended(claim, load_principal(connection, claim.principal_id), ending, None))
@@ -188,7 +208,7 @@ class ChatService:
             if store.load_conversation(connection, conversation_id) is None:
                 raise NotFound("There is no such conversation.", code="conversation.unknown")
             if store.unanswered_of(connection, principal.id) >= _UNANSWERED_LIMIT:
-                # one answer is written at a time: without a limit one person keeps all others waiting for hours
+                # a few answers are written at a time: without a limit one person fills the waiting line for hours
                 raise Throttled(
                     f"{_UNANSWERED_LIMIT} of your questions still wait for their answers.",
                     code="chat.too_many_waiting",

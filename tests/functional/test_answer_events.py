@@ -10,11 +10,13 @@ import time
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from appliance.chat import claims
 from appliance.chat.claims import Ending
 from appliance.chat.models import MessageStatus
 from appliance.identity.store import end_sessions
+from appliance.storage.tables import messages
 from appliance.supervisor.redis_server import redis_command
 from web import answer_events, sse
 from web.app import create_app
@@ -125,6 +127,23 @@ def test_pieces_arrive_as_they_are_written_and_the_end_is_the_stored_message(box
     assert last[0] == "done"
     assert last[1]["text"] == "The ferry sails at seven. Ünïcode 🚢"
     assert last[1]["status"] == "DONE"
+
+
+def test_while_nobody_works_on_it_the_questions_ahead_are_told_to_whoever_waits(box):
+    box.start_redis()
+    with box.appliance.database.write() as connection:
+        connection.execute(update(messages).where(messages.c.id == box.answer.id).values(created_ms=2_000_000_000_000))
+    others = [box.appliance.chat.ask(box.person, box.conversation.id, "And the bus?")[1].id for _ in range(2)]
+    with box.stream() as response:
+        (told,) = events_of(response, "stage")
+        assert told == ("stage", {"name": "waiting 2"}, None)
+    with box.appliance.database.write() as connection:
+        for other in others:
+            claims.claim_answer(connection, other, "test")
+    box.sink.reset(1)
+    box.sink.stage("searching")
+    with box.stream() as response:
+        assert [event[:2] for event in events_of(response, "stage")] == [("reset", {"attempt": 1}), ("stage", {"name": "searching"})]
 
 
 def test_a_lost_connection_resumes_without_loss_or_repetition(box):

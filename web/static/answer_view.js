@@ -17,10 +17,11 @@ export function inProgress(message) {
   return IN_PROGRESS.has(message.status);
 }
 
-/** "reading" and "reading 5" are both understood; a stage of a later version is shown under its own name. */
+/** "reading" and "reading 5", "waiting" and "waiting 2" are understood; a stage of a later version is shown under its own name. */
 export function stageText(name) {
   const [word, count] = name.split(/[\s:]+/u);
   if (word === "reading" && count) return `Reading ${count} ${count === "1" ? "passage" : "passages"}`;
+  if (word === "waiting" && count) return `Waiting: ${count} ${count === "1" ? "question is" : "questions are"} ahead`;
   return STAGES[word] ?? name;
 }
 
