@@ -18,6 +18,7 @@ COMMANDS = {
     "ask": "ask one question and print the answer with its citations",
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
+    "select": "say which model would answer, and why the others would not",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }
 
