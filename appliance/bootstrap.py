@@ -41,11 +41,13 @@ from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
+    from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
     from appliance.chat.service import ChatService
     from appliance.documents.service import DocumentService
+    from appliance.egress.gate import Gate
     from appliance.inference.embedder import Embedder
-    from appliance.inference.runtime import Runtime
+    from appliance.inference.routing import Router
     from appliance.retrieval.search import Search
 
 POLICIES_DIR = Path(__file__).resolve().parent.parent / "policies"
@@ -88,24 +90,46 @@ class Appliance:
         )
 
     @cached_property
-    @cached_property
     def model_administration(self) -> ModelAdministration:
         from appliance.administration.models import ModelAdministration
 
         catalogue = Catalogue(POLICIES_DIR / "models.toml")
         return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue)
 
+    @cached_property
+    def model_signers(self) -> ModelSigners:
+        from appliance.administration.model_signers import ModelSigners
+
+        return ModelSigners(self.database, self.access, self.audit)
+
+    @cached_property
     def embedder(self) -> Embedder:
         from appliance.inference.embedder import load_embedder
 
         return load_embedder(self.models, threads=self.threads)
 
     @cached_property
-    def runtime(self) -> Runtime:
-        from appliance.inference.llamacpp import load_runtime
+    def gate(self) -> Gate:
+        from appliance.egress.destinations import load_destinations
+        from appliance.egress.gate import Gate
 
-        context_tokens, slots = self.settings.context_tokens, self.answers_at_once
-        return load_runtime(self.models, context_tokens=context_tokens, threads=self.threads, slots=slots)
+        return Gate(load_destinations(POLICIES_DIR / "destinations.toml"), self.database, self.audit)
+
+    @cached_property
+    def router(self) -> Router:
+        from appliance.inference.loading import Loader
+        from appliance.inference.pool import RuntimePool
+        from appliance.inference.routing import Router
+
+        loader = Loader(
+            self.models,
+            self.gate,
+            context_tokens=self.settings.context_tokens,
+            threads=self.threads,
+            slots=self.answers_at_once,
+        )
+        pool = RuntimePool(loader)
+        return Router(hardware=probe_hardware, offers=self.offers, policy=self.routing, seal=self.seal, pool=pool)
 
     @cached_property
     def search(self) -> Search:
@@ -137,14 +161,14 @@ class Appliance:
             access=self.access,
             audit=self.audit,
             search=self.search,
-            runtime_factory=lambda: self.runtime,
+            router=self.router,
             settings=self.settings,
             embedder_factory=lambda: self.embedder,
         )
 
     def offers(self) -> list[Offer]:
         """What may be selected from: installed models through the runtimes of this box."""
-        return offers_of(self.models.models(), runtime_specs(), self.settings.context_tokens)
+        return offers_of(self.models.versions(), runtime_specs(), self.settings.context_tokens)
 
     def seal(self) -> Seal:
         """What keeps the processes of this box from reaching others."""
@@ -162,8 +186,8 @@ class Appliance:
 
     def close(self) -> None:
         """Give back what was opened."""
-        if "runtime" in self.__dict__:
-            self.runtime.close()
+        if "router" in self.__dict__:
+            self.router.close()
         self.database.close()
 
 

@@ -19,6 +19,8 @@ from appliance.inference.llamacpp.native import BATCH_TOKENS, NativeModel
 from appliance.inference.llamacpp.runtime import LlamaCppRuntime
 from appliance.inference.llamacpp.sampling import Sampling
 from appliance.inference.models import CompletionRequest, PromptMessage
+from appliance.inference.selection.models import DEFAULT_CLASSIFICATION, SelectionRequest
+from appliance.inference.stub import stub_router
 from appliance.settings import load_settings
 from bench.running_box import MODELS, NAME, ROOT, Client, running_box
 
@@ -68,19 +70,20 @@ def main() -> None:
 
 def recorded_prompts(appliance: Appliance) -> dict[str, list[int]]:
     """The exact prompt of each question, as tokens; questions that are refused without the model are left out."""
-    recording = Recording(appliance.runtime)  # type: ignore[arg-type]
-    appliance.__dict__["runtime"] = recording
-    with appliance.database.read() as connection:
-        from appliance.identity.store import principal_by_name
+    with appliance.router.lend(appliance.router.select(SelectionRequest(DEFAULT_CLASSIFICATION))) as runtime:
+        recording = Recording(runtime)  # type: ignore[arg-type]
+        appliance.__dict__["router"] = stub_router(recording)  # type: ignore[arg-type]
+        with appliance.database.read() as connection:
+            from appliance.identity.store import principal_by_name
 
-        principal = principal_by_name(connection, NAME)
-    assert principal is not None
-    prompts = {}
-    for question in QUESTIONS:
-        recording.messages = ()
-        appliance.chat.answer_now(principal, question)
-        if recording.messages:
-            prompts[question] = recording.render(recording.messages)
+            principal = principal_by_name(connection, NAME)
+        assert principal is not None
+        prompts = {}
+        for question in QUESTIONS:
+            recording.messages = ()
+            appliance.chat.answer_now(principal, question)
+            if recording.messages:
+                prompts[question] = recording.render(recording.messages)
     return prompts
 
 

@@ -98,7 +98,8 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.answers import declare_answer
 
         declare_answer(broker, appliance.chat, connect(appliance.settings), worker_id)
-        _ = appliance.embedder, appliance.runtime
+        _ = appliance.embedder
+        _warm(appliance)
     elif queue is QueueName.INGEST:
         from workers.documents import declare_ingest
 
@@ -109,6 +110,14 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.maintenance import declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, cares(appliance))
+
+
+def _warm(appliance: Appliance) -> None:
+    """Without a model that may answer, questions still get an answer: why there is none."""
+    try:
+        appliance.router.warm()
+    except ApplianceError as error:
+        log.warning("worker.no_model", **error.diagnostics())
 
 
 def _release(appliance: Appliance, queue: QueueName) -> None:

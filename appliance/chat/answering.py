@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -14,20 +14,24 @@ from appliance.chat.answerability import answerable
 from appliance.chat.budget import Fitted, fit_prompt
 from appliance.chat.citations import AnswerDraft, CheckedAnswer
 from appliance.chat.claims import Claim, Ending, earlier_messages, finish
+from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.prompt import Turn
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
-from appliance.chat.sentences import Sentence, repeats_itself, split_sentences
 from appliance.chat.sink import DeltaSink, ToleratingSink
+from appliance.chat.streaming import stream_checked, stream_live
 from appliance.chat.watch import ClaimWatch
 from appliance.chat.work import Work
 from appliance.errors import ApplianceError
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import CompletionRequest, FinishReason
+from appliance.inference.routing import Router
 from appliance.inference.runtime import Runtime
+from appliance.inference.selection.models import Selection, SelectionRequest
+from appliance.inference.selection.records import record_of
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import conversation as conversation_resource
@@ -36,14 +40,10 @@ from appliance.settings import Settings
 from appliance.storage.database import Database
 
 NO_ANSWER = "The documents you may read do not contain the answer to this question."
-MICRO_BYTES = 600_000_000
-"""A language model smaller than this repeats better than it reasons: passages' own sentences come first, its wording after."""
-
 _QUOTES = 2
 _PASSAGES_SHOWN = 4
 _MICRO_PASSAGES_SHOWN = 3
 _MICRO_ANSWER_TOKENS = 96
-_DELTAS_AFTER_CANCEL = 4
 
 
 class Searcher(Protocol):
@@ -62,7 +62,7 @@ class Answering:
         access: Access,
         audit: AuditLog,
         search: Searcher,
-        runtime_factory: Callable[[], Runtime],
+        router: Router,
         settings: Settings,
         similarity: Similarity | None = None,
     ) -> None:
@@ -70,7 +70,7 @@ class Answering:
         self._access = access
         self._audit = audit
         self._search = search
-        self._runtime_factory = runtime_factory
+        self._router = router
         self._settings = settings
         self._similarity = similarity
 
@@ -103,25 +103,48 @@ class Answering:
             return work.failed("answer.denied", "The account that asked this question may not ask any more.")
         self._access.require(principal, Action.MESSAGE_ASK, conversation_resource(claim.conversation_id, claim.principal_id))
         sink.stage("searching")
-        runtime = self._runtime_factory()
-        work.model = runtime.model
-        work.mark("ready_ms")
         with self._database.read() as connection:
             earlier = earlier_messages(connection, claim)
-        query = standalone_query(claim.question, [turn.text for turn in earlier if turn.role == "user"])
-        work.found = self._search.search(principal, query, self._settings.passages_limit, collection_id=claim.collection_id)
+        work.turns = _turns(earlier)
+        work.query = standalone_query(claim.question, [turn.text for turn in earlier if turn.role == "user"])
+        work.found = self._search.search(principal, work.query, self._settings.passages_limit, collection_id=claim.collection_id)
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
-        if not answerable(claim.question, query, work.found):
+        if not answerable(claim.question, work.query, work.found):
             return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
-        micro = 0 < runtime.model.size_bytes < MICRO_BYTES
-        fitted = self._fit(claim, work.found, _turns(earlier), runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
+        selection = self._select(work, principal)
+        with self._router.lend(selection) as runtime:
+            work.model = runtime.model
+            work.mark("ready_ms")
+            work.micro = selection.require().offer.size_class == "micro"
+            return self._write(work, principal, runtime, sink, watch)
+
+    def _select(self, work: Work, principal: Principal) -> Selection:
+        """By the classification of all that the prompt may hold: the passages found, and the answers before this one."""
+        claim, policy = work.claim, self._router.policy
+        with self._database.read() as connection:
+            classification = answer_classification(connection, policy, claim.conversation_id, work.found)
+        selection = self._router.select(
+            SelectionRequest(
+                classification,
+                roles=principal.roles,
+                groups=principal.groups,
+                conversation_id=claim.conversation_id,
+                context_tokens=2 * self._settings.answer_tokens,
+            )
+        )
+        work.selection = record_of(selection)
+        return selection
+
+    def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
+        claim, micro = work.claim, work.micro
+        fitted = self._fit(work, runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
         work.used = fitted.passages
         with self._database.write() as connection:
-            self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model))
+            self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model, work.selection))
         sink.stage(f"reading {len(fitted.passages)}")
-        quotes = best_quotes(query, work.used, _QUOTES, self._similarity)
+        quotes = best_quotes(work.query, work.used, _QUOTES, self._similarity)
         draft = AnswerDraft(work.used, question=claim.question, strict=micro)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
         request = CompletionRequest(
@@ -133,9 +156,9 @@ class Answering:
         )
         if micro:
             draft.add_quotes(quotes)
-            reason = _stream_checked(work, request, runtime, sink, draft)
+            reason = stream_checked(work, request, runtime, sink, draft)
         else:
-            reason = _stream_live(work, request, runtime, sink, draft)
+            reason = stream_live(work, request, runtime, sink, draft)
         sink.stage("checking")
         if not self._readable(principal, work.used):
             return work.failed(
@@ -148,11 +171,11 @@ class Answering:
         scope = self._access.scope(principal, Action.DOCUMENT_READ)
         return all(hit.collection_id in scope.collection_ids for hit in passages)
 
-    def _fit(self, claim: Claim, found: Sequence[Hit], turns: Sequence[Turn], runtime: Runtime, shown: int) -> Fitted:
+    def _fit(self, work: Work, runtime: Runtime, shown: int) -> Fitted:
         return fit_prompt(
-            claim.question,
-            found[:shown],
-            turns,
+            work.claim.question,
+            work.found[:shown],
+            work.turns,
             secrets.token_hex(3),
             room=runtime.context_tokens - self._settings.answer_tokens,
             count_tokens=runtime.count_tokens,
@@ -162,84 +185,6 @@ class Answering:
         with self._database.write() as connection:
             if finish(connection, work.claim, ending):
                 self._audit.append(connection, answer_ended(work.claim, principal, ending, work.model))
-
-
-def _stream_live(
-    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
-) -> FinishReason:
-    """Show the model's text as it comes, and check it when it has ended; why it ended."""
-    text, repeated = "", False
-    pieces = _Pieces(work, request, runtime, sink)
-    for piece in pieces:
-        sink.delta(piece, len(text))
-        text += piece
-        if repeats_itself(text):
-            repeated = True
-            request.cancelled.set()
-    draft.add_checked(text)
-    return FinishReason.STOP if repeated else pieces.reason
-
-
-def _stream_checked(
-    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
-) -> FinishReason:
-    """Show the quotations at once, then each of the model's sentences once it is finished and supported.
-
-    The first sentence that is not supported ends the answer: a small model that has begun to invent goes on inventing.
-    """
-    shown = _show_new(sink, draft, 0)
-    if shown:
-        work.mark("first_delta_ms")
-    text, waiting, trusted = "", "", True
-    pieces = _Pieces(work, request, runtime, sink)
-    for piece in pieces:
-        text, waiting = text + piece, waiting + piece
-        *finished, last = split_sentences(waiting) or [Sentence("", 0, 0)]
-        for sentence in finished:
-            trusted = trusted and draft.add_checked(sentence.text)
-        waiting = waiting[last.start :]
-        shown = _show_new(sink, draft, shown)
-        if not trusted or repeats_itself(text):
-            trusted = False
-            request.cancelled.set()
-    if trusted and pieces.reason is FinishReason.STOP:
-        draft.add_checked(waiting)
-        _show_new(sink, draft, shown)
-    return pieces.reason if trusted and pieces.reason is FinishReason.CANCELLED else FinishReason.STOP
-
-
-def _show_new(sink: ToleratingSink, draft: AnswerDraft, shown: int) -> int:
-    text = draft.checked().text
-    if len(text) > shown:
-        sink.delta(text[shown:], shown)
-    return len(text)
-
-
-class _Pieces:
-    """The model's text piece by piece; afterwards `reason` tells why it ended."""
-
-    def __init__(self, work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink) -> None:
-        self._work, self._request, self._runtime, self._sink = work, request, runtime, sink
-        self.reason = FinishReason.STOP
-
-    def __iter__(self) -> Iterator[str]:
-        written, ignored = False, 0
-        for delta in self._runtime.complete(self._request):
-            self.reason = delta.finish_reason or self.reason
-            self._work.usage = delta.usage or self._work.usage
-            if self._request.cancelled.is_set():
-                self.reason = FinishReason.CANCELLED
-                ignored += 1
-                if ignored > _DELTAS_AFTER_CANCEL:
-                    break
-            elif delta.text:
-                if not written:
-                    self._work.mark("first_delta_ms")
-                    self._work.mark("first_token_ms")
-                    self._sink.stage("writing")
-                written = True
-                yield delta.text
-        self._work.mark("written_ms")
 
 
 def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: FinishReason) -> Ending:

@@ -10,6 +10,7 @@ from appliance.chat.claims import Claim, Ending
 from appliance.chat.models import MessageStatus
 from appliance.identity.models import SYSTEM, Principal
 from appliance.inference.models import Model
+from appliance.inference.selection.records import SelectionRecord
 from appliance.retrieval.models import Hit
 
 _NAMES = {
@@ -19,15 +20,22 @@ _NAMES = {
 }
 
 
-def answer_started(claim: Claim, principal: Principal, passages: Sequence[Hit], model: Model) -> AuditEvent:
-    """The passages read on a person's behalf; durable before the first word made from them is shown."""
+def answer_started(
+    claim: Claim, principal: Principal, passages: Sequence[Hit], model: Model, selection: SelectionRecord | None
+) -> AuditEvent:
+    """The passages read on a person's behalf, and by which model; durable before the first word made from them is shown."""
     return AuditEvent(
         name=EventName.ANSWER_STARTED,
         principal=SYSTEM,
         on_behalf_of=principal,
         resources=_resources(claim, passages),
         correlation_id=claim.message_id,
-        facts={"attempt": claim.attempt, "passages": len(passages), "model_sha256": model.sha256},
+        facts={
+            "attempt": claim.attempt,
+            "passages": len(passages),
+            "model_sha256": model.sha256,
+            **({} if selection is None else _routing(selection)),
+        },
     )
 
 
@@ -46,6 +54,8 @@ def answer_ended(claim: Claim, principal: Principal | None, ending: Ending, mode
     }
     if model is not None:
         facts["model_sha256"] = model.sha256
+    if ending.selection is not None:
+        facts |= _routing(ending.selection)
     if ending.reason_code:
         facts["reason_code"] = ending.reason_code
     return AuditEvent(
@@ -57,6 +67,17 @@ def answer_ended(claim: Claim, principal: Principal | None, ending: Ending, mode
         correlation_id=claim.message_id,
         facts=facts,
     )
+
+
+def _routing(selection: SelectionRecord) -> dict[str, str]:
+    facts = {
+        "classification": selection.classification,
+        "runtime": selection.runtime,
+        "destination": selection.destination,
+        "routing_reason": selection.reason or selection.refusal,
+        "routing_policy": selection.policy,
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _resources(claim: Claim, passages: Sequence[Hit]) -> tuple[ResourceRef, ...]:

@@ -21,7 +21,8 @@ from appliance.errors import InvalidInput, NotFound, Throttled
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import FinishReason
-from appliance.inference.runtime import Embeds, Runtime
+from appliance.inference.routing import Router
+from appliance.inference.runtime import Embeds
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -31,9 +32,9 @@ from appliance.storage.database import Database
 
 _UNANSWERED_LIMIT = 10
 _RETRY_AFTER_S = 10
-
 _TRIES = 2
 """A question whose worker died is tried once more, alone; then it is given up: it may be what kills them."""
+
 
 class ChatService:
     """Every act is authorised for the principal it is given and leaves its audit event in the same transaction."""
@@ -45,7 +46,7 @@ class ChatService:
         access: Access,
         audit: AuditLog,
         search: Searcher,
-        runtime_factory: Callable[[], Runtime],
+        router: Router,
         settings: Settings,
         embedder_factory: Callable[[], Embeds] | None = None,
     ) -> None:
@@ -54,13 +55,13 @@ class ChatService:
         self._access = access
         self._audit = audit
         self._settings = settings
-        self._answering = Answering(
         self._company = turns.Company()
+        self._answering = Answering(
             database=database,
             access=access,
             audit=audit,
             search=search,
-            runtime_factory=runtime_factory,
+            router=router,
             settings=settings,
             similarity=None if embedder_factory is None else similarity_of(embedder_factory),
         )
@@ -174,11 +175,11 @@ class ChatService:
         with self._database.read() as connection:
             return claims.pending_ids(connection)
 
-    def _give_up(self, connection: Connection, claim: Claim) -> None:
     def _waiting(self) -> list[turns.Waiting]:
         with self._database.read() as connection:
             return turns.waiting_in_turn(connection)
 
+    def _give_up(self, connection: Connection, claim: Claim) -> None:
         ending = Ending(
             MessageStatus.FAILED,
             finish_reason=FinishReason.ERROR.value,

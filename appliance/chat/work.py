@@ -8,7 +8,9 @@ from dataclasses import replace
 from appliance.chat.citations import CheckedAnswer
 from appliance.chat.claims import Claim, Ending
 from appliance.chat.models import MessageStatus
+from appliance.chat.prompt import Turn
 from appliance.inference.models import FinishReason, Model, Usage
+from appliance.inference.selection.records import SelectionRecord
 from appliance.retrieval.models import Hit
 from appliance.storage.clock import now_ms
 
@@ -19,6 +21,11 @@ class Work:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.model: Model | None = None
+        self.selection: SelectionRecord | None = None
+        self.micro = False
+        """Whether the model is of the micro class, which repeats better than it reasons: quotations come first."""
+        self.query = ""
+        self.turns: list[Turn] = []
         self.found: list[Hit] = []
         self.used: tuple[Hit, ...] = ()
         self.usage = Usage()
@@ -43,6 +50,7 @@ class Work:
             prompt_tokens=self.usage.prompt_tokens,
             completion_tokens=self.usage.completion_tokens,
             timing=dict(self._timing),
+            selection=self.selection,
         )
 
     def failed(self, code: str, sentence: str) -> Ending:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.pool import RuntimeKey, RuntimePool
@@ -12,14 +12,6 @@ from appliance.inference.runtime import Runtime
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import Offer, Seal, Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A runtime for one answer, and the decision that led to it."""
-
-    runtime: Runtime
-    selection: Selection
 
 
 class Router:
@@ -47,13 +39,17 @@ class Router:
         return select(self._hardware(), self._offers(), self.policy, asked)
 
     @contextmanager
-    def route(self, request: SelectionRequest) -> Iterator[Route]:
+    def lend(self, selection: Selection) -> Iterator[Runtime]:
         """The runtime for the length of one answer. Raises `Denied` or `Unavailable` where none may or can answer."""
-        selection = self.select(request)
         chosen = selection.require()
         key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
         with self._pool.use(key) as runtime:
-            yield Route(runtime, selection)
+            yield runtime
+
+    def warm(self) -> None:
+        """Load what would answer the usual question now, so that the first person does not wait for it. Raises as `lend`."""
+        with self.lend(self.select(SelectionRequest(self.policy.highest(())))):
+            pass
 
     def close(self) -> None:
         """Give back every loaded runtime."""

@@ -11,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput
+from appliance.inference.hardware.models import Hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
+from appliance.inference.pool import RuntimePool
+from appliance.inference.routing import Router
+from appliance.inference.runtime import Runtime
+from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.policy import RoutingPolicy, Rule
 
 Script = Sequence[str] | Callable[[CompletionRequest], Sequence[str]]
+
+_MICRO_BYTES = 600_000_000
 
 
 class InsecureStubWarning(UserWarning):
@@ -65,6 +73,37 @@ class StubRuntime:
             written += 1
             yield Delta(text)
         yield Delta("", finish, Usage(self.count_tokens(request.messages), written, 0))
+
+
+def stub_router(runtime: Runtime) -> Router:
+    """A router on a box that offers nothing but this runtime, to everybody and for everything.
+
+    Its model is of the micro class while it says that its file is smaller than 600 MB.
+    """
+    warnings.warn("stub_router allows its one runtime everything.", InsecureStubWarning, stacklevel=2)
+    classifications = ("public", "internal", "confidential", "secret")
+    rule = Rule(runtimes=("stub",), models=("*",), destinations=(), seal=Seal.NONE, canary=False)
+    policy = RoutingPolicy(
+        classifications=classifications,
+        choosers=frozenset(),
+        memory_headroom_mb=0,
+        device_headroom_mb=0,
+        devices=("cpu",),
+        order=("model", "runtime", "size", "device"),
+        rules=dict.fromkeys(classifications, rule),
+    )
+
+    def offers() -> list[Offer]:
+        size_class = "micro" if 0 < runtime.model.size_bytes < _MICRO_BYTES else "small"
+        return [Offer("stub", "stub@1", "stub", size_class=size_class, memory_mb=1, context_tokens=runtime.context_tokens)]
+
+    return Router(
+        hardware=lambda: Hardware(memory_total_mb=2, memory_available_mb=2),
+        offers=offers,
+        policy=policy,
+        seal=lambda: Seal.NONE,
+        pool=RuntimePool(lambda _: runtime),
+    )
 
 
 class StubEmbedder:

@@ -22,10 +22,11 @@ from zlib import crc32
 import hypothesis  # noqa: F401
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, expect, sync_playwright
 
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.identity.models import Principal, Role
+from appliance.inference.stub import InsecureStubWarning, stub_router
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.settings import Settings
 from appliance.supervisor.redis_server import redis_command
@@ -166,7 +167,8 @@ class Box:
 def box(data_dir: Path) -> Iterator[Box]:
     appliance = open_appliance(Settings(data_dir=data_dir), create=True)
     runtime = ScriptedRuntime()
-    appliance.__dict__.update(runtime=runtime, embedder=WordEmbedder())
+    with pytest.warns(InsecureStubWarning):
+        appliance.__dict__.update(router=stub_router(runtime), embedder=WordEmbedder())
     redis = subprocess.Popen(redis_command(appliance.settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     queue = ThreadQueue(appliance)
     _wait_until(queue.redis.ping)
@@ -189,6 +191,7 @@ def box(data_dir: Path) -> Iterator[Box]:
 @pytest.fixture(scope="module")
 def playwright_driver() -> Iterator[Playwright]:
     """Ends with its file: while it lives its event loop is this thread's current one, and tests of other files start their own."""
+    expect.set_options(timeout=15_000)  # a busy machine is no failure
     with sync_playwright() as driver:
         yield driver
 

@@ -15,6 +15,7 @@ from appliance.chat.service import ChatService
 from appliance.chat.words import content_terms
 from appliance.identity.models import Principal, Role
 from appliance.identity.store import create_principal
+from appliance.inference.stub import InsecureStubWarning, stub_router
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -172,9 +173,9 @@ def office(tmp_path: Path) -> Iterator[Office]:
     access = Access(policies=policies, database=database, audit=audit)
     search = WordSearch(database, access)
     runtime = ScriptedRuntime()
-    chat = ChatService(
-        database=database, access=access, audit=audit, search=search, runtime_factory=lambda: runtime, settings=settings
-    )
+    with pytest.warns(InsecureStubWarning):
+        router = stub_router(runtime)
+    chat = ChatService(database=database, access=access, audit=audit, search=search, router=router, settings=settings)
     yield Office(database, access, audit, search, runtime, chat, settings)
     database.close()
 

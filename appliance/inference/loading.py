@@ -1,0 +1,44 @@
+"""From a version in the store to a runtime that can answer."""
+
+from __future__ import annotations
+
+from appliance.egress.gate import Gate
+from appliance.errors import NotFound
+from appliance.inference.pool import RuntimeKey
+from appliance.inference.registry import LoadRequest, runtime_spec
+from appliance.inference.runtime import Runtime
+from appliance.inference.store import ModelStore
+
+
+class Loader:
+    """Loads what a `RuntimePool` asks for, its content verified in full each time."""
+
+    def __init__(self, models: ModelStore, gate: Gate, *, context_tokens: int, threads: int, slots: int) -> None:
+        self._models = models
+        self._gate = gate
+        self._context_tokens = context_tokens
+        self._threads = threads
+        self._slots = slots
+
+    def __call__(self, key: RuntimeKey) -> Runtime:
+        """Raises `NotFound`, `SetupError` or `Unavailable`, each with a sentence that can be shown."""
+        version = next((version for version in self._models.versions() if version.id == key.model_id), None)
+        if version is None:
+            raise NotFound(f"There is no model {key.model_id} on this box.", code="inference.no_model")
+        content = None if version.format == "served" else self._models.open_version(version.id)
+        try:
+            return runtime_spec(key.runtime).load(
+                LoadRequest(
+                    model=version.as_model(),
+                    path=content.path if content else None,
+                    context_tokens=min(self._context_tokens, version.context_tokens),
+                    threads=self._threads,
+                    device=key.device,
+                    slots=self._slots,
+                    destination=key.destination,
+                    gate=self._gate,
+                )
+            )
+        finally:
+            if content is not None:
+                content.close()  # what is loaded is in the runtime's own memory
