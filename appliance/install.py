@@ -142,6 +142,8 @@ def install(*, development: bool) -> None:
     print("Installing; llama.cpp is compiled for this processor, about ten minutes on two cores ...", flush=True)
     settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
     requirements = ["--require-hashes", "--build-constraints", "requirements.lock", lock.name]
+    # what is not compiled here would be compiled at every start
+    requirements.append("--compile-bytecode")
     _with_clock(lambda: _run([uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements], "The installation failed"))
     here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
     _run(here, "The appliance itself could not be installed")
@@ -158,6 +160,9 @@ def main() -> int:
         return 1
     try:
         install(development=arguments.development)
+        # also after an update of the code alone: no process of the sealed box may write beside its program
+        compiler = [str(ROOT / ".venv" / "bin" / "python"), "-m", "compileall", "-q", "appliance", "workers", "web", "policies"]
+        _run(compiler, "The appliance itself could not be compiled")
     except InstallError as error:
         print(f"cloister: {error}", file=sys.stderr)
         return 1

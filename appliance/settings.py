@@ -42,6 +42,7 @@ class Settings:
     answers_at_once: int = _setting(0, "questions answered at the same time; 0 goes by the cores of this box")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
+    require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
 
     @property

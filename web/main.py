@@ -22,6 +22,8 @@ from litestar import Litestar
 from appliance.bootstrap import open_appliance
 from appliance.errors import SetupError
 from appliance.settings import load_settings
+from appliance.supervisor.names import WEB
+from appliance.supervisor.sealing import seal_own
 from web.app import create_app
 from workers.logs import configure_logs
 
@@ -77,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings(given.data, host=given.host, port=given.port)
         appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB)
         listener = socket.socket(fileno=given.fd) if given.fd is not None else _listen(settings.host, settings.port)
+        # from here on it can answer, and not call
+        seal_own(settings, WEB)
     except SetupError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return _EXIT_REFUSED

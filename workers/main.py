@@ -21,7 +21,8 @@ from appliance.settings import Settings, load_settings
 from appliance.storage import leases
 from appliance.storage.tables import documents, messages
 from appliance.supervisor.locks import sole_holder
-from appliance.supervisor.names import QueueName
+from appliance.supervisor.names import QueueName, worker_name
+from appliance.supervisor.sealing import seal_own
 from appliance.supervisor.signals import ENDING, Signals
 from workers.broker import IDLE_MS, NudgedBroker, make_broker
 from workers.connection import connect
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(given.data)
         lock = settings.run_dir / f"worker-{queue.value}.lock"
         with sole_holder(lock, f"Another process already serves the queue {queue.value} of {settings.data_dir}."):
+            seal_own(settings, worker_name(queue))
             serve(settings, queue)
     except ApplianceError as error:
         sys.stderr.write(f"{error.sentence}\n")

@@ -72,6 +72,7 @@ CLASSES = MappingProxyType(
         EventName.PERSON_LISTED: EventClass(_USER_MANAGEMENT, OTHER),
         EventName.PERSON_UPDATED: EventClass(_USER_MANAGEMENT, 2),
         EventName.QUESTION_ASKED: EventClass(_API, 1),
+        EventName.SEAL_CHECKED: EventClass(_LIFECYCLE, OTHER),
         EventName.SESSION_CREATED: EventClass(_AUTHENTICATION, 1),
         EventName.SESSION_DELETED: EventClass(_AUTHENTICATION, 2),
         EventName.SESSION_REFUSED: EventClass(_AUTHENTICATION, 1),

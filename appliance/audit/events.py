@@ -58,6 +58,7 @@ class EventName(StrEnum):
     PERSON_LISTED = "person.listed"
     PERSON_UPDATED = "person.updated"
     QUESTION_ASKED = "question.asked"
+    SEAL_CHECKED = "seal.checked"
     SESSION_CREATED = "session.created"
     SESSION_DELETED = "session.deleted"
     SESSION_REFUSED = "session.refused"

@@ -6,13 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from appliance.audit.events import AuditEvent, EventName
+from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.cli.output import Output
 from appliance.identity.models import SYSTEM
 from appliance.inference.telemetry import OPT_OUTS
 from appliance.settings import Settings, load_settings
 from appliance.supervisor.run import Notice, Running
 from appliance.supervisor.run import run as run_box
+from appliance.supervisor.sealing import Seal
 
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
@@ -29,13 +30,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Prepare what is missing, start every process and print where the front door is."""
     settings = load_settings(arguments.data, host=arguments.host, port=arguments.port)
 
-    def prepare() -> list[str]:
+    def prepare(seal: Seal) -> list[str]:
         from appliance.bootstrap import make_directories
         from appliance.inference.preparation import prepare_models
 
         make_directories(settings, create=True)
         prepare_models(settings.models_dir, output.progress)
-        links = _start(settings)
+        links = _start(settings, seal)
         output.progress("Starting ...")
         return links
 
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         address = f"http://{_visible(running.host)}:{running.port}"
         document: dict[str, object] = {"url": address, "seconds": round(running.seconds, 1), "data": str(settings.data_dir)}
         lines = [f"Cloister is ready at {address} (data in {settings.data_dir}, stop with Ctrl-C)."]
+        document["seal_missing"] = [each.sentence for each in running.missing]
+        lines += [f"WARNING: the seal has a gap: {each.sentence}." for each in running.missing]
         for link in running.prepared:
             document["setup_url"] = f"{address}/setup?token={link}"
             lines.append(f"Make the first administrator here, once: {document['setup_url']}")
@@ -60,13 +63,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _start(settings: Settings) -> list[str]:
-    """Migrate, record the start, and make the one-time link where there is no administrator yet."""
+def _start(settings: Settings, seal: Seal) -> list[str]:
+    """Migrate, record the start and the seal, and make the one-time link where there is no administrator yet."""
     from appliance.bootstrap import open_appliance
 
     appliance = open_appliance(settings, create=True)
     try:
         _append(appliance, EventName.APPLIANCE_STARTED)
+        _record_seal(appliance, seal)
         return [appliance.setup.make_link()] if appliance.setup.needed() else []
     finally:
         appliance.close()
@@ -85,6 +89,14 @@ def _record(settings: Settings, name: EventName) -> None:
 def _append(appliance: Appliance, name: EventName) -> None:
     with appliance.database.write() as connection:
         appliance.audit.append(connection, AuditEvent(name, SYSTEM, facts={"python": sys.version.split()[0]}))
+
+
+def _record_seal(appliance: Appliance, seal: Seal) -> None:
+    missing = ",".join(f"{each.layer}/{each.process}" for each in seal.missing)
+    outcome = Outcome.FAILURE if missing else Outcome.SUCCESS
+    facts: dict[str, str | int] = {"missing": missing or "none", "processes_outside": len(seal.reasons)}
+    with appliance.database.write() as connection:
+        appliance.audit.append(connection, AuditEvent(EventName.SEAL_CHECKED, SYSTEM, outcome=outcome, facts=facts))
 
 
 def _visible(host: str) -> str:

@@ -14,8 +14,10 @@ from appliance.lifeline import die_with_parent
 from appliance.supervisor.signals import ENDING, Signals
 
 
-def done_aside(act: Callable[[], list[str]], signals: Signals) -> list[str]:
+def done_aside(act: Callable[[], list[str]], signals: Signals, enter: Callable[[], None] = lambda: None) -> list[str]:
     """What `act` returns, run in a forked child, so that neither its imports nor its memory stay with the caller.
+
+    `enter` is called in the child first.
 
     The caller must have no threads and no database open. `SetupError` and its kin are raised here as they were there; an end
     that is asked for meanwhile ends the child and returns an empty list.
@@ -25,7 +27,7 @@ def done_aside(act: Callable[[], list[str]], signals: Signals) -> list[str]:
     child = os.fork()
     if child == 0:
         os.close(read_end)
-        _child(act, write_end, parent)
+        _child(act, write_end, parent, enter)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as answer:
         while not signals.wait(0.05):
@@ -45,12 +47,14 @@ def done_aside(act: Callable[[], list[str]], signals: Signals) -> list[str]:
     return list(reply["result"])
 
 
-def _child(act: Callable[[], list[str]], write_end: int, parent: int) -> NoReturn:
+def _child(act: Callable[[], list[str]], write_end: int, parent: int, enter: Callable[[], None]) -> NoReturn:
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         for number in (*ENDING, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        enter()
+        # after that: the kernel forgets the wish when privileges change
         die_with_parent(parent)
         os.write(write_end, json.dumps(_reply(act)).encode())
         code = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import appliance
 from appliance.lifeline import die_with_parent
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
+from appliance.supervisor.sealing import Seal
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -48,6 +48,7 @@ class Child:
     plan: ChildPlan
     environment: Mapping[str, str]
     log_path: Path
+    seal: Seal
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0  # monotonic
     started_ms: int = 0
@@ -65,13 +66,14 @@ class Child:
         return max(0, self.starts - 1)
 
     def start(self) -> None:
-        """Start the process; it dies with us, and keystrokes in our terminal do not reach it."""
+        """Start the process inside the seal; it dies with us, and keystrokes in our terminal do not reach it."""
         parent = os.getpid()
 
         def before_program() -> None:
+            self.seal.enter(self.plan.name)
+            # after the seal: the kernel forgets the wish when privileges change
             die_with_parent(parent)
-            # a core dump would hold keys and documents
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            self.seal.report(self.plan.name)
 
         with self._log() as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own modules and the chosen Redis

@@ -7,6 +7,9 @@ from enum import StrEnum
 PROCESSES_KEY = "processes"
 """The supervisor's list of processes (states.py)."""
 
+WEB, REDIS = "web", "redis"
+"""Names of processes; those of the workers are made by `worker_name`."""
+
 
 class QueueName(StrEnum):
     """The queues, each served by one process."""
@@ -14,6 +17,11 @@ class QueueName(StrEnum):
     ANSWERS = "answers"
     INGEST = "ingest"
     MAINTENANCE = "maintenance"
+
+
+def worker_name(queue: str) -> str:
+    """The process that serves a queue."""
+    return f"worker-{queue}"
 
 
 def heartbeat_key(queue: str) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from appliance.errors import SetupError
 from appliance.settings import Settings, load_settings
 from appliance.supervisor import wire
+from appliance.supervisor.names import REDIS
+from appliance.supervisor.sealing import seal_own
 from appliance.supervisor.sockets import socket_path
 
 MEMORY_LIMIT = "64mb"
@@ -69,6 +71,7 @@ def main() -> int:
             return 0 if wire.answers(settings) else 1
         settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = redis_command(settings)
+        seal_own(settings, REDIS)
         os.execv(command[0], command)  # noqa: S606 - the server we chose
     except SetupError as error:
         sys.stderr.write(f"{error.sentence}\n")

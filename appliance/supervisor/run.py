@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
+from appliance.supervisor import children as processes
 from appliance.supervisor import states, wire
 from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
 from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.names import QueueName
 from appliance.supervisor.plans import redis_plan, web_plan, worker_plan
+from appliance.supervisor.sealing import Missing, Seal, make_seal, network_reasons
 from appliance.supervisor.signals import Signals
 from appliance.supervisor.sockets import bind_front_door, socket_path
 
@@ -30,12 +34,16 @@ _LOOK_AT_START_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is told to `ready` once everything works. `seconds` is how long that took, `prepared` what `prepare` returned."""
+    """What is told to `ready` once everything works. `seconds` is how long that took, `prepared` what `prepare` returned.
+
+    `missing` are the layers of the seal that do not hold.
+    """
 
     host: str
     port: int
     seconds: float
     prepared: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +60,37 @@ def run(
     *,
     ready: Callable[[Running], None],
     notice: Callable[[Notice], None] = lambda _: None,
-    prepare: Callable[[], list[str]] = list,
+    prepare: Callable[[Seal], list[str]] = lambda _: [],
     opt_outs: Mapping[str, str] | None = None,
 ) -> None:
     """Run the box on `settings.data_dir` until SIGTERM or SIGINT; main thread only.
 
-    `prepare` runs in a forked child once we know that we are alone and own the port (it may migrate the database); what it
-    returns reaches `ready`, which is called once every process works. `notice` hears what happens in between and after. Raises
-    `SetupError` where the box cannot start.
+    `prepare` runs in a forked child, inside the seal, once we know that we are alone and own the port (it may migrate the
+    database); what it returns reaches `ready`, which is called once every process works. `notice` hears what happens in between
+    and after. Raises `SetupError` where the box cannot start.
     """
     began = time.monotonic()
     socket_path(settings)
     with ExitStack() as stack:
         stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
         door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
+        root = processes.ROOT
+        reasons = network_reasons(settings, root / "policies" / "destinations.toml")
+        seal = stack.enter_context(closing(make_seal(settings, root, reasons)))
         signals = stack.enter_context(Signals(also=(signal.SIGCHLD,)))
-        prepared = tuple(done_aside(prepare, signals))
+        prepared = tuple(done_aside(lambda: prepare(seal), signals, lambda: seal.enter("")))
         if signals.ending:
             return
         port = int(door.getsockname()[1])
         first = () if settings.redis_url else (redis_plan(settings),)
         rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QueueName))
-        box = _Box(settings, (*first, *rest), signals, notice, opt_outs or {})
+        environment, logs = child_environment(settings, opt_outs or {}), settings.data_dir / "logs"
+        make = partial(_child, environment=environment, logs=logs, seal=seal)
+        box = _Box(settings, (*first, *rest), signals, notice, make)
         stack.callback(box.stop)
         if not box.start(first) or not _existing_redis_answers(settings) or not box.start(rest):
             return
-        ready(Running(settings.host, port, time.monotonic() - began, prepared))
+        ready(Running(settings.host, port, time.monotonic() - began, prepared, seal.missing))
         box.watch()
 
 
@@ -85,6 +98,10 @@ def _existing_redis_answers(settings: Settings) -> bool:
     if settings.redis_url and not wire.answers(settings):
         raise SetupError("The Redis named by redis_url does not answer.", code="setup.redis_unreachable")
     return True
+
+
+def _child(plan: ChildPlan, *, environment: Mapping[str, str], logs: Path, seal: Seal) -> Child:
+    return Child(plan, environment, logs / f"{plan.name}.log", seal)
 
 
 class _Box:
@@ -96,16 +113,14 @@ class _Box:
         plans: Sequence[ChildPlan],
         signals: Signals,
         notice: Callable[[Notice], None],
-        opt_outs: Mapping[str, str],
+        make: Callable[[ChildPlan], Child],
     ) -> None:
-        environment = child_environment(settings, opt_outs)
-        logs = settings.data_dir / "logs"
         self._settings = settings
         self._signals = signals
         self._notice = notice
         self._started_ms = now_ms()
         self._published = 0.0
-        self.children = {plan.name: Child(plan, environment, logs / f"{plan.name}.log") for plan in plans}
+        self.children = {plan.name: make(plan) for plan in plans}
 
     def start(self, plans: Sequence[ChildPlan]) -> bool:
         """Start these and wait until all are ready; False when the end was asked for meanwhile."""

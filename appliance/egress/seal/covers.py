@@ -1,0 +1,79 @@
+"""Sockets of host services that would ask the network for us lie below a few directories: these are covered.
+
+A network namespace holds back packets and abstract sockets, but a socket with a path answers from wherever the path is seen:
+systemd-resolved, nscd, sssd, avahi, D-Bus, container engines. So the sealed processes see empty directories there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from appliance.egress.seal import calls
+
+SOURCE = "cloister-seal"
+"""The name under which the covers stand in /proc/self/mountinfo."""
+
+COVERED = (
+    "/run",
+    "/var/run",
+    "/var/lib/sss",
+    "/var/lib/docker",
+    "/var/lib/lxd",
+    "/var/snap",
+    "/var/lib/containerd",
+    "/var/spool",
+)
+SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - they get a temporary file system of their own
+SERVICE_SOCKETS = (
+    "/run/systemd/resolve/io.systemd.Resolve",
+    "/run/nscd/socket",
+    "/run/dbus/system_bus_socket",
+    "/run/avahi-daemon/socket",
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/var/lib/sss/pipes/nss",
+)
+_LIMIT = "size=256m"
+
+
+def cover(kept: Iterable[Path]) -> None:
+    """Cover the directories, in a mount namespace of our own; what is `kept` stays visible below them. Raises `OSError`."""
+    calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
+    places = _places((*COVERED, *SCRATCH))
+    saved = [(path, os.open(path, os.O_PATH)) for path in _below(kept, places)]
+    for place in places:
+        scratch = str(place) in SCRATCH
+        calls.mount(
+            SOURCE, str(place), "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, f"mode={'1777' if scratch else '755'},{_LIMIT}"
+        )
+    for path, descriptor in saved:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112 - a descriptor, not a path
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        calls.mount(f"/proc/self/fd/{descriptor}", str(path), None, calls.MS_BIND | calls.MS_REC)
+        os.close(descriptor)
+
+
+def covered(pid: str = "self") -> bool:
+    """Whether that process sees our cover where most services have their sockets."""
+    with Path(f"/proc/{pid}/mountinfo").open(encoding="utf-8", errors="surrogateescape") as mounts:
+        seen = {line.split()[4] for line in mounts if f" tmpfs {SOURCE} " in line}
+    return os.path.realpath("/run") in seen
+
+
+def _places(names: Iterable[str]) -> list[Path]:
+    """Those that are there, each once, none below another."""
+    found = sorted({Path(os.path.realpath(name)) for name in names if Path(name).is_dir()})
+    return [path for path in found if not any(path != other and path.is_relative_to(other) for other in found)]
+
+
+def _below(kept: Iterable[Path], places: Sequence[Path]) -> list[Path]:
+    """The real paths that a cover would hide, outermost first."""
+    real = sorted({path for name in kept if (path := Path(os.path.realpath(name))).exists()})
+    hidden = [path for path in real if path not in places and any(path.is_relative_to(place) for place in places)]
+    return [path for path in hidden if not any(path != other and path.is_relative_to(other) for other in hidden)]

@@ -1,0 +1,165 @@
+"""Which layers of the seal truly hold for this process: read back from the kernel and tried, never assumed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from appliance.egress.seal import calls, covers
+from appliance.egress.seal.confinement import KEPT_CAPABILITIES
+from appliance.egress.seal.landlock import landlock_version
+
+OUTSIDE = (("203.0.113.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
+"""Addresses set aside for documentation (RFC 5737, RFC 3849): a route to them is a route to anywhere."""
+
+_DISCARD_PORT = 9
+_REFUSED = frozenset({errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES})
+_NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL})
+
+
+class Name(StrEnum):
+    """The layers, outermost first."""
+
+    NAMESPACE = "namespace"
+    UNREACHABLE = "unreachable"
+    SERVICES = "services"
+    FAMILIES = "families"
+    FILES = "files"
+    PRIVILEGES = "privileges"
+    CORE = "core"
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One layer of one process. `detail` says how it was found, or what was found instead."""
+
+    name: Name
+    held: bool
+    detail: str
+
+
+class Strength(StrEnum):
+    """What a seal is worth as a whole, weakest first; the words that policies/routing.toml requires."""
+
+    NONE = "none"
+    FILTER = "filter"
+    NAMESPACE = "namespace"
+
+
+def measure(outside_namespace: int | None = None) -> list[Layer]:
+    """Every layer of the calling process. `outside_namespace` is the inode of the network namespace it must not be in."""
+    return [_looked(name, look) for name, look in _looks(outside_namespace)]
+
+
+def strength(layers: list[Layer]) -> Strength:
+    held = {layer.name for layer in layers if layer.held}
+    if {Name.NAMESPACE, Name.UNREACHABLE, Name.SERVICES} <= held:
+        return Strength.NAMESPACE
+    return Strength.FILTER if Name.FAMILIES in held else Strength.NONE
+
+
+def network_namespace(pid: str = "self") -> int:
+    """The inode that names it. Raises `OSError` for a process that hides it."""
+    return Path(f"/proc/{pid}/ns/net").stat().st_ino
+
+
+def _looks(outside: int | None) -> list[tuple[Name, Callable[[], tuple[bool, str]]]]:
+    return [
+        (Name.NAMESPACE, lambda: _namespace(outside)),
+        (Name.UNREACHABLE, _unreachable),
+        (Name.SERVICES, _services),
+        (Name.FAMILIES, _families),
+        (Name.FILES, _files),
+        (Name.PRIVILEGES, _privileges),
+        (Name.CORE, _core),
+    ]
+
+
+def _looked(name: Name, look: Callable[[], tuple[bool, str]]) -> Layer:
+    try:
+        held, detail = look()
+    except OSError as error:  # what cannot be seen is not claimed
+        held, detail = False, f"cannot be seen: {error.strerror}"
+    return Layer(name, held, detail)
+
+
+def interfaces() -> list[str]:
+    """Names of the network interfaces of this namespace."""
+    lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
+    return [line.partition(":")[0].strip() for line in lines]
+
+
+def _namespace(outside: int | None) -> tuple[bool, str]:
+    found, own = interfaces(), network_namespace()
+    foreign = [name for name in found if name != "lo"]
+    if own == outside:
+        return False, "in the network of this machine"
+    if foreign:
+        return False, f"interfaces {', '.join(foreign)}"
+    return True, f"net:[{own}], loopback only"
+
+
+def _unreachable() -> tuple[bool, str]:
+    """Connecting a datagram socket asks for a route and sends nothing, so that a box without a seal stays silent, too."""
+    for address, family in OUTSIDE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((address, _DISCARD_PORT))
+        except OSError as error:
+            if error.errno not in _REFUSED | _NO_WAY:
+                return False, f"{address}: {error.strerror}"
+            continue
+        return False, f"there is a route to {address}"
+    return True, "connecting to an address outside fails at once"
+
+
+def _services() -> tuple[bool, str]:
+    if covers.covered():
+        return True, "directories of host services covered"
+    found = [path for path in covers.SERVICE_SOCKETS if Path(path).exists()]
+    if found:
+        return False, f"{found[0]} can be reached"
+    if interfaces() != ["lo"]:
+        return False, "directories of host services not covered"
+    return True, "no socket of a host service here"
+
+
+def _families() -> tuple[bool, str]:
+    """IP may be among what a process needs; netlink, raw packets and the rest never are."""
+    if calls.status_field("Seccomp") != "2":
+        return False, "no system call filter"
+    for family, name in ((socket.AF_INET, "IP"), (socket.AF_NETLINK, "netlink")):
+        try:
+            socket.socket(family, socket.SOCK_DGRAM).close()
+        except OSError as error:
+            if error.errno in _REFUSED:
+                continue
+            raise
+        return False, f"{name} sockets can be opened"
+    return True, "UNIX sockets only"
+
+
+def _files() -> tuple[bool, str]:
+    try:
+        os.close(os.open("/", os.O_RDONLY | os.O_DIRECTORY))
+    except PermissionError:
+        return True, f"Landlock, version {landlock_version()} of the kernel"
+    return False, "every file of this account can be opened"
+
+
+def _privileges() -> tuple[bool, str]:
+    excess = int(calls.status_field("CapPrm"), 16) & ~KEPT_CAPABILITIES
+    if calls.status_field("NoNewPrivs") != "1":
+        return False, "new privileges can be gained"
+    return not excess, "none to gain, none to keep" if not excess else f"capabilities {excess:x}"
+
+
+def _core() -> tuple[bool, str]:
+    limit = resource.getrlimit(resource.RLIMIT_CORE)
+    return limit == (0, 0), "no core dumps" if limit == (0, 0) else f"core dumps up to {limit[0]}"

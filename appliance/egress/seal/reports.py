@@ -1,0 +1,115 @@
+"""What each process found out about its own layers, left as a file in the run directory for whoever asks.
+
+A file and not a key of Redis: Redis has layers, too, and may be away. Whoever runs the processes also leaves there which network
+is the outside, so that a process can tell whether it is in another.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from appliance.egress.seal.confinement import Confinement, fasten
+from appliance.egress.seal.layers import Layer, Strength, measure, network_namespace, strength
+from appliance.storage.clock import now_ms
+
+_DIRECTORY = "seal"
+_OUTSIDE = "outside"
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The layers of one process as it found them. `reason` says why it was started with fewer, empty where it was not."""
+
+    process: str
+    pid: int
+    pid_namespace: int
+    measured_ms: int
+    strength: Strength
+    layers: list[Layer]
+    reason: str = ""
+
+    @property
+    def missing(self) -> list[Layer]:
+        return [layer for layer in self.layers if not layer.held]
+
+
+class _Outside(msgspec.Struct):
+    network_namespace: int
+    reasons: dict[str, str]
+
+
+def note_outside(run_dir: Path, reasons: dict[str, str]) -> None:
+    """Leave word of the network we are in ourselves, and why processes are started with fewer layers (by name, "" for all)."""
+    try:
+        inode = network_namespace()
+    except OSError:
+        inode = 0  # without /proc nothing can be told apart; the layers say so
+    _write(run_dir, _OUTSIDE, _Outside(inode, reasons))
+
+
+def report_own(run_dir: Path, process: str) -> Report:
+    """Measure the calling process and leave the report."""
+    outside = _read(run_dir / _DIRECTORY / f"{_OUTSIDE}.json", _Outside)
+    layers = measure(outside.network_namespace if outside else None)
+    reasons = outside.reasons if outside else {}
+    reason = reasons.get(process) or reasons.get("", "")
+    report = Report(process, os.getpid(), _pid_namespace(), now_ms(), strength(layers), layers, reason)
+    _write(run_dir, process, report)
+    return report
+
+
+def confine_own(run_dir: Path, process: str, confinement: Confinement) -> Report:
+    """For a process whose supervisor may be another than ours (docker/compose.yaml): close all layers, then report.
+
+    Where our supervisor closed them before the program started, they stay as they are.
+    """
+    known = _read(run_dir / _DIRECTORY / f"{process}.json", Report)
+    ours = known is not None and (known.pid, known.pid_namespace) == (os.getpid(), _pid_namespace())
+    # an id alone may be that of a container before this one
+    if not ours or known is None or _held(known.layers) != _held(measure()):
+        fasten(confinement, None)
+    return report_own(run_dir, process)
+
+
+def read_reports(run_dir: Path) -> list[Report]:
+    """Reports of the processes that run now, by name; those of processes elsewhere (containers) as they left them."""
+    files = sorted((run_dir / _DIRECTORY).glob("*.json"))
+    found = [_read(file, Report) for file in files if file.stem != _OUTSIDE]
+    here = _pid_namespace()
+    return [each for each in found if each and (each.pid_namespace != here or Path(f"/proc/{each.pid}").exists())]
+
+
+def forget_reports(run_dir: Path) -> None:
+    """For start and end: what stands there was told by processes that are gone."""
+    shutil.rmtree(run_dir / _DIRECTORY, ignore_errors=True)
+
+
+def _held(layers: list[Layer]) -> list[bool]:
+    return [layer.held for layer in layers]
+
+
+def _pid_namespace() -> int:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _read(file: Path, kind: type[_Kind]) -> _Kind | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write(run_dir: Path, name: str, content: msgspec.Struct) -> None:
+    directory = run_dir / _DIRECTORY
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file, new = directory / f"{name}.json", directory / f".{name}.{os.getpid()}"
+    new.write_bytes(msgspec.json.encode(content))
+    new.replace(file)

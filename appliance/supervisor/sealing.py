@@ -1,0 +1,143 @@
+"""The supervisor's part of the seal: made before anything starts, entered by each child between fork and exec.
+
+The supervisor stays outside. It knocks at the front door as a visitor would, and holds the listening socket for the web process;
+it opens no other connection. A namespace is no place for it: what it would have to reach is outside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from appliance.egress.destinations import load_destinations
+from appliance.egress.seal.confinement import CODE, Confinement, fasten, kept_paths
+from appliance.egress.seal.layers import Layer, Name, measure, network_namespace
+from appliance.egress.seal.namespace import Namespace, make_namespace
+from appliance.egress.seal.reports import confine_own, forget_reports, note_outside, report_own
+from appliance.errors import SetupError
+from appliance.settings import Settings
+from appliance.supervisor.names import WEB, QueueName, worker_name
+
+_TELEMETRY_FILES = Path(".cache", "Microsoft", "DeveloperTools", ".onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A layer that does not hold, for whom ("every process", or one by name), and what was found instead."""
+
+    process: str
+    layer: Name
+    detail: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.layer} ({self.process}: {self.detail})"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What this kernel gave. `reasons` name processes that need a network, and why; they stay outside the namespace."""
+
+    settings: Settings
+    root: Path
+    namespace: Namespace | None
+    reasons: dict[str, str]
+    missing: tuple[Missing, ...]
+
+    def enter(self, process: str) -> None:
+        """Close all layers; for a child, between fork and exec. Raises `OSError` where a namespace cannot be joined."""
+        reason = self.reasons.get(process, "")
+        fasten(Confinement(self.settings.data_dir, reason, (self.root,)), None if reason else self.namespace)
+        os.chdir(self.root)
+
+    def report(self, process: str) -> None:
+        """Leave word of the layers of the calling process, which has entered."""
+        report_own(self.settings.run_dir, process)
+
+    def close(self) -> None:
+        """The end: nobody runs whose layers could be told."""
+        forget_reports(self.settings.run_dir)
+        if self.namespace is not None:
+            self.namespace.close()
+
+
+def make_seal(settings: Settings, root: Path, reasons: dict[str, str]) -> Seal:
+    """The seal for processes that run in `root`. One thread, and the run directory is there.
+
+    Raises `SetupError` where `require_seal` is set and a layer is missing.
+    """
+    _remove_telemetry_files(settings.data_dir)
+    forget_reports(settings.run_dir)
+    namespace, problem = _namespace(settings, root)
+    note_outside(settings.run_dir, reasons | ({"": problem} if problem else {}))
+    seal = Seal(settings, root, namespace, reasons, ())
+    layers = _tried(lambda: seal.enter(""))
+    missing = [Missing("every process", layer.name, _why(layer, problem)) for layer in layers if not layer.held]
+    missing += [Missing(process, Name.NAMESPACE, reason) for process, reason in reasons.items()]
+    if settings.require_seal and missing:
+        seal.close()
+        lacking = "; ".join(each.sentence for each in missing)
+        raise SetupError(f"The seal is required here, and layers of it are missing: {lacking}.", code="setup.seal_missing")
+    return Seal(settings, root, namespace, reasons, tuple(missing))
+
+
+def network_reasons(settings: Settings, destinations: Path) -> dict[str, str]:
+    """Processes that a network must be left to, by name, each with the reason."""
+    reasons = {}
+    if settings.redis_url and urlsplit(settings.redis_url).scheme != "unix":
+        why = "the Redis named by redis_url is reached through the network"
+        reasons = dict.fromkeys((WEB, *(worker_name(queue) for queue in QueueName)), why)
+    # without the file nothing may leave, and the workers say so themselves
+    if destinations.exists() and load_destinations(destinations):
+        reasons[worker_name(QueueName.ANSWERS)] = "destinations.toml names machines it may speak to"
+    return reasons
+
+
+def seal_own(settings: Settings, process: str) -> None:
+    """For the program of a process, at its start: close what no supervisor of ours closed before, and report what holds."""
+    reason = network_reasons(settings, CODE / "policies" / "destinations.toml").get(process, "")
+    confine_own(settings.run_dir, process, Confinement(settings.data_dir, reason))
+
+
+def _namespace(settings: Settings, root: Path) -> tuple[Namespace | None, str]:
+    try:
+        made = make_namespace([*kept_paths(settings.data_dir), root])
+    except OSError as error:
+        return None, f"the kernel refuses: {error.strerror or error}"
+    return made, made.problem
+
+
+def _why(layer: Layer, problem: str) -> str:
+    return problem if problem and layer.name in {Name.NAMESPACE, Name.SERVICES} else layer.detail
+
+
+def _tried(enter: Callable[[], None]) -> Sequence[Layer]:
+    """The layers of a child that entered, and did nothing else."""
+    outside = network_namespace()
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(read_end)
+            enter()
+            os.write(write_end, msgspec.json.encode(measure(outside)))
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as answer:
+        words = answer.read()
+    os.waitpid(child, 0)
+    if not words:
+        return [Layer(name, held=False, detail="a process that tried it died") for name in Name]
+    return msgspec.json.decode(words, type=list[Layer])
+
+
+def _remove_telemetry_files(home: Path) -> None:
+    """A device id and a queue of events, which onnxruntime leaves where it once ran without the opt-out, and might send later."""
+    for file in (home / _TELEMETRY_FILES).glob("*"):
+        file.unlink(missing_ok=True)
