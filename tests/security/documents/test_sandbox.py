@@ -12,7 +12,7 @@ import pytest
 
 from appliance.documents import sandbox
 from appliance.documents.media_types import MediaType
-from appliance.documents.parsing.confinement import landlock_version
+from appliance.egress.seal.landlock import landlock_version
 from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES, PageText, ParseJob, Progress, Rectangles
 from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child
 from appliance.errors import DocumentRejected
