@@ -46,6 +46,7 @@ from web.controllers.documents import DocumentsController
 from web.controllers.health import HealthController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
+from web.controllers.routing import RoutingController
 from web.controllers.sessions import SessionsController
 from web.controllers.setup import SetupController
 from web.dependencies import providers
@@ -68,6 +69,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DocumentsController,
     HealthController,
     ModelsController,
+    RoutingController,
     PeopleController,
     SessionsController,
     SetupController,

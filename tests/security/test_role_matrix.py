@@ -19,6 +19,7 @@ ADMINISTRATOR = (
     "/api/people",
     "/api/admin/collections",
     "/api/models",
+    "/api/models/routing",
     "/api/box",
 )
 CHANGES = (

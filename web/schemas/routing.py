@@ -1,0 +1,91 @@
+"""What the box computes with, and which model would answer what."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.inference.hardware.models import Hardware
+from appliance.inference.selection.explain import Explanation
+from appliance.inference.selection.models import Candidate, Selection
+
+
+class AcceleratorOut(msgspec.Struct):
+    """A graphics or neural processor; memory in megabytes, 0 where it is not known."""
+
+    device: str
+    kind: str
+    name: str
+    memory_total_mb: int
+    memory_free_mb: int
+    shares_memory: bool
+
+
+class HardwareOut(msgspec.Struct):
+    """What the appliance may use of the machine; `remarks` says what could not be looked at."""
+
+    processor: str
+    architecture: str
+    features: list[str]
+    cores: int
+    cpu_quota: float | None
+    memory_total_mb: int
+    memory_available_mb: int
+    memory_limit_mb: int | None
+    accelerators: list[AcceleratorOut]
+    remarks: list[str]
+
+    @classmethod
+    def of(cls, hardware: Hardware) -> HardwareOut:
+        return msgspec.convert(hardware, cls, from_attributes=True)
+
+
+class CandidateOut(msgspec.Struct):
+    """`reason` is a stable code, `sentence` is for people; `destination` is empty for this box."""
+
+    model: str
+    runtime: str
+    device: str
+    destination: str
+    state: str
+    reason: str
+    sentence: str
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> CandidateOut:
+        offer = candidate.offer
+        return cls(
+            offer.model_id,
+            offer.runtime,
+            candidate.device,
+            offer.destination,
+            offer.state,
+            str(candidate.reason),
+            candidate.sentence,
+        )
+
+
+class DecisionOut(msgspec.Struct):
+    """`winner` is None where nothing answers; `refusal` is the sentence that people see then."""
+
+    classification: str
+    winner: CandidateOut | None
+    refusal: str
+    others: list[CandidateOut]
+
+    @classmethod
+    def of(cls, selection: Selection) -> DecisionOut:
+        won = selection.winner
+        others = [CandidateOut.of(candidate) for candidate in selection.candidates if candidate != won]
+        refusal = "" if selection.refusal is None else selection.refusal.sentence
+        return cls(selection.classification, None if won is None else CandidateOut.of(won), refusal, others)
+
+
+class RoutingOut(msgspec.Struct):
+    hardware: HardwareOut
+    seal: str
+    decisions: list[DecisionOut]
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> RoutingOut:
+        decisions = [DecisionOut.of(selection) for selection in explanation.selections]
+        return cls(HardwareOut.of(explanation.hardware), str(explanation.request.seal), decisions)

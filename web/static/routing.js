@@ -1,0 +1,54 @@
+// Which model would answer what on this box, and what it computes with. Below the list of models.
+import { api } from "./api.js";
+import { byId, fill, h, size, toast } from "./dom.js";
+import { plural } from "./figures.js";
+
+const MB = 1_000_000;
+const SEALS = { none: "none: its programs could reach the network", guard: "by the interpreter", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
+const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}`);
+const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];
+
+function decision({ classification, winner, refusal, others }) {
+  return h(
+    "article.card.decision",
+    { "data-classification": classification },
+    h("h3", {}, classification, " ", h("span.badge", { class: winner ? "ok" : "bad" }, winner ? "is answered" : "is refused")),
+    h("p", {}, winner ? named(winner) : refusal),
+    winner && h("p.muted.small", {}, winner.sentence),
+    others.length > 0 &&
+      h(
+        "details",
+        { open: !winner },
+        h("summary", {}, winner ? plural(others.length, "other") : `Why not ${others.length === 1 ? "the one model" : `any of ${others.length}`}`),
+        h("ul.reasons", {}, others.map((other) => h("li", { "data-reason": other.reason }, named(other), ": ", other.sentence))),
+      ),
+  );
+}
+
+function memoryOf(device) {
+  if (device.shares_memory) return "shares the box's memory";
+  return device.memory_total_mb ? `${size(device.memory_total_mb * MB)}, ${size(device.memory_free_mb * MB)} free` : "memory unknown";
+}
+
+function box(found, seal) {
+  const quota = found.cpu_quota === null ? "" : `, a quota of ${found.cpu_quota.toLocaleString("en")}`;
+  const limit = found.memory_limit_mb === null ? "" : `, limited to ${size(found.memory_limit_mb * MB)}`;
+  return [
+    pair("Processor", `${found.processor || "unknown"} (${found.architecture})`),
+    found.features.length > 0 && pair("Can do", found.features.join(" ")),
+    pair("Cores", `${found.cores}${quota}`),
+    pair("Memory", found.memory_total_mb ? `${size(found.memory_total_mb * MB)}, ${size(found.memory_available_mb * MB)} free${limit}` : "unknown"),
+    found.accelerators.length > 0 ? found.accelerators.map((device) => pair(device.device, `${device.name}, ${memoryOf(device)}`)) : pair("Beside it", "no graphics or neural processor was found"),
+    pair("Seal", SEALS[seal] ?? seal),
+    found.remarks.map((remark) => pair("Unknown", remark)),
+  ];
+}
+
+try {
+  const routing = await api.get("/api/models/routing");
+  fill(byId("decisions"), routing.decisions.map(decision));
+  fill(byId("hardware"), box(routing.hardware, routing.seal));
+} catch (error) {
+  toast(error.message, "error");
+}
