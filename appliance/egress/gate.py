@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import re
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 import httpx
 from sqlalchemy import Connection
 
-from appliance.audit.events import ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.egress.destinations import Destination, Purpose, valid_name
+from appliance.egress.calls import Call
+from appliance.egress.destinations import Destination, valid_name
 from appliance.egress.interruption import Interruption
 from appliance.egress.records import Traffic, call_ended, call_refused
 from appliance.errors import Denied, Unavailable
@@ -31,27 +29,6 @@ from appliance.storage.database import Database
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _CONNECT_S = 10.0
 _BODY_LIMIT_BYTES = 16_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to a named destination. `body` is JSON, or empty for a GET.
-
-    `person` (a principal's id) is on whose behalf it is made, empty where the box acts for itself; `about` is what else the
-    record should name. At most `limit_bytes` come back; between two pieces of the answer may lie `silence_s`, and
-    `cancelled` or `deadline_s` (seconds in all) end it at once.
-    """
-
-    destination: str
-    purpose: Purpose
-    path: str
-    body: bytes = b""
-    person: str = ""
-    about: tuple[ResourceRef, ...] = ()
-    limit_bytes: int = 1_000_000
-    silence_s: float = 60.0
-    deadline_s: float | None = None
-    cancelled: threading.Event | None = None
 
 
 class Reply:

@@ -14,6 +14,7 @@ from appliance.errors import InvalidInput, Unavailable
 from appliance.inference.models import PromptMessage
 
 PROBES = (
+    (PromptMessage("user", "a"),),
     (PromptMessage("system", "a"), PromptMessage("user", "a")),
     (
         PromptMessage("system", "a"),
@@ -22,7 +23,8 @@ PROBES = (
         PromptMessage("user", "a"),
     ),
 )
-"""Two prompts that differ by one exchange: their lengths tell what a template adds once, and for each further exchange."""
+"""Three prompts whose lengths tell what a template adds once (some add a system message where there is none), and for each
+further exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,19 @@ class TemplateCost:
 
     def most_tokens(self, messages: Sequence[PromptMessage]) -> int:
         """No prompt made of these messages is longer."""
-        further = max(0, len(messages) - len(PROBES[0]))
+        further = max(0, len(messages) - len(PROBES[1]))
         return self.once + -(-further // 2) * self.each + sum(most_tokens(message.text) for message in messages)
 
 
 def template_cost(lengths: Sequence[int]) -> TemplateCost:
-    """From the lengths of the two `PROBES`, in order; their one-letter texts are left in, as a reserve.
+    """From the lengths of the `PROBES`, in order; their one-letter texts are left in, as a reserve.
 
     Raises `Unavailable` (`inference.load_failed`) for lengths that no template makes.
     """
-    once, twice = lengths
-    if not len(PROBES[0]) <= once < twice:
+    alone, once, twice = lengths
+    if alone < 1 or not len(PROBES[1]) <= once < twice:
         raise Unavailable("The server does not say how long a prompt is.", code="inference.load_failed")
-    return TemplateCost(once, twice - once)
+    return TemplateCost(max(alone, once), twice - once)
 
 
 def most_tokens(text: str) -> int:
@@ -70,9 +72,8 @@ def check_fits(most: int, answer_tokens: int, context_tokens: int) -> None:
         )
 
 
-def check_whole(read: int | None, messages: Sequence[PromptMessage]) -> int:
+def check_whole(read: int | None, fewest: int) -> int:
     """How many tokens were read. Raises `Unavailable` (`inference.truncated`) where that cannot have been all, or is not said."""
-    fewest = fewest_tokens(messages)
     if read is None or read < fewest:
         raise Unavailable(
             "The language model was given only a part of the question and its passages, so its answer is worth nothing.",

@@ -58,9 +58,15 @@ def report_own(run_dir: Path, process: str) -> Report:
     layers = measure(outside.network_namespace if outside else None)
     reasons = outside.reasons if outside else {}
     reason = reasons.get(process) or reasons.get("", "")
-    report = Report(process, os.getpid(), _pid_namespace(), now_ms(), strength(layers), layers, reason)
+    report = Report(process, os.getpid(), pid_namespace(), now_ms(), strength(layers), layers, reason)
     _write(run_dir, process, report)
     return report
+
+
+def own_strength(run_dir: Path) -> Strength:
+    """What the seal of the calling process is worth, measured now."""
+    outside = _read(run_dir / _DIRECTORY / f"{_OUTSIDE}.json", _Outside)
+    return strength(measure(outside.network_namespace if outside else None))
 
 
 def confine_own(run_dir: Path, process: str, confinement: Confinement) -> Report:
@@ -69,7 +75,7 @@ def confine_own(run_dir: Path, process: str, confinement: Confinement) -> Report
     Where our supervisor closed them before the program started, they stay as they are.
     """
     known = _read(run_dir / _DIRECTORY / f"{process}.json", Report)
-    ours = known is not None and (known.pid, known.pid_namespace) == (os.getpid(), _pid_namespace())
+    ours = known is not None and (known.pid, known.pid_namespace) == (os.getpid(), pid_namespace())
     # an id alone may be that of a container before this one
     if not ours or known is None or _held(known.layers) != _held(measure()):
         fasten(confinement, None)
@@ -80,7 +86,7 @@ def read_reports(run_dir: Path) -> list[Report]:
     """Reports of the processes that run now, by name; those of processes elsewhere (containers) as they left them."""
     files = sorted((run_dir / _DIRECTORY).glob("*.json"))
     found = [_read(file, Report) for file in files if file.stem != _OUTSIDE]
-    here = _pid_namespace()
+    here = pid_namespace()
     return [each for each in found if each and (each.pid_namespace != here or Path(f"/proc/{each.pid}").exists())]
 
 
@@ -93,7 +99,8 @@ def _held(layers: list[Layer]) -> list[bool]:
     return [layer.held for layer in layers]
 
 
-def _pid_namespace() -> int:
+def pid_namespace() -> int:
+    """The inode that names it, 0 where it is hidden: ids of processes mean something only within one."""
     try:
         return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

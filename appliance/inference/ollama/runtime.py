@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.egress.interruption import Interruption
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
-from appliance.inference.estimate import PROBES, check_fits, check_whole, template_cost
+from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.ollama.client import LocalClient, translated
 from appliance.inference.ollama.names import check_local
@@ -176,7 +176,7 @@ def _last(text: str, piece: Mapping[str, Any], request: CompletionRequest) -> De
     reason = _REASONS.get(piece.get("done_reason", ""))
     if reason is None:
         raise Unavailable("Ollama ended its answer without saying why.", code="inference.died")
-    read = check_whole(piece.get("prompt_eval_count"), request.messages)
+    read = check_whole(piece.get("prompt_eval_count"), fewest_tokens(request.messages))
     usage = Usage(read, int(piece.get("eval_count") or 0), int(piece.get("prompt_eval_cached_count") or 0))
     return Delta(text, reason, usage)
 

@@ -18,8 +18,9 @@ from cryptography.x509.oid import NameOID
 from appliance.audit.events import EventName, ResourceRef
 from appliance.audit.store import AuditFilter, AuditRecord, following
 from appliance.bootstrap import Appliance
+from appliance.egress.calls import Call
 from appliance.egress.destinations import Destination, Purpose
-from appliance.egress.gate import Call, Gate
+from appliance.egress.gate import Gate
 from appliance.errors import Denied, Unavailable
 from tests.scripted_server import Answer, Asked, Script, ScriptedServer
 

@@ -196,7 +196,7 @@ def test_a_server_that_gives_less_context_is_refused(server, ollama, context):
 
 
 def test_a_server_that_leaves_out_what_it_remembers_is_refused(server, ollama):
-    counts = iter([14, 2, 28])
+    counts = iter([7, 1, 8, 14])
     ollama.counts = lambda _: next(counts)
     assert code_of(lambda: load(server)) == "inference.load_failed"
 

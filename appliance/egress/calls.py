@@ -1,0 +1,30 @@
+"""What is asked of the gate. Kept apart from it: whoever calls needs this, and not what the gate is made of."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from appliance.audit.events import ResourceRef
+from appliance.egress.destinations import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a named destination. `body` is JSON, or empty for a GET.
+
+    `person` (a principal's id) is on whose behalf it is made, empty where the box acts for itself; `about` is what else the
+    record should name. At most `limit_bytes` come back; between two pieces of the answer may lie `silence_s`, and
+    `cancelled` or `deadline_s` (seconds in all) end it at once.
+    """
+
+    destination: str
+    purpose: Purpose
+    path: str
+    body: bytes = b""
+    person: str = ""
+    about: tuple[ResourceRef, ...] = ()
+    limit_bytes: int = 1_000_000
+    silence_s: float = 60.0
+    deadline_s: float | None = None
+    cancelled: threading.Event | None = None
