@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import ApplianceError, Conflict, InvalidInput
+from appliance.errors import ApplianceError, Conflict, InvalidInput, NotFound
 from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import Watch
-from appliance.inference.store.importing import Order, Prepared, prepare, remove_abandoned
+from appliance.inference.store.importing import Order, Prepared, check_order, prepare, remove_abandoned
 from appliance.inference.store.incoming import Incoming, choose, look
 from appliance.inference.store.memory import box_mb
+from appliance.inference.store.remote import named
 from appliance.inference.store.versions import ModelVersion, VersionState
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -27,6 +29,15 @@ from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
 
 Facts = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of reading one version: `problem` is a sentence where it is not what was imported."""
+
+    version: ModelVersion
+    problem: str | None = None
+    code: str | None = None
 
 
 class ModelAdministration:
@@ -57,29 +68,57 @@ class ModelAdministration:
         """
         self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
         with self._refusals(principal):
-            return self.take_in_found(principal, choose(look(source), wanted), order, watch=watch)
+            return self._take_in(principal, choose(look(source), wanted), order, watch)
 
-    def take_in_found(
-        self, principal: Principal, incoming: Incoming, order: Order, *, watch: Watch | None = None
+    def pull(
+        self, principal: Principal, name: str, order: Order, *, ollama_dir: Path | None = None, watch: Watch | None = None
     ) -> ModelVersion:
-        """As `take_in`, for a source that was looked at already; the caller has asked the policy and audits refusals."""
-        remove_abandoned(self._store.content.directory)
+        """Import by a name: of the catalogue, or `ollama:NAME` of the Ollama on this box. Nothing is fetched over a connection.
+
+        Raises as `take_in` does, and `Unavailable` (`model.pull_closed`) for what lies elsewhere.
+        """
+        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
+        with self._refusals(principal):
+            found = named(name, self.catalogue, ollama_dir or Path.home() / ".ollama" / "models")
+            return self._take_in(principal, found, order, watch)
+
+    def verify(self, principal: Principal, version_id: str | None = None, *, watch: Watch | None = None) -> tuple[Verified, ...]:
+        """Read the content of one version, or of all, and compare it with its digest. Raises `NotFound`, `Denied`."""
+        self._access.require(principal, Action.MODEL_MEASURE, APPLIANCE)
+        versions = [item for item in self._store.versions() if item.format != "served" and version_id in {None, item.id}]
+        if version_id is not None and not versions:
+            raise NotFound(f"There is no model version {version_id}.", code="model.unknown")
+        results = tuple(self._verified(version, watch) for version in versions)
+        failed = sum(result.problem is not None for result in results)
+        about = tuple(ResourceRef("model", version.id) for version in versions)
+        outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
+        with self._database.write() as connection:
+            facts: Facts = {"versions": len(versions), "failed": failed}
+            event = AuditEvent(EventName.MODEL_VERIFIED, principal, resources=about, outcome=outcome, facts=facts)
+            self._audit.append(connection, event)
+        return results
+
+    def _verified(self, version: ModelVersion, watch: Watch | None) -> Verified:
+        try:
+            self._store.content.open(version, watch).close()
+        except ApplianceError as error:
+            return Verified(version, error.sentence, error.stable_code)
+        return Verified(version)
+
+    def _take_in(self, principal: Principal, incoming: Incoming, order: Order, watch: Watch | None) -> ModelVersion:
+        check_order(order)
+        content = self._store.content
+        remove_abandoned(content.directory)
         with self._database.read() as connection:
             signers = records.load_signers(connection)
-        with self._store.content.draft() as directory:
+        with content.draft() as directory:
             prepared = prepare(
-                incoming,
-                order,
-                self._store.content,
-                directory,
-                signers=signers,
-                catalogue=self.catalogue,
-                memory_mb=box_mb(),
-                watch=watch,
+                incoming, order, content, directory, signers=signers, catalogue=self.catalogue, memory_mb=box_mb(), watch=watch
             )
-            return self._record(principal, prepared)
+            return self.record(principal, prepared)
 
-    def _record(self, principal: Principal, prepared: Prepared) -> ModelVersion:
+    def record(self, principal: Principal, prepared: Prepared) -> ModelVersion:
+        """Store checked content and record its version. Raises `Conflict` (`model.already`), `InvalidInput` (`model.name`)."""
         version = prepared.version
         with self._database.read() as connection:
             known = records.load_versions(connection)

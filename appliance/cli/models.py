@@ -47,12 +47,27 @@ def _version_argument(parser: argparse.ArgumentParser) -> None:
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a GGUF file, an ONNX GenAI folder, a stick, a package")
     parser.add_argument("--choose", metavar="NAME", help="which one, where the source holds several")
+    _order_arguments(parser)
+
+
+def _pull_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="NAME", help="a name of the catalogue, or ollama:NAME of the Ollama on this box")
+    parser.add_argument("--ollama-dir", type=Path, metavar="DIR", help="where that Ollama keeps its models")
+    _order_arguments(parser)
+
+
+def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="how it is called here")
     parser.add_argument("--sha256", default="", metavar="DIGEST", help="refuse anything else")
     parser.add_argument("--signature", type=Path, metavar="FILE", help="detached Ed25519 signature by a trusted key")
     parser.add_argument("--encrypt", action="store_true", help="keep it encrypted at rest")
     parser.add_argument("--licence", default="", metavar="NAME", help="where the model does not say it itself")
     parser.add_argument("--modelfile", type=Path, metavar="FILE", help="system text, template and parameters")
+
+
+def _trust_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", type=Path, metavar="FILE", help="an Ed25519 public key: PEM, 32 bytes or base64")
+    parser.add_argument("--name", required=True, help="whose key it is")
 
 
 def _name_argument(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +88,8 @@ def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, out
     return 0
 
 
-def _import(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
-    order = Order(
+def _order(arguments: argparse.Namespace) -> Order:
+    return Order(
         name=arguments.name,
         sha256=arguments.sha256,
         signature=arguments.signature,
@@ -82,11 +97,62 @@ def _import(appliance: Appliance, principal: Principal, arguments: argparse.Name
         licence=arguments.licence,
         modelfile=arguments.modelfile,
     )
-    watch = watched(output, "Reading")
-    version = appliance.model_administration.take_in(principal, arguments.source, order, wanted=arguments.choose, watch=watch)
+
+
+def _import(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_administration.take_in(
+        principal, arguments.source, _order(arguments), wanted=arguments.choose, watch=watched(output, "Reading")
+    )
+    return _imported(output, version)
+
+
+def _pull(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_administration.pull(
+        principal,
+        arguments.source,
+        _order(arguments),
+        ollama_dir=arguments.ollama_dir,
+        watch=watched(output, "Reading"),
+    )
+    return _imported(output, version)
+
+
+def _imported(output: Output, version: ModelVersion) -> int:
     return _told(
         output, version, f"Imported {version.id} as a candidate; `cloister models activate {version.id}` lets it answer."
     )
+
+
+def _verify(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    results = appliance.model_administration.verify(principal, arguments.version, watch=watched(output, "Reading"))
+    documents = [{"id": item.version.id, "sound": item.problem is None, "code": item.code} for item in results]
+    lines = [
+        f"{'FAILURE' if item.problem else 'ok     '} {item.version.id}: {item.problem or 'digest verified'}" for item in results
+    ]
+    sound = all(item.problem is None for item in results)
+    output.result({"sound": sound, "models": documents}, *(lines or ["No model is installed."]))
+    return 0 if sound else 1
+
+
+def _signers(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
+    signers = appliance.model_signers.list(principal)
+    documents = [{"fingerprint": signer.fingerprint, "name": signer.name, "trusted_ms": signer.trusted_ms} for signer in signers]
+    output.result(
+        {"signers": documents}, *([f"{signer.fingerprint} {signer.name}" for signer in signers] or ["No key is trusted."])
+    )
+    return 0
+
+
+def _trust(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    signer = appliance.model_signers.trust(principal, arguments.key, arguments.name)
+    output.result({"fingerprint": signer.fingerprint, "name": signer.name}, f"Signatures by {signer.fingerprint} count now.")
+    return 0
+
+
+def _distrust(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    signer = appliance.model_signers.distrust(principal, arguments.fingerprint)
+    output.result({"fingerprint": signer.fingerprint}, f"Signatures by {signer.fingerprint} count no longer.")
+    return 0
 
 
 def _change(act: Callable[[ModelAdministration, Principal, argparse.Namespace], ModelVersion], sentence: str) -> Act:
@@ -112,6 +178,8 @@ def _told(output: Output, version: ModelVersion, sentence: str) -> int:
 VERBS: dict[str, tuple[str, Act]] = {
     "list": ("every version with its state", _list),
     "import": ("take in a model from a file, a folder, a stick or a package", _import),
+    "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
+    "verify": ("compare the content of one version, or of all, with its digest", _verify),
     "activate": (
         "let a version answer from the next question on",
         _change(lambda models, who, given: models.activate(who, given.version), "{} is active."),
@@ -132,10 +200,18 @@ VERBS: dict[str, tuple[str, Act]] = {
         _change(lambda models, who, given: models.retire(who, given.version), "{} is retired."),
     ),
     "delete": ("delete a version that does not answer, and its file", _delete),
+    "signers": ("the keys whose signatures on models count", _signers),
+    "trust": ("let signatures by a key count", _trust),
+    "distrust": ("let signatures by a key count no longer", _distrust),
 }
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "list": lambda _: None,
     "import": _import_arguments,
+    "pull": _pull_arguments,
+    "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),
+    "signers": lambda _: None,
+    "trust": _trust_arguments,
+    "distrust": lambda parser: parser.add_argument("fingerprint", metavar="FINGERPRINT"),
     "rollback": _name_argument,
     "canary": _canary_arguments,
 }

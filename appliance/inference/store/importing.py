@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import InvalidInput
-from appliance.inference.modelfile import parse_modelfile, render_modelfile
+from appliance.inference.modelfile import Modelfile, parse_modelfile, render_modelfile
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, Watch, digest_of, folder_digest
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
@@ -23,6 +23,7 @@ from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _QUANTISATION_AT_END = re.compile(r"[._-](?:i?q\d\w*|f16|bf16|f32|fp16|int[48]|mxfp4|tq\d\w*)$", re.IGNORECASE)
+_SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
 _ABANDONED_S = 24 * 3600
 
 
@@ -90,7 +91,7 @@ def prepare(
         size_class=size_class(facts.parameters_m),
         context_tokens=facts.context_tokens,
         memory_mb=need,
-        licence=(order.licence or facts.licence or _licence_file(path) or (entry.licence if entry else "") or "unknown")[:200],
+        licence=_licence(order.licence or facts.licence or _licence_file(path) or (entry.licence if entry else "")),
         sha256=sha256,
         size_bytes=size,
         source=incoming.origin[:500],
@@ -101,6 +102,16 @@ def prepare(
         signer=signer.fingerprint if signer else None,
     )
     return Prepared(version, lambda: _store(content, path, version))
+
+
+def check_order(order: Order) -> None:
+    """Raise `InvalidInput` for what is wrong whatever the model: before gigabytes are copied."""
+    if order.sha256 and not _SHA256.fullmatch(order.sha256.lower()):
+        raise InvalidInput("A SHA-256 has 64 hexadecimal digits.", code="model.digest_malformed")
+    if order.name:
+        clean_name(order.name)
+    if order.modelfile is not None:
+        _read_modelfile(order.modelfile)
 
 
 def clean_name(name: str) -> str:
@@ -135,11 +146,7 @@ def _described(folder: Path, watch: Watch | None) -> tuple[StoredFile, ...]:
 
 
 def _expect(wanted: str, found: str) -> None:
-    if not wanted:
-        return
-    if not _SHA256.fullmatch(wanted.lower()):
-        raise InvalidInput("A SHA-256 has 64 hexadecimal digits.", code="model.digest_malformed")
-    if wanted.lower() != found:
+    if wanted and wanted.lower() != found:
         raise InvalidInput(
             f"The model is not the one you expected: its SHA-256 is {found[:12]}... and not {wanted[:12].lower()}...; "
             "it was not imported.",
@@ -153,12 +160,7 @@ def _prompt(order: Order, facts: Facts) -> Mapping[str, Any]:
     """What a Modelfile adds, in its own words; it is parsed again where it is used."""
     if order.modelfile is None:
         return {}
-    if not order.modelfile.is_file():
-        raise InvalidInput(f"There is no file {order.modelfile}.", code="modelfile.missing")
-    try:
-        parsed = parse_modelfile(order.modelfile.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InvalidInput("The Modelfile is no text.", code="modelfile.text") from error
+    parsed = _read_modelfile(order.modelfile)
     if parsed.adapters:
         raise InvalidInput(
             "Adapters named by a Modelfile are not imported yet; merge the adapter into the model first.", code="model.adapter"
@@ -166,6 +168,20 @@ def _prompt(order: Order, facts: Facts) -> Mapping[str, Any]:
     if facts.kind != "language":
         raise InvalidInput("A Modelfile belongs to a language model.", code="modelfile.kind")
     return {"modelfile": render_modelfile(replace(parsed, source="."))}
+
+
+def _read_modelfile(path: Path) -> Modelfile:
+    if not path.is_file():
+        raise InvalidInput(f"There is no file {path}.", code="modelfile.missing")
+    try:
+        return parse_modelfile(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInput("The Modelfile is no text.", code="modelfile.text") from error
+
+
+def _licence(text: str) -> str:
+    """Identifiers in the spelling of the SPDX list, everything else as it was found."""
+    return _SPDX.get(text.lower(), text)[:200] or "unknown"
 
 
 def _licence_file(path: Path) -> str:
