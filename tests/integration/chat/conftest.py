@@ -15,6 +15,7 @@ from appliance.chat.service import ChatService
 from appliance.chat.words import content_terms
 from appliance.identity.models import Principal, Role
 from appliance.identity.store import create_principal
+from appliance.inference.routing import Router
 from appliance.inference.stub import InsecureStubWarning, stub_router
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.policy.access import Access
@@ -119,6 +120,7 @@ class Office:
     runtime: ScriptedRuntime
     chat: ChatService
     settings: Settings
+    router: Router
 
     def person(self, name: str) -> Principal:
         with self.database.write() as connection:
@@ -176,7 +178,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
     with pytest.warns(InsecureStubWarning):
         router = stub_router(runtime)
     chat = ChatService(database=database, access=access, audit=audit, search=search, router=router, settings=settings)
-    yield Office(database, access, audit, search, runtime, chat, settings)
+    yield Office(database, access, audit, search, runtime, chat, settings, router)
     database.close()
 
 

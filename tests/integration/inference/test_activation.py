@@ -1,0 +1,93 @@
+"""From the store to an answer: what is selected is loaded, and an activation interrupts nobody. All parts are real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.errors import Denied, NotFound, SetupError
+from appliance.inference.models import CompletionRequest, FinishReason, PromptMessage
+from appliance.inference.pool import RuntimeKey
+from appliance.inference.selection.models import Reason, SelectionRequest
+from appliance.inference.sources import LANGUAGE_MODEL, locate
+from appliance.inference.store.importing import Order
+from appliance.settings import Settings
+
+pytestmark = pytest.mark.models
+USUAL = SelectionRequest("internal", conversation_id="c")
+QUESTION = CompletionRequest((PromptMessage("user", "Count from one to twenty."),), 24)
+
+
+@pytest.fixture
+def appliance(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
+    """With models of its own: versions come and go here."""
+    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
+    opened = open_appliance(settings, create=True)
+    yield opened
+    opened.close()
+
+
+def test_what_is_classified_in_a_way_the_policy_does_not_know_is_answered_by_nothing(appliance) -> None:
+    selection = appliance.router.select(SelectionRequest("royal"))
+    assert {candidate.reason for candidate in selection.candidates} == {Reason.CLASSIFICATION_UNKNOWN}
+    with pytest.raises(Denied) as refused, appliance.router.lend(selection):
+        pass
+    assert refused.value.stable_code == "inference.no_permitted_runtime"
+
+
+def test_a_version_that_is_gone_is_not_loaded(appliance) -> None:
+    with pytest.raises(NotFound), appliance.router._pool.use(RuntimeKey("llamacpp", "nothing@1")):
+        pass
+
+
+def test_weights_changed_on_disk_answer_nothing(appliance) -> None:
+    selection = appliance.router.select(USUAL)
+    path = appliance.settings.models_dir / appliance.models.active("language").file
+    changed = bytearray(path.read_bytes())
+    changed[-1] ^= 1
+    path.unlink()  # a link: the others must keep theirs
+    path.write_bytes(changed)
+    with pytest.raises(SetupError) as refused, appliance.router.lend(selection):
+        pass
+    assert refused.value.stable_code == "setup.model_digest"
+
+
+def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(appliance, administrator) -> None:
+    router, models = appliance.router, appliance.model_administration
+    before = router.select(USUAL)
+    with router.lend(before) as old:
+        deltas = old.complete(QUESTION)
+        written = next(deltas).text
+        newer = models.take_in(administrator, locate(LANGUAGE_MODEL), Order(name=before.winner.offer.name))
+        assert router.select(USUAL).winner.offer == before.winner.offer, "a candidate answers nobody"
+        models.activate(administrator, newer.id)
+        after = router.select(USUAL)
+        assert after.winner.offer.model_id == newer.id
+        with router.lend(after) as new:
+            assert new.model.id == newer.id
+            assert list(new.complete(QUESTION))[-1].finish_reason in {FinishReason.STOP, FinishReason.LENGTH}
+        rest = list(deltas)
+        written += "".join(delta.text for delta in rest)
+        assert rest[-1].finish_reason in {FinishReason.STOP, FinishReason.LENGTH}
+        assert len(written) > 20
+    with router.lend(router.select(USUAL)):
+        assert [key.model_id for key in router._pool.loaded()] == [newer.id], "the old one is unloaded"
+    models.rollback(administrator, before.winner.offer.name)
+    assert router.select(USUAL).winner.offer.model_id == before.winner.offer.model_id
+
+
+def test_a_canary_answers_its_share_of_the_conversations(appliance, administrator) -> None:
+    router, models = appliance.router, appliance.model_administration
+    name = router.select(USUAL).winner.offer.name
+    newer = models.take_in(administrator, locate(LANGUAGE_MODEL), Order(name=name))
+    models.canary(administrator, newer.id, percent=30)
+    winners = [
+        router.select(SelectionRequest("internal", conversation_id=f"c{at}")).winner.offer.model_id == newer.id
+        for at in range(300)
+    ]
+    assert 60 < sum(winners) < 120
