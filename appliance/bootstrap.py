@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
+from appliance.administration.egress_review import EgressReview
 from appliance.administration.people import People
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
+from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
@@ -78,7 +80,8 @@ class Appliance:
             self.database,
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
-        self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings, models=self.models)
+        self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
+        self.egress = EgressReview(self.database, self.access, self.audit, settings)
         self.routing_review = RoutingReview(
             database=self.database,
             access=self.access,
@@ -171,8 +174,8 @@ class Appliance:
         return offers_of(self.models.versions(), runtime_specs(), self.settings.context_tokens)
 
     def seal(self) -> Seal:
-        """What keeps the processes of this box from reaching others."""
-        return Seal.NONE
+        """What keeps this process from reaching others, as the kernel shows it now."""
+        return Seal(own_strength(self.settings.run_dir).value)
 
     @property
     def threads(self) -> int:

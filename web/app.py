@@ -43,6 +43,7 @@ from web.controllers.box import BoxController
 from web.controllers.chat import ChatController
 from web.controllers.collections import CollectionsController
 from web.controllers.documents import DocumentsController
+from web.controllers.egress import EgressController
 from web.controllers.health import HealthController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
@@ -67,6 +68,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ChatController,
     CollectionsController,
     DocumentsController,
+    EgressController,
     HealthController,
     ModelsController,
     RoutingController,

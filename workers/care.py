@@ -13,6 +13,7 @@ from workers.maintenance import Care
 def cares(appliance: Appliance) -> list[Care]:
     """Everything there is to do, in order."""
     return [
+        Care("egress_meter", appliance.egress.record),
         Care("orphan_blobs", appliance.documents.remove_orphans),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),

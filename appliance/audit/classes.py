@@ -56,6 +56,8 @@ CLASSES = MappingProxyType(
         EventName.DOCUMENT_READ: EventClass(_FILE_HOSTING, 14),
         EventName.DOCUMENT_UPLOADED: EventClass(_FILE_HOSTING, 1),
         EventName.EGRESS_CALLED: EventClass(_NETWORK, 6),
+        EventName.EGRESS_METERED: EventClass(_NETWORK, 6),
+        EventName.EGRESS_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.EGRESS_REFUSED: EventClass(_NETWORK, 5),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),
         EventName.MODEL_ACTIVATED: EventClass(_ENTITY_MANAGEMENT, 3),

@@ -42,6 +42,8 @@ class EventName(StrEnum):
     DOCUMENT_READ = "document.read"
     DOCUMENT_UPLOADED = "document.uploaded"
     EGRESS_CALLED = "egress.called"
+    EGRESS_METERED = "egress.metered"
+    EGRESS_READ = "egress.read"
     EGRESS_REFUSED = "egress.refused"
     MIGRATION_APPLIED = "migration.applied"
     MODEL_ACTIVATED = "model.activated"

@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "select": "say which model would answer, and why the others would not",
+    "egress": "show what keeps data on this box, process by process, and what has left it",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }
 

@@ -23,6 +23,7 @@ class Action(StrEnum):
     DOCUMENT_LIST = "document:list"
     DOCUMENT_READ = "document:read"
     DOCUMENT_UPLOAD = "document:upload"
+    EGRESS_READ = "egress:read"  # the seal and what has left the box
     HEALTH_READ = "health:read"
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"

@@ -10,7 +10,7 @@ from tests.web_clients import signed_in
 pytestmark = pytest.mark.anyio
 
 EMPLOYEE = ("/documents", "/api/documents", "/api/collections")
-OFFICER = ("/audit", "/api/audit", "/api/audit/export?format=csv")
+OFFICER = ("/audit", "/api/audit", "/api/audit/export?format=csv", "/api/egress")
 ADMINISTRATOR = (
     "/admin/people",
     "/admin/collections",
@@ -21,6 +21,7 @@ ADMINISTRATOR = (
     "/api/models",
     "/api/models/routing",
     "/api/box",
+    "/api/egress",
 )
 CHANGES = (
     ("POST", "/api/people", {"name": "intruder", "password": "a long enough passphrase", "roles": ["administrator"]}),
@@ -40,7 +41,7 @@ async def test_each_role_sees_its_own_pages_and_no_others(appliance: Appliance, 
     allowed = {"administrator": EMPLOYEE + ADMINISTRATOR, "alice": EMPLOYEE, "officer": OFFICER}
     for name, open_to in allowed.items():
         async with signed_in(appliance, name) as client:
-            for path in EMPLOYEE + OFFICER + ADMINISTRATOR:
+            for path in {*EMPLOYEE, *OFFICER, *ADMINISTRATOR}:
                 status = (await client.get(path)).status_code
                 assert (status == 200) if path in open_to else (status in {403, 404}), (name, path, status)
 

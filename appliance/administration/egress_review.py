@@ -1,0 +1,94 @@
+"""What keeps data on this box, and what has left it: for administrators and officers. Looking is recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.audit.events import AuditEvent, EventName, Outcome
+from appliance.audit.log import AuditLog
+from appliance.egress.meter import PERIOD_MS, Calls, Counters, gate_calls, network_counters
+from appliance.egress.seal.layers import Strength
+from appliance.egress.seal.reports import Report, read_reports
+from appliance.identity.models import SYSTEM, Principal
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.settings import Settings
+from appliance.storage.clock import now_ms
+from appliance.storage.database import Database
+
+
+class EgressStatus(msgspec.Struct, frozen=True):
+    """`strength` is that of the weakest process; None where none has reported. `counters` is None where they cannot be read."""
+
+    time_ms: int
+    strength: Strength | None
+    required: bool
+    processes: list[Report]
+    counters: Counters | None
+    last_hour: Calls
+
+    @property
+    def gaps(self) -> list[str]:
+        """Layers that do not hold, as `layer/process`."""
+        return [f"{layer.name}/{report.process}" for report in self.processes for layer in report.missing]
+
+
+class EgressReview:
+    """The state of the seal and the meter."""
+
+    def __init__(self, database: Database, access: Access, audit: AuditLog, settings: Settings) -> None:
+        self._database = database
+        self._access = access
+        self._audit = audit
+        self._settings = settings
+
+    def status(self, principal: Principal) -> EgressStatus:
+        """Raises `Denied` where policy refuses."""
+        self._access.require(principal, Action.EGRESS_READ, APPLIANCE)
+        with self._database.write() as connection:
+            self._audit.append(connection, AuditEvent(EventName.EGRESS_READ, principal))
+        return self.found()
+
+    def record(self) -> int:
+        """The hourly event; how many layers are missing, over all processes. A failure where any is, or bytes left."""
+        status = self.found()
+        facts: dict[str, str | int] = {
+            "seal": str(status.strength or "unknown"),
+            "missing": len(status.gaps),
+            "gaps": ",".join(status.gaps)[:1_000] or "none",
+            "processes": len(status.processes),
+            "calls": status.last_hour.made,
+            "refusals": status.last_hour.refused,
+        }
+        if status.counters:
+            facts |= {name: getattr(status.counters, name) for name in ("loopback_bytes", "foreign_bytes", "sockets")}
+        outcome = Outcome.FAILURE if status.gaps or not status.counters else Outcome.SUCCESS
+        with self._database.write() as connection:
+            self._audit.append(connection, AuditEvent(EventName.EGRESS_METERED, SYSTEM, outcome=outcome, facts=facts))
+        return len(status.gaps)
+
+    def found(self) -> EgressStatus:
+        """Without asking anybody, and without a record: for the box itself and for its command line."""
+        now = now_ms()
+        reports = read_reports(self._settings.run_dir)
+        with self._database.read() as connection:
+            calls = gate_calls(connection, now - PERIOD_MS)
+        return EgressStatus(
+            time_ms=now,
+            strength=min((each.strength for each in reports), key=list(Strength).index, default=None),
+            required=self._settings.require_seal,
+            processes=reports,
+            counters=_counters(reports),
+            last_hour=calls,
+        )
+
+
+def _counters(reports: list[Report]) -> Counters | None:
+    """Of the network that the processes are in, which is not ours where a command line asks."""
+    for pid in (*(str(report.pid) for report in reports), "self"):
+        try:
+            return network_counters(pid)
+        except OSError:
+            continue
+    return None

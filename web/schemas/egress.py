@@ -1,0 +1,62 @@
+"""The seal and the meter, as pages show them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from appliance.administration.egress_review import EgressStatus
+from appliance.egress.seal.reports import Report
+
+
+class LayerOut(msgspec.Struct):
+    name: str
+    held: bool
+    detail: str
+
+
+class SealedProcessOut(msgspec.Struct):
+    """`reason` says why a process was started with fewer layers, empty where it was not."""
+
+    name: str
+    strength: str
+    measured_ms: int
+    reason: str
+    layers: list[LayerOut]
+
+    @classmethod
+    def of(cls, report: Report) -> SealedProcessOut:
+        layers = [LayerOut(layer.name, layer.held, layer.detail) for layer in report.layers]
+        return cls(report.process, report.strength, report.measured_ms, report.reason, layers)
+
+
+class EgressOut(msgspec.Struct):
+    """`strength` is that of the weakest process, None where none has reported. Figures are None where they cannot be read."""
+
+    time_ms: int
+    strength: str | None
+    required: bool
+    processes: list[SealedProcessOut]
+    gaps: list[str]
+    loopback_bytes: int | None
+    foreign_bytes: int | None
+    foreign: list[str]
+    sockets: int | None
+    calls: int
+    refusals: int
+
+    @classmethod
+    def of(cls, status: EgressStatus) -> EgressOut:
+        counters = status.counters
+        return cls(
+            time_ms=status.time_ms,
+            strength=status.strength,
+            required=status.required,
+            processes=[SealedProcessOut.of(report) for report in status.processes],
+            gaps=status.gaps,
+            loopback_bytes=counters.loopback_bytes if counters else None,
+            foreign_bytes=counters.foreign_bytes if counters else None,
+            foreign=counters.foreign if counters else [],
+            sockets=counters.sockets if counters else None,
+            calls=status.last_hour.made,
+            refusals=status.last_hour.refused,
+        )
