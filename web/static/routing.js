@@ -36,7 +36,7 @@ function box(found, seal) {
   const limit = found.memory_limit_mb === null ? "" : `, limited to ${size(found.memory_limit_mb * MB)}`;
   return [
     pair("Processor", `${found.processor || "unknown"} (${found.architecture})`),
-    found.features.length > 0 && pair("Can do", found.features.join(" ")),
+    found.features.length > 0 && pair("Instruction sets", found.features.join(" ")),
     pair("Cores", `${found.cores}${quota}`),
     pair("Memory", found.memory_total_mb ? `${size(found.memory_total_mb * MB)}, ${size(found.memory_available_mb * MB)} free${limit}` : "unknown"),
     found.accelerators.length > 0 ? found.accelerators.map((device) => pair(device.device, `${device.name}, ${memoryOf(device)}`)) : pair("Beside it", "no graphics or neural processor was found"),

@@ -8,6 +8,9 @@ from appliance.inference.registry import RuntimeSpec
 from appliance.inference.selection.models import Offer
 from appliance.inference.store.versions import ModelVersion
 
+_SERVED_BY = {"ollama": "ollama", "destination": "openai_http"}
+"""By the kind of its source, the one runtime that reaches a model inside a server: "ollama:NAME", "destination:PLACE:NAME"."""
+
 
 def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec], context_tokens: int) -> list[Offer]:
     """An offer for each pair that fits together, those included that cannot run here: why is part of the answer."""
@@ -25,9 +28,21 @@ def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec]
             canary_percent=version.canary_percent or 0,
             canary_group=version.canary_group or "",
             devices=available[name].devices,
+            destination=_destination(version),
             unusable="" if available[name].usable else available[name].reason or f"{spec.title} cannot run on this box.",
         )
         for version in versions
         for name, spec in specs.items()
-        if version.kind == "language" and version.format in spec.formats
+        if version.kind == "language" and version.format in spec.formats and _reaches(name, version)
     ]
+
+
+def _reaches(runtime: str, version: ModelVersion) -> bool:
+    """A model inside a server is offered by the runtime of that server alone; where nobody says which, it is not offered."""
+    return version.format != "served" or _SERVED_BY.get(version.source.partition(":")[0]) == runtime
+
+
+def _destination(version: ModelVersion) -> str:
+    """Where the prompt would go, for the policy to decide; empty is this box."""
+    kind, _, rest = version.source.partition(":")
+    return rest.partition(":")[0] if version.format == "served" and kind == "destination" else ""
