@@ -25,6 +25,7 @@ from appliance.documents.parsing.drafting import one_line
 from appliance.documents.parsing.messages import (
     LENGTH,
     MESSAGE_BYTES,
+    PAGE_CHARACTERS,
     PAGES_LIMIT,
     Answer,
     Finished,
@@ -44,8 +45,6 @@ _READ_BYTES = 1024 * 1024
 _WAIT_MS = 1_000
 _TITLE_CHARACTERS = 500
 _LABEL_CHARACTERS = 200
-_PAGE_CHARACTERS = 1_000_000
-"""A page is divided into passages as a whole, and a hundred bytes of memory go into each of its characters."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _END_S = 2
 """How long a child that has closed its mouth may take to end by itself."""
@@ -85,7 +84,7 @@ def parse_in_child(
                 on_progress(min(max(0, done), total), total)
             case PageText(text=text, label=label):
                 left -= len(text.encode("utf-8", "surrogatepass"))
-                if left < 0 or len(text) > _PAGE_CHARACTERS or len(answer.headings) > len(text):
+                if left < 0 or len(text) > PAGE_CHARACTERS or len(answer.headings) > len(text):
                     raise rejected("document.too_large")
                 if len(pages) >= PAGES_LIMIT:
                     raise rejected("document.too_many_pages")

@@ -7,6 +7,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from lxml import etree
 
@@ -19,6 +20,8 @@ _RATIO = 250
 _RATIO_FREE_BYTES = 4_000_000
 """Small members may shrink as much as they like: long runs of equal cells are ordinary."""
 _PROLOGUE_BYTES = 65_536
+_REMARKS = re.compile(r"<!--.*?-->|<\?.*?\?>|\s+", re.DOTALL)
+_ROOT = re.compile(r"<\w")
 _ENCRYPTED_FLAG = 0x1
 _MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject[^/]*\.bin|vbaData\.xml)$|^xl/macrosheets/|^(?:Basic|Scripts)/.")
 _TYPES = "[Content_Types].xml"
@@ -45,13 +48,19 @@ class Archive:
         except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
             raise rejected("document.corrupt") from error
 
-    def declares_entities(self, name: str) -> bool:
-        """Whether the beginning of an XML member, where declarations must stand, declares an entity."""
+    def declares(self, name: str) -> bool:
+        """Whether an XML member begins with anything but its root element, remarks and instructions left aside.
+
+        Such members of a package may hold no declarations (ECMA-376 part 2, 8.1.4), and through those entities come in.
+        """
         try:
             with self._file.open(name) as member:
-                return b"<!ENTITY" in member.read(_PROLOGUE_BYTES)
+                head = member.read(_PROLOGUE_BYTES)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
             raise rejected("document.corrupt") from error
+        wide = head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]
+        text = head.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+        return bool(text) and _ROOT.match(_REMARKS.sub("", text)) is None
 
     def xml(self, name: str) -> etree._Element:
         """A member as XML. Raises `document.unsafe` for declared entities, `document.corrupt` for broken markup."""
@@ -62,9 +71,9 @@ class Archive:
         try:
             root = etree.fromstring(content, parser)
         except etree.XMLSyntaxError as error:
-            raise rejected(_XML_REASONS.get(error.code or 0, "document.corrupt")) from error
+            raise rejected(_XML_REASONS.get(getattr(error, "code", 0), "document.corrupt")) from error
         # in UTF-16 and its kin the search above finds nothing
-        declared = root.getroottree().docinfo.internalDTD
+        declared: Any = root.getroottree().docinfo.internalDTD
         if declared is not None and next(declared.iterentities(), None) is not None:
             raise rejected("document.unsafe")
         return root

@@ -31,7 +31,8 @@ def decode(content: bytes, *, declared: str | None = None) -> str:
             continue
         try:
             return content.decode(name)
-        except UnicodeError:
+        except (UnicodeError, LookupError):
+            # the second: a codec that unpacks bytes, but not to text
             continue
     return content.decode(_guess(content[:_SAMPLE_BYTES]), errors="replace")
 

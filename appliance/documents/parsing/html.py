@@ -127,7 +127,7 @@ class _Reader:
     def _start_item(self) -> None:
         if self._flat_cell is None:
             self._prefix, self._separator = "- ", "\n"
-        elif "".join(self._parts).strip():
+        elif any(part.strip() for part in self._parts):
             self._parts.append("/ ")
 
     def _start_cell(self, node: Any) -> None:

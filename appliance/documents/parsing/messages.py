@@ -11,6 +11,9 @@ LENGTH = struct.Struct(">I")
 PAGES_LIMIT = 6_000
 """Pages, slides, sheets, chapters or parts of one document. As much running text as is taken from one file fits on fewer."""
 
+PAGE_CHARACTERS = 1_000_000
+"""A page is divided into passages as a whole, and a hundred bytes of memory go into each of its characters."""
+
 
 class ParseJob(msgspec.Struct, tag=True, frozen=True):
     """Read the text of a file."""

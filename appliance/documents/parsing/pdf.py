@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pypdfium2 import raw
 
 from appliance.documents.parsing.drafting import Draft, seen
 from appliance.documents.parsing.headings import Line, find_headings
-from appliance.documents.parsing.messages import PAGES_LIMIT, PageText, Progress
+from appliance.documents.parsing.messages import PAGE_CHARACTERS, PAGES_LIMIT, PageText, Progress
 from appliance.documents.rejections import rejected
 
 _PASSWORD_ERROR = 4
@@ -99,9 +100,13 @@ def _begins_paragraph(before: Line, line: Line, first: str) -> bool:
 def _characters(text_page: Any) -> list[str]:
     handle = text_page.raw
     unicode_of = raw.FPDFText_GetUnicode
-    return [_character(unicode_of(handle, index)) for index in range(text_page.count_chars())]
+    count = text_page.count_chars()
+    if count > PAGE_CHARACTERS:
+        raise rejected("document.too_large")
+    return [_character(unicode_of(handle, index)) for index in range(count)]
 
 
+@lru_cache(maxsize=65_536)
 def _character(code: int) -> str:
     if code in _HYPHENS:
         return _SOFT_HYPHEN

@@ -107,7 +107,9 @@ def described_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines of a table whose first row may be read as headers, or not: nothing marks them there."""
     table = Table()
     for position, row in enumerate(rows):
-        line = table.line([Cell(text) for text in row], header=position == 0 and reads_as_headers(row))
+        # beyond the columns that can have names only what is said counts, not where
+        told = row if len(row) <= _COLUMNS else [*row[:_COLUMNS], *(text for text in row[_COLUMNS:] if text)]
+        line = table.line([Cell(text) for text in told], header=position == 0 and reads_as_headers(told))
         if line:
             yield line
 

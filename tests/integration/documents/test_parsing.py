@@ -136,7 +136,7 @@ def test_an_endless_line_is_cut_into_pages_of_ordinary_size_and_nothing_is_lost(
 
 
 def test_a_page_too_long_to_be_worked_on_is_refused(monkeypatch):
-    monkeypatch.setattr(sandbox, "_PAGE_CHARACTERS", 10)
+    monkeypatch.setattr(sandbox, "PAGE_CHARACTERS", 10)
     assert code_of(samples.pdf(), MediaType.PDF) == "document.too_large"
 
 
