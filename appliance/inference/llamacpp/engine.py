@@ -62,8 +62,8 @@ class Engine:
         """Put the ticket into the waiting line. Raises `Unavailable`: `inference.busy`, or why the engine has ended."""
         with self._work:
             if self._ended is not None:
-                raise self._ended
-            ahead = len(self._waiting)
+                raise self._ended.with_traceback(None)
+            ahead = sum(not other.unwanted() for other in self._waiting)
             if ahead >= self._waiting_limit:
                 raise Unavailable(
                     f"The language model is busy: {ahead} questions are ahead of this one.", code="inference.busy", ahead=ahead
@@ -87,7 +87,7 @@ class Engine:
         if began is not None and time.monotonic() - began > _HUNG_S:
             raise Unavailable("The language model does not answer any more.", code="inference.timeout")
         if self._ended is not None:
-            raise self._ended
+            raise self._ended.with_traceback(None)
 
     def counts(self) -> tuple[int, int]:
         """How many answers are running and waiting."""
