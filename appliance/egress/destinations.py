@@ -18,6 +18,7 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 _TYPES = {"name": str, "host": str, "port": int, "purpose": str, "dialect": str, "tls": bool, "ca_file": str}
 _NEEDED = ("name", "host", "port", "purpose")
 _LAST_PORT = 65_535
+_ENTRIES = {"destination", "maintenance"}
 
 
 class Purpose(StrEnum):
@@ -58,22 +59,27 @@ class Destination:
 
 def load_destinations(file: Path) -> Mapping[str, Destination]:
     """By name. Raises `SetupError` (`setup.destinations`) for a missing or wrong file: a guess here would be a leak."""
+    found = [_destination(row) for row in read_destinations(file, "destination")]
+    if len({destination.name for destination in found}) != len(found):
+        raise wrong_entry("two destinations have the same name")
+    return {destination.name: destination for destination in found}
+
+
+def read_destinations(file: Path, entry: str) -> list[dict[str, Any]]:
+    """The rows of one kind, unchecked. Raises `SetupError` (`setup.destinations`)."""
     try:
         content = tomllib.loads(file.read_text())
     except OSError as error:
         raise SetupError(f"{file.name} cannot be read ({error.strerror}).", code="setup.destinations") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SetupError(f"{file.name} is not valid TOML: {error}", code="setup.destinations") from error
-    unknown = set(content) - {"destination"}
+    unknown = set(content) - _ENTRIES
     if unknown:
-        raise _wrong(f"unknown entry {min(unknown)!r}")
-    rows = content.get("destination", [])
+        raise wrong_entry(f"unknown entry {min(unknown)!r}")
+    rows = content.get(entry, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _wrong("destinations are written as [[destination]]")
-    found = [_destination(row) for row in rows]
-    if len({destination.name for destination in found}) != len(found):
-        raise _wrong("two destinations have the same name")
-    return {destination.name: destination for destination in found}
+        raise wrong_entry(f"{entry} is written as [[{entry}]]")
+    return rows
 
 
 def valid_name(name: str) -> bool:
@@ -84,26 +90,26 @@ def valid_name(name: str) -> bool:
 def _destination(row: dict[str, Any]) -> Destination:
     name = row.get("name")
     if not isinstance(name, str) or not valid_name(name):
-        raise _wrong("a name is made of lower-case letters, digits and hyphens")
+        raise wrong_entry("a name is made of lower-case letters, digits and hyphens")
     for key, value in row.items():
         if key not in _TYPES or type(value) is not _TYPES[key]:
-            raise _wrong(f"{name}: {key} is not known, or not of that type")
+            raise wrong_entry(f"{name}: {key} is not known, or not of that type")
     missing = [key for key in _NEEDED if key not in row]
     if missing:
-        raise _wrong(f"{name}: {missing[0]} is missing")
+        raise wrong_entry(f"{name}: {missing[0]} is missing")
     host, port, tls = row["host"], row["port"], row.get("tls", True)
     if not _is_address(host) and not _HOST.fullmatch(host):
-        raise _wrong(f"{name}: {host!r} is no host")
+        raise wrong_entry(f"{name}: {host!r} is no host")
     if not 0 < port <= _LAST_PORT:
-        raise _wrong(f"{name}: {port} is no port")
+        raise wrong_entry(f"{name}: {port} is no port")
     if not tls and not (_is_address(host) and ipaddress.ip_address(host).is_loopback):
-        raise _wrong(f"{name}: without TLS only 127.0.0.1 and ::1 may be spoken to")
+        raise wrong_entry(f"{name}: without TLS only 127.0.0.1 and ::1 may be spoken to")
     if "dialect" in row and row["purpose"] != Purpose.INFERENCE:
-        raise _wrong(f"{name}: only an inference server has a dialect")
+        raise wrong_entry(f"{name}: only an inference server has a dialect")
     try:
         purpose, dialect = Purpose(row["purpose"]), Dialect(row.get("dialect", Dialect.OPENAI))
     except ValueError as error:
-        raise _wrong(f"{name}: {error}") from error
+        raise wrong_entry(f"{name}: {error}") from error
     return Destination(name, host, port, purpose, dialect, tls, Path(row["ca_file"]) if "ca_file" in row else None)
 
 
@@ -115,5 +121,5 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _wrong(what: str) -> SetupError:
+def wrong_entry(what: str) -> SetupError:
     return SetupError(f"destinations.toml: {what}.", code="setup.destinations")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -18,9 +18,10 @@ from sqlalchemy import Connection
 
 from appliance.audit.log import AuditLog
 from appliance.egress.calls import Call
-from appliance.egress.destinations import Destination, valid_name
+from appliance.egress.destinations import Destination, Purpose, valid_name
 from appliance.egress.interruption import Interruption
 from appliance.egress.records import Traffic, call_ended, call_refused
+from appliance.egress.windows import MaintenanceWindow, is_open
 from appliance.errors import Denied, Unavailable
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
@@ -56,11 +57,18 @@ class Reply:
 class Gate:
     """Lets calls out to the destinations it was given. Safe to share between threads."""
 
-    def __init__(self, destinations: Mapping[str, Destination], database: Database, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        database: Database,
+        audit: AuditLog,
+        windows: Sequence[MaintenanceWindow] = (),
+    ) -> None:
         self.destinations = destinations
         """What may be reached, by name: to choose from and to show; knowing an address opens nothing."""
         self._database = database
         self._audit = audit
+        self._windows = windows
 
     @contextmanager
     def open(self, call: Call) -> Iterator[Reply]:
@@ -86,7 +94,7 @@ class Gate:
         destination = self.destinations.get(call.destination)
         with self._database.read() as connection:
             person = load_principal(connection, call.person) if call.person else None
-        reason = _objection(call, destination)
+        reason = _objection(call, destination, self._windows)
         if call.person and person is None:
             reason = reason or "unknown_person"
         if destination is not None and not reason:
@@ -102,11 +110,13 @@ class Gate:
         self._audit.append(connection, call_refused(name, call.purpose, person, call.about, reason))
 
 
-def _objection(call: Call, destination: Destination | None) -> str:
+def _objection(call: Call, destination: Destination | None, windows: Sequence[MaintenanceWindow]) -> str:
     if destination is None:
         return "unknown_destination"
     if destination.purpose is not call.purpose:
         return "other_purpose"
+    if call.purpose is Purpose.DOWNLOAD and not is_open(windows):
+        return "no_maintenance_window"
     if not _PATH.fullmatch(call.path):
         return "path"
     return "too_large" if len(call.body) > _BODY_LIMIT_BYTES else ""

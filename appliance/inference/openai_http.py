@@ -228,7 +228,10 @@ def _number(said: Any) -> int:
 def _load(request: LoadRequest) -> Runtime:
     if request.gate is None:
         raise SetupError("A model on another machine can only be reached through the egress gate.", code="inference.no_gate")
-    name = request.model.file or request.model.id
+    kind, _, rest = request.model.source.partition(":")
+    place, _, name = rest.partition(":")
+    if kind != "destination" or place != request.destination or not name:
+        raise SetupError(f"The source of {request.model.id} is no model at {request.destination}.", code="inference.no_model")
     return OpenAIRuntime(request.model, name, request.gate, request.destination, request.context_tokens)
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from appliance.egress.gate import Gate
 
 GROUP = "cloister.runtimes"
+BUILT_IN = frozenset({"foundry", "genai", "llamacpp", "ollama", "openai_http"})
+"""What comes with the appliance. Their libraries may be missing on this box; policies may name them all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class LoadRequest:
     """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server.
 
     `destination` is where that server is: an address of this machine (Ollama), or the name of a destination of the egress `gate`
-    (openai_http); in it the model is called `model.file`. `slots` is how many answers it should work on at once, where it can;
-    `adapters` are LoRA files and how strongly each applies.
+    (openai_http); what it calls the model stands in `model.source`, as "ollama:NAME" or "destination:PLACE:NAME". `slots` is how
+    many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies.
     """
 
     model: Model
@@ -66,6 +68,11 @@ def runtime_specs() -> dict[str, RuntimeSpec]:
     """Every installed runtime by name. Importing one must cost nothing but its own module."""
     specs = [entry.load() for entry in entry_points(group=GROUP)]
     return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+
+
+def runtime_names() -> frozenset[str]:
+    """Every name that a policy may speak of; loads nothing."""
+    return BUILT_IN | {entry.name for entry in entry_points(group=GROUP)}
 
 
 def runtime_spec(name: str) -> RuntimeSpec:

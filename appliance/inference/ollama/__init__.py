@@ -6,6 +6,8 @@ import socket
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from appliance.errors import SetupError
+from appliance.inference.models import Model
 from appliance.inference.ollama.names import DEFAULT_ADDRESS
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
@@ -25,13 +27,21 @@ def _probe() -> Availability:
 
 
 def _load(request: LoadRequest) -> Runtime:
-    """`request.destination` is the server's address, the usual one where it is empty; `model.file` the model's name there."""
+    """`request.destination` is the server's address, the usual one where it is empty. Raises what `OllamaRuntime` raises."""
     # the package brings pydantic along and is not needed to know that it is there
     from appliance.inference.ollama.client import LocalClient
     from appliance.inference.ollama.runtime import OllamaRuntime
 
     client = LocalClient(request.destination or DEFAULT_ADDRESS)
-    return OllamaRuntime(request.model, request.model.file or request.model.id, client, request.context_tokens)
+    return OllamaRuntime(request.model, _name(request.model), client, request.context_tokens)
+
+
+def _name(model: Model) -> str:
+    """What the server calls it. Raises `SetupError` where that is not said."""
+    kind, _, name = model.source.partition(":")
+    if kind != "ollama" or not name:
+        raise SetupError(f"The source of {model.id} is no model of Ollama.", code="inference.no_model")
+    return name
 
 
 SPEC = RuntimeSpec("ollama", "Ollama", frozenset({"served"}), _probe, _load)

@@ -21,6 +21,7 @@ from appliance.bootstrap import Appliance
 from appliance.egress.calls import Call
 from appliance.egress.destinations import Destination, Purpose
 from appliance.egress.gate import Gate
+from appliance.egress.windows import MaintenanceWindow
 from appliance.errors import Denied, Unavailable
 from tests.scripted_server import Answer, Asked, Script, ScriptedServer
 
@@ -80,6 +81,22 @@ def test_what_is_not_allowed_is_refused_and_recorded(appliance, given, reason, r
     assert record.facts == {"purpose": str(given.get("purpose", "inference")), "reason": reason}
     assert record.decision == "deny"
     assert records(appliance, EventName.EGRESS_CALLED) == []
+
+
+def test_a_download_needs_an_open_window(appliance):
+    now = datetime.datetime.now(datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+    past, present = MaintenanceWindow(now - 2 * hour, now - hour), MaintenanceWindow(now - hour, now + hour)
+    with ScriptedServer(hello).running() as server:
+        known = {"lan": destination(server.port, purpose=Purpose.DOWNLOAD)}
+        for windows in ((), (past,)):
+            shut = Gate(known, appliance.database, appliance.audit, windows)
+            with pytest.raises(Denied), shut.open(call(purpose=Purpose.DOWNLOAD)):
+                pass
+            assert records(appliance, EventName.EGRESS_REFUSED)[-1].facts["reason"] == "no_maintenance_window"
+        assert server.asked == []
+        with Gate(known, appliance.database, appliance.audit, (past, present)).open(call(purpose=Purpose.DOWNLOAD)) as reply:
+            assert reply.status == 200
 
 
 def test_a_call_is_recorded_with_its_person_and_its_bytes(appliance, alice):

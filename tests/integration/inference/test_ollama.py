@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ class Ollama:
 
 
 def model(name: str = "qwen3:0.6b") -> Model:
-    return Model("qwen3@1", "language", name, "", 0, "served", 2048, "Apache-2.0", active=True)
+    return Model("qwen3@1", "language", "", "", 0, "served", 2048, "Apache-2.0", active=True, source=f"ollama:{name}")
 
 
 def load(server: ScriptedServer, name: str = "qwen3:0.6b", context: int = CONTEXT, silence_s: float = 5.0) -> OllamaRuntime:
@@ -174,6 +174,13 @@ def test_it_is_registered_and_loads_through_the_door(server):
     assert runtime.context_tokens == CONTEXT
     assert runtime.health().ready
     assert runtime.health().detail == "Ollama 0.33.3"
+
+
+@pytest.mark.parametrize("source", ["", "file", "ollama:", "destination:lan:qwen3"])
+def test_a_model_that_is_not_ollamas_is_refused(server, source):
+    request = LoadRequest(replace(model(), source=source), None, CONTEXT, 2, destination=server.address)
+    assert code_of(lambda: SPEC.load(request), SetupError) == "inference.no_model"
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("remote", [{"remote_host": "https://ollama.com:443"}, {"remote_model": "gpt-oss:120b"}])

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def gate(appliance: Appliance, port: int, dialect: Dialect = Dialect.OPENAI, **g
 
 
 def model(name: str = "big") -> Model:
-    return Model("big@1", "language", name, "", 0, "served", 8192, "Apache-2.0", active=True)
+    source = f"destination:lan:{name}"
+    return Model("big@1", "language", "", "", 0, "served", 8192, "Apache-2.0", active=True, source=source)
 
 
 def request(**given: Any) -> CompletionRequest:
@@ -141,6 +142,13 @@ def test_a_destination_that_is_not_for_inference_is_refused(appliance, server, g
     door = Gate({"lan": other.destinations["lan"]} if "purpose" in given else {}, appliance.database, appliance.audit)
     load = LoadRequest(model(), None, CONTEXT, 2, destination="lan", gate=door)
     assert code_of(lambda: SPEC.load(load), Denied) == "egress.refused"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("source", ["", "ollama:big", "destination:lan", "destination:lan:", "destination:other:big"])
+def test_a_model_that_is_not_at_the_destination_is_refused(appliance, server, source):
+    load = LoadRequest(replace(model(), source=source), None, CONTEXT, 2, destination="lan", gate=gate(appliance, server.port))
+    assert code_of(lambda: SPEC.load(load), SetupError) == "inference.no_model"
     assert server.asked == []
 
 
