@@ -1,4 +1,4 @@
-"""The state of the box and its models, for those who run it: counts, sizes and versions, never a document's name."""
+"""The state of the box, for those who run it: counts, sizes and versions, never a document's name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sqlalchemy import Connection, func, select, text
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.identity.models import Principal
-from appliance.inference.models import Model
-from appliance.inference.store import ModelStore
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -55,12 +53,11 @@ class BoxState:
 class BoxReview:
     """What administrators see of the machine; each look is audited before anything is shown."""
 
-    def __init__(self, *, database: Database, access: Access, audit: AuditLog, settings: Settings, models: ModelStore) -> None:
+    def __init__(self, *, database: Database, access: Access, audit: AuditLog, settings: Settings) -> None:
         self._database = database
         self._access = access
         self._audit = audit
         self._settings = settings
-        self._models = models
 
     def state(self, principal: Principal) -> BoxState:
         """Raises `Denied` where policy refuses."""
@@ -76,11 +73,6 @@ class BoxReview:
                 disk=_disk(self._settings),
                 versions=_versions(connection),
             )
-
-    def models(self, principal: Principal) -> list[Model]:
-        """The installed models, active ones marked. Raises `Denied` where policy refuses."""
-        self._admit(principal, Action.MODEL_LIST, EventName.MODEL_LISTED)
-        return self._models.models()
 
     def _admit(self, principal: Principal, action: Action, event: EventName) -> None:
         self._access.require(principal, action, APPLIANCE)

@@ -29,6 +29,11 @@ CHANGES = (
     ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
     ("POST", "/api/admin/collections", {"name": "Loot"}),
     ("PATCH", "/api/admin/collections/{collection}", {"readers": ["group:everyone"]}),
+    ("POST", "/api/models/any@1/activate", {}),
+    ("POST", "/api/models/any/rollback", {}),
+    ("POST", "/api/models/any@1/canary", {"percent": 50}),
+    ("POST", "/api/models/any@1/retire", {}),
+    ("DELETE", "/api/models/any@1", {}),
 )
 
 

@@ -1,10 +1,11 @@
-"""The installed models, for administrators."""
+"""Versions of models, for administrators."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, delete, get, post
+from litestar.params import FromPath, JSONBody
 from litestar.response import Template
 
 from appliance.audit.events import EventName
@@ -12,7 +13,7 @@ from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.administration import ModelOut
+from web.schemas.models import CanaryOrder, ModelVersionOut
 
 
 class ModelsController(Controller):
@@ -25,5 +26,48 @@ class ModelsController(Controller):
         return page(request, "admin_models.html")
 
     @get("/api/models", opt=declares(Action.MODEL_LIST, EventName.MODEL_LISTED), sync_to_thread=True)
-    def list(self, appliance: Box, principal: Caller) -> list[ModelOut]:
-        return [ModelOut.of(model) for model in appliance.box.models(principal)]
+    def list(self, appliance: Box, principal: Caller) -> list[ModelVersionOut]:
+        return [ModelVersionOut.of(version) for version in appliance.model_administration.list(principal)]
+
+    @post(
+        "/api/models/{version_id:str}/activate",
+        opt=declares(Action.MODEL_ACTIVATE, EventName.MODEL_ACTIVATED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def activate(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> ModelVersionOut:
+        return ModelVersionOut.of(appliance.model_administration.activate(principal, version_id))
+
+    @post(
+        "/api/models/{name:str}/rollback",
+        opt=declares(Action.MODEL_ACTIVATE, EventName.MODEL_RESTORED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def rollback(self, appliance: Box, principal: Caller, name: FromPath[str]) -> ModelVersionOut:
+        return ModelVersionOut.of(appliance.model_administration.rollback(principal, name))
+
+    @post(
+        "/api/models/{version_id:str}/canary",
+        opt=declares(Action.MODEL_CANARY, EventName.MODEL_TRIALLED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def canary(
+        self, appliance: Box, principal: Caller, version_id: FromPath[str], data: JSONBody[CanaryOrder]
+    ) -> ModelVersionOut:
+        version = appliance.model_administration.canary(principal, version_id, percent=data.percent, group=data.group)
+        return ModelVersionOut.of(version)
+
+    @post(
+        "/api/models/{version_id:str}/retire",
+        opt=declares(Action.MODEL_RETIRE, EventName.MODEL_RETIRED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def retire(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> ModelVersionOut:
+        return ModelVersionOut.of(appliance.model_administration.retire(principal, version_id))
+
+    @delete("/api/models/{version_id:str}", opt=declares(Action.MODEL_DELETE, EventName.MODEL_DELETED), sync_to_thread=True)
+    def delete(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> None:
+        appliance.model_administration.delete(principal, version_id)

@@ -1,4 +1,4 @@
-"""People, collections, models and the state of the box, as administrators see them."""
+"""People, collections and the state of the box, as administrators see them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import msgspec
 
 from appliance.administration.collections import CollectionDetail
 from appliance.identity.models import Account, Principal, Role
-from appliance.inference.models import Model
 
 
 class NewPerson(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,26 +77,6 @@ class CollectionDetailOut(msgspec.Struct):
         owner = names.get(detail.owner_id, "") if detail.owner_id else ""
         readers, contributors = sorted(detail.readers), sorted(detail.contributors)
         return cls(detail.id, detail.name, detail.owner_id is not None, owner, readers, contributors, detail.classification)
-
-
-class ModelOut(msgspec.Struct):
-    """`measured` holds what was found on this machine, the unit in each name."""
-
-    id: str
-    kind: str
-    file: str
-    sha256: str
-    size_bytes: int
-    format: str
-    context_tokens: int
-    licence: str
-    active: bool
-    measured: dict[str, float]
-    source: str
-
-    @classmethod
-    def of(cls, model: Model) -> ModelOut:
-        return msgspec.convert(model, cls, from_attributes=True)
 
 
 class ProcessOut(msgspec.Struct):

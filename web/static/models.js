@@ -1,42 +1,147 @@
-// The installed models, for administrators.
+// Versions of models and what administrators do with them.
 import { api } from "./api.js";
-import { byId, fill, h, size, toast } from "./dom.js";
+import { byId, confirmed, fill, h, size, toast } from "./dom.js";
+import { asked } from "./form_dialog.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
-const MEASURED = {
-  prefill_tokens_per_s: "Word pieces read per second",
-  decode_tokens_per_s: "Word pieces written per second",
-  tokens_per_s: "Word pieces read per second",
-  cosine_to_float32: "Similarity to full precision",
-};
+const FORMATS = { gguf: "GGUF", genai: "ONNX GenAI", onnx: "ONNX", served: "in a server" };
+const BADGES = { active: "ok", canary: "work", candidate: "accent", retired: "" };
+const fail = (error) => toast(error.message, "error");
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 const figure = (value) => (Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : 0 }) : String(value));
+const percent = (value) => `${Math.round(value * 100)} %`;
+// name in the table of variants, and the unit where a figure stands alone
+const MEASURED = {
+  prefill_tokens_per_s: ["Reads", "word pieces a second"],
+  decode_tokens_per_s: ["Writes", "word pieces a second"],
+  tokens_per_s: ["Reads", "word pieces a second"],
+  cosine_to_float32: ["Exactness", "(1 is exact)"],
+  memory_mb: ["Memory taken", "MB"],
+  quality: ["Right answers", ""],
+};
+const label = (name) => MEASURED[name]?.[0] ?? name.replaceAll("_", " ");
+const short = (name, value) => (name === "quality" ? percent(value) : figure(value));
+const long = (name, value) => `${short(name, value)} ${MEASURED[name]?.[1] ?? ""}`.trim();
+const weights = (millions) => (millions < 1000 ? `${figure(Math.round(millions))} million` : `${(millions / 1000).toFixed(1)} billion`);
 
-function card(model) {
-  const speeds = Object.entries(model.measured);
+function stateOf(model) {
+  const share = model.canary_percent ? `, ${model.canary_percent} %` : model.canary_group ? `, ${model.canary_group}` : "";
+  return h("span.badge", { class: BADGES[model.state] }, model.state + share);
+}
+
+function facts(model) {
   return h(
-    "article.card",
-    { "data-model": model.id },
-    h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
-    h("h2", {}, model.id, " ", h("span.badge", { class: model.active ? "ok" : "" }, model.active ? "active" : "installed")),
-    h(
-      "dl.pairs",
-      {},
-      pair("Format", model.format),
-      pair("Size", size(model.size_bytes)),
-      pair("Reads at once", `${figure(model.context_tokens)} word pieces`),
-      pair("Licence", model.licence),
-      model.source && pair("Source", model.source),
-      speeds.map(([name, value]) => pair(MEASURED[name] ?? name.replaceAll("_", " "), figure(value))),
-      pair("SHA-256", h("code.digest", {}, model.sha256)),
-    ),
+    "dl.pairs",
+    {},
+    pair("Format", `${FORMATS[model.format] ?? model.format} ${model.quantisation}`),
+    pair("Size class", `${model.size_class}, ${weights(model.parameters_m)} weights`),
+    pair("On disk", size(model.size_bytes) + (model.encrypted ? ", encrypted" : "")),
+    pair("Needs memory", size(model.memory_mb * 1e6)),
+    pair("Reads at once", `${figure(model.context_tokens)} word pieces`),
+    pair("Licence", model.licence),
+    Object.entries(model.measured).map(([name, value]) => pair(label(name), long(name, value))),
   );
 }
 
-try {
-  const models = await api.get("/api/models");
-  fill(byId("models"), models.map(card));
-  byId("empty").hidden = models.length > 0;
-} catch (error) {
-  toast(error.message, "error");
+function more(model) {
+  const columns = [...new Set(model.trials.flatMap((trial) => Object.keys(trial)))].filter((name) => name !== "format" && name !== "context_tokens");
+  return h(
+    "details",
+    {},
+    h("summary", {}, "Origin and measurements"),
+    h(
+      "dl.pairs",
+      {},
+      pair("Source", model.source),
+      model.made_from && pair("Made from", model.made_from),
+      pair("Signed", model.signer ? h("code.digest", {}, model.signer) : "no"),
+      model.replaced && pair("Replaced", model.replaced),
+      pair("SHA-256", h("code.digest", {}, model.sha256)),
+    ),
+    model.trials.length > 0 &&
+      h(
+        "div.trials",
+        {},
+        h(
+          "table.table",
+          {},
+          h("caption.visually-hidden", {}, "Variants that were measured"),
+          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Variant"), columns.map((name) => h("th.number", { scope: "col" }, label(name))))),
+          h("tbody", {}, model.trials.map((trial) => h("tr", {}, h("td", {}, trial.format), columns.map((name) => h("td.number", {}, trial[name] === undefined ? "" : short(name, trial[name])))))),
+        ),
+      ),
+  );
 }
+
+function actions(model) {
+  const act = (label, handler, kind = "") =>
+    h("button.button.small", { type: "button", class: kind, "aria-label": `${label}: ${model.id}`, onclick: () => handler(model).catch(fail) }, label);
+  const language = model.kind === "language";
+  return h(
+    "div.card-actions",
+    {},
+    model.state !== "active" && act("Activate", activate),
+    model.state === "active" && model.replaced && act("Roll back", rollBack),
+    model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
+    model.state !== "retired" && act("Retire", retire),
+    (model.state === "candidate" || model.state === "retired") && act("Delete", remove, "danger"),
+  );
+}
+
+const card = (model) =>
+  h("article.card", { "data-model": model.id }, h("p.muted.small", {}, KINDS[model.kind] ?? model.kind), h("h2", {}, model.id, " ", stateOf(model)), facts(model), more(model), actions(model));
+
+async function load() {
+  const models = await api.get("/api/models");
+  const retired = models.filter((model) => model.state === "retired");
+  fill(byId("models"), models.filter((model) => model.state !== "retired").map(card));
+  fill(byId("retired-models"), retired.map(card));
+  byId("retired").hidden = retired.length === 0;
+  byId("empty").hidden = models.length > 0;
+}
+
+async function done(sentence) {
+  toast(sentence);
+  await load();
+}
+
+const path = (model) => `/api/models/${encodeURIComponent(model.id)}`;
+
+async function activate(model) {
+  const detail = `Licence: ${model.licence}. The next question is answered by it; answers being written end with the version that began them. The active version of ${model.name} is retired and can be brought back.`;
+  if (!(await confirmed(`Let ${model.id} answer?`, { detail, yes: "Activate", danger: false }))) return;
+  await api.post(`${path(model)}/activate`);
+  await done(`${model.id} is active.`);
+}
+
+async function rollBack(model) {
+  const detail = `${model.replaced} answers the next question, ${model.id} is retired.`;
+  if (!(await confirmed(`Go back to ${model.replaced}?`, { detail, yes: "Roll back", danger: false }))) return;
+  const restored = await api.post(`/api/models/${encodeURIComponent(model.name)}/rollback`);
+  await done(`${restored.id} is active again.`);
+}
+
+const tryOut = (model) => {
+  const share = h("input", { id: "share", name: "percent", type: "number", min: 1, max: 99, required: true, value: String(model.canary_percent ?? 10), "aria-describedby": "share-hint" });
+  const hint = h("p.hint", { id: "share-hint" }, "A conversation stays with the version it began with. Groups are chosen from the shell.");
+  const fields = [h("div.field", {}, h("label", { for: "share" }, "Share of the conversations, in percent"), share, hint)];
+  return asked(`Try ${model.id} out`, fields, "Try out", async (form) => {
+    await api.post(`${path(model)}/canary`, { percent: Number(form.get("percent")) });
+    await done(`${model.id} answers ${form.get("percent")} % of the conversations.`);
+  });
+};
+
+async function retire(model) {
+  if (!(await confirmed(`Retire ${model.id}?`, { detail: "It answers no further question. Its file stays.", yes: "Retire" }))) return;
+  await api.post(`${path(model)}/retire`);
+  await done(`${model.id} is retired.`);
+}
+
+async function remove(model) {
+  const detail = `${size(model.size_bytes)} are deleted from this box. To have it again it must be imported again.`;
+  if (!(await confirmed(`Delete ${model.id}?`, { detail }))) return;
+  await api.delete(path(model));
+  await done(`${model.id} was deleted.`);
+}
+
+load().catch(fail);

@@ -1,0 +1,77 @@
+"""The administrator's page of models: what stands there, and each act with its confirmation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from appliance.inference.store import records
+from appliance.inference.store.importing import Order
+from tests.unit.inference.gguf_samples import METADATA, gguf, write
+
+pytestmark = pytest.mark.browser
+
+TRIALS = ({"format": "Q4_1", "prefill_tokens_per_s": 219.0, "quality": 0.83}, {"format": "Q4_0", "prefill_tokens_per_s": 721.0, "quality": 0.81})
+
+
+@pytest.fixture
+def versions(box, tmp_path: Path) -> list[str]:
+    """Two of one name, the first active, and one of another name; small files, with figures as a real one would have them."""
+    models, administrator = box.appliance.model_administration, box.set_up()
+    made = []
+    for number, name in enumerate(("harbour-135m", "harbour-135m", "reed-1.7b")):
+        path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
+        made.append(models.take_in(administrator, path, Order(name=name, encrypt=number == 2)))
+    models.activate(administrator, made[0].id)
+    with box.appliance.database.write() as connection:
+        records.delete_version(connection, made[1])
+        measured = {"prefill_tokens_per_s": 721.4, "decode_tokens_per_s": 87.2, "quality": 0.81, "memory_mb": 260.0}
+        records.insert_version(connection, replace(made[1], measured=measured, trials=TRIALS, made_from=made[0].id))
+    return [version.id for version in models.list(administrator)]
+
+
+def test_an_administrator_activates_rolls_back_tries_out_retires_and_deletes(box, page: Page, versions: list[str]) -> None:
+    second, first, other = versions
+    box.let_in(page, "administrator", "/admin/models")
+    card = lambda version: page.locator(f'[data-model="{version}"]')
+    expect(card(first)).to_contain_text("active")
+    expect(card(second)).to_contain_text("candidate")
+    expect(card(second)).to_contain_text("81 %")
+    expect(card(other)).to_contain_text("encrypted")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.get_by_role("button", name=f"Activate: {second}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(card(second)).to_contain_text("candidate")
+    page.get_by_role("button", name=f"Activate: {second}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Activate").click()
+    expect(card(second).locator("h2 .badge")).to_have_text("active")
+    expect(page.locator("#retired-models")).to_contain_text(first)
+
+    page.get_by_role("button", name=f"Roll back: {second}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(card(first).locator("h2 .badge")).to_have_text("active")
+
+    page.get_by_role("button", name=f"Try out: {other}").click()
+    page.get_by_label("Share of the conversations").fill("25")
+    page.get_by_role("dialog").get_by_role("button", name="Try out").click()
+    expect(card(other).locator("h2 .badge")).to_have_text("canary, 25 %")
+
+    page.get_by_role("button", name=f"Retire: {first}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retire").click()
+    expect(page.locator("#toasts")).to_contain_text("only active language model")
+
+    page.get_by_role("button", name=f"Delete: {second}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(card(second)).to_have_count(0)
+
+
+def test_the_page_fits_a_telephone(box, page: Page, versions: list[str]) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    box.let_in(page, "administrator", "/admin/models")
+    page.locator(f'[data-model="{versions[0]}"] summary').click()
+    expect(page.get_by_role("table", name="Variants that were measured")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

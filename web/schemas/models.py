@@ -1,0 +1,72 @@
+"""Versions of models, as administrators see and change them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from appliance.inference.store.versions import ModelVersion
+
+
+class ModelVersionOut(msgspec.Struct):
+    """`measured` and `trials`: what was found on this machine, the unit in each name; `replaced`: where a rollback leads."""
+
+    id: str
+    kind: str
+    name: str
+    format: str
+    quantisation: str
+    architecture: str
+    size_class: str
+    parameters_m: float
+    context_tokens: int
+    memory_mb: int
+    licence: str
+    sha256: str
+    size_bytes: int
+    source: str
+    state: str
+    encrypted: bool
+    signer: str | None
+    made_from: str | None
+    canary_percent: int | None
+    canary_group: str | None
+    replaced: str | None
+    measured: dict[str, float]
+    trials: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, version: ModelVersion) -> ModelVersionOut:
+        return cls(
+            id=version.id,
+            kind=version.kind,
+            name=version.name,
+            format=version.format,
+            quantisation=version.quantisation,
+            architecture=version.architecture,
+            size_class=version.size_class.value,
+            parameters_m=version.parameters_m,
+            context_tokens=version.context_tokens,
+            memory_mb=version.memory_mb,
+            licence=version.licence,
+            sha256=version.sha256,
+            size_bytes=version.size_bytes,
+            source=version.source,
+            state=version.state.value,
+            encrypted=version.encrypted,
+            signer=version.signer,
+            made_from=version.made_from,
+            canary_percent=version.canary_percent,
+            canary_group=version.canary_group,
+            replaced=version.replaced,
+            measured=dict(version.measured),
+            trials=[dict(trial) for trial in version.trials],
+        )
+
+
+class CanaryOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """One of the two: a share of the conversations in percent, or the id of a group."""
+
+    percent: int | None = None
+    group: str | None = None
