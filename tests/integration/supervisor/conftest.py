@@ -72,8 +72,9 @@ class Box:
         self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, redis_url: str = "", wait: bool = True) -> None:
-        command = [sys.executable, "-c", _RUN, str(self.settings.data_dir), str(self.stand_ins), str(self.port), redis_url]
+    def start(self, redis_url: str = "", wait: bool = True, before: str = "") -> None:
+        """`before` is source that runs first in the supervisor's process."""
+        command = [sys.executable, "-c", before + _RUN, str(self.settings.data_dir), str(self.stand_ins), str(self.port), redis_url]
         environment = {**os.environ, "SECRET_OF_THE_CALLER": "x"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         if wait:
