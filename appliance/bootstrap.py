@@ -27,7 +27,7 @@ from appliance.identity.sessions import Sessions
 from appliance.inference.cores import available_cores
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.parallel import answers_at_once
-from appliance.inference.registry import runtime_specs
+from appliance.inference.registry import runtime_names, runtime_specs
 from appliance.inference.selection.models import Offer, Seal
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
@@ -65,7 +65,7 @@ class Appliance:
         self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
         self.policies = Policies(POLICIES_DIR)
-        self.routing = load_policy(POLICIES_DIR / "routing.toml")
+        self.routing = load_policy(POLICIES_DIR / "routing.toml", runtimes=runtime_names())
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
         self.access = Access(self.policies, self.database, self.audit)
         self.sessions = Sessions(

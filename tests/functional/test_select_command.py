@@ -35,6 +35,8 @@ def test_it_explains_the_box_the_policy_and_each_decision(appliance_with_models)
     data = str(appliance_with_models.settings.data_dir)
     code, said, _ = cloister("--explain", "--data", data)
     assert code == 0
+    # the command itself is not sealed
+    assert "The seal namespace is required for secret documents; this box has none. (seal_missing)" in said
     assert said.startswith("This box\n  processor")
     for told in (
         "memory",
@@ -43,7 +45,9 @@ def test_it_explains_the_box_the_policy_and_each_decision(appliance_with_models)
         "through llamacpp on cpu. It comes first",
     ):
         assert told in said
-    code, said, _ = cloister("--explain", "--json", "--data", data, "--classification", "secret")
+    assert cloister("--data", data, "--classification", "secret")[0] == 1
+    assert cloister("--data", data, "--classification", "secret", "--seal", "namespace")[0] == 0
+    code, said, _ = cloister("--explain", "--json", "--data", data, "--classification", "internal")
     document = json.loads(said)
     assert [selection["winner"]["runtime"] for selection in document["selections"]] == ["llamacpp"]
     assert document["hardware"]["memory_total_mb"] > 0

@@ -88,7 +88,7 @@ def parse_policy(text: str, origin: str = "routing.toml", *, runtimes: Iterable[
     order = reading.words(values, "order", "", among=CRITERIA)
     if set(order) != set(CRITERIA):
         raise reading.refusal(f"must name each of {', '.join(CRITERIA)} in order")
-    known = None if runtimes is None else tuple(runtimes)
+    known = None if runtimes is None else tuple(sorted(runtimes))
     return RoutingPolicy(
         classifications=classifications,
         choosers=frozenset(Role(name) for name in reading.words(values, "choosers", "", among=tuple(Role))),
