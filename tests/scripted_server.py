@@ -92,12 +92,22 @@ class ScriptedServer:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = self.body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                asked = Asked(self.command, self.path, headers, json.loads(body) if body else None)
+                asked = Asked(self.command, self.path, headers, _decoded(body))
                 outer.asked.append(asked)
                 self.close_connection = True
                 script(asked, Answer(self, asked))
+
+            def body(self) -> bytes:
+                if self.headers.get("transfer-encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("content-length", 0)))
+                found = b""
+                while size := int(self.rfile.readline(), 16):
+                    found += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return found
 
             do_GET = do_POST = do_DELETE = answer
 
@@ -130,3 +140,11 @@ class ScriptedServer:
             self._server.shutdown()
             self._server.server_close()
             thread.join()
+
+
+def _decoded(body: bytes) -> Any:
+    """JSON where it is JSON, else the bytes."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body
