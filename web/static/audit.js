@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { byId, confirmed, fill, h, toast } from "./dom.js";
 import { moment, plural, zone } from "./figures.js";
+import { showSeal } from "./seal.js";
 
 const form = byId("filters");
 const rows = byId("records");
@@ -118,3 +119,8 @@ byId("more").addEventListener("click", () => load(true).catch((error) => toast(e
 
 for (const [name, value] of new URLSearchParams(location.search)) if (FIELDS.includes(name)) form.elements[name].value = value;
 refresh();
+
+// asked for only when it is opened: the look is an entry of its own
+byId("seal-card").addEventListener("toggle", (event) => {
+  if (event.target.open) showSeal(byId("seal")).catch((error) => toast(error.message, "error"));
+});

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { byId, fill, h, size, toast } from "./dom.js";
 import { duration, moment, plural } from "./figures.js";
+import { showSeal } from "./seal.js";
 
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
 const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
@@ -38,6 +39,6 @@ async function load() {
   byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process").replace("processs", "processes")} shown`);
 }
 
-const refresh = () => load().catch((error) => toast(error.message, "error"));
+const refresh = () => Promise.all([load(), showSeal(byId("seal"))]).catch((error) => toast(error.message, "error"));
 byId("refresh").addEventListener("click", refresh);
 refresh();

@@ -74,13 +74,13 @@ def _answer(answer: socket.socket, kept: Iterable[Path]) -> int:
         through_user = _leave()
         _raise_loopback()
     except OSError as error:
-        answer.send(str(error).encode()[:_WORDS_BYTES])
+        answer.send(_words(error).encode()[:_WORDS_BYTES])
         return 1
     problem = ""
     try:
         cover(kept)
     except OSError as error:
-        problem = str(error)
+        problem = _words(error)
     names = ("net", "mnt", "user") if through_user else ("net", "mnt")
     descriptors = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in names]
     socket.send_fds(answer, [b"-" + problem.encode()[: _WORDS_BYTES - 1]], descriptors)
@@ -104,6 +104,10 @@ def _leave() -> bool:
     for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{name}").write_text(line)
     return True
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _raise_loopback() -> None:

@@ -1,0 +1,73 @@
+// What keeps data on this box, process by process, and what has left it: a part of two pages. Each look is audited.
+import { api } from "./api.js";
+import { fill, h, size } from "./dom.js";
+import { moment, plural } from "./figures.js";
+
+const LAYERS = {
+  namespace: "no network",
+  unreachable: "nothing outside reachable",
+  services: "host services hidden",
+  families: "UNIX sockets only",
+  files: "own files only",
+  privileges: "no privileges",
+  core: "no core dumps",
+};
+const OPEN = {
+  namespace: "shares the network of the machine",
+  unreachable: "can reach other machines",
+  services: "sees services of the machine",
+  families: "can open internet sockets",
+  files: "can open every file of its account",
+  privileges: "has privileges, or can gain them",
+  core: "may leave memory dumps",
+};
+const figure = (value, show = String) => (value === null ? "cannot be read" : show(value));
+const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+
+function line(process) {
+  const missing = process.layers.filter((layer) => !layer.held);
+  const because = process.reason ? ` (${process.reason})` : "";
+  return h(
+    "tr",
+    { "data-sealed": process.name },
+    h("td", {}, h("strong", {}, process.name)),
+    h(
+      "td",
+      {},
+      h("div.layers", {}, process.layers.map((layer) => h("span.badge", { class: layer.held ? "ok" : "bad", title: layer.detail }, (layer.held ? LAYERS : OPEN)[layer.name] ?? layer.name))),
+      missing.length > 0 && h("p.muted.small", {}, `${missing.map((layer) => layer.detail).join("; ")}${because}.`),
+    ),
+  );
+}
+
+function verdict(seal) {
+  if (seal.processes.length === 0) return h("p.notice.warn", {}, "No process has said what keeps it from the network: it may be able to reach other machines.");
+  if (seal.gaps.length === 0) return h("p.notice.good", {}, `All ${seal.processes.length} processes are sealed: none of them has a network, and the kernel refuses them the means to reach one.`);
+  return h("p.notice.warn", {}, `The seal has ${plural(seal.gaps.length, "gap")}: not every layer holds for every process. What is missing is marked below.`);
+}
+
+/** Ask anew and show it in `place`. */
+export async function showSeal(place) {
+  const seal = await api.get("/api/egress");
+  const foreign = seal.foreign.length > 0 ? seal.foreign.join(", ") : "none";
+  fill(place, [
+    verdict(seal),
+    seal.processes.length > 0 &&
+      h(
+        "div.table-wrap",
+        {},
+        h("table.table.stacking.seal", {}, h("caption.visually-hidden", {}, "Layers of the seal for each process"), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Process"), h("th", { scope: "col" }, "Layers"))), h("tbody", {}, seal.processes.map(line))),
+      ),
+    h(
+      "dl.pairs.meter",
+      {},
+      pair("network interfaces besides loopback", foreign),
+      pair("bytes moved on them", figure(seal.foreign_bytes, size)),
+      pair("internet sockets in use", figure(seal.sockets)),
+      pair("calls that left through the gate, last hour", String(seal.calls)),
+      pair("calls the gate refused, last hour", String(seal.refusals)),
+      pair("a gap keeps the box from starting", seal.required ? "yes" : "no (require_seal)"),
+      pair("as of", moment(seal.time_ms, true)),
+    ),
+  ]);
+}
