@@ -11,6 +11,7 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template.config import TemplateConfig
 
+from appliance.language.seen import seen
 from web.authentication import csrf_token
 from web.dependencies import caller
 from web.navigation import ADMINISTRATION, places
@@ -23,8 +24,14 @@ def template_config() -> TemplateConfig[JinjaTemplateEngine]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_seen,
     )
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
+
+
+def _seen(value: Any) -> Any:
+    """Every value of every template passes here before it is escaped; markup that a filter made is ours."""
+    return seen(value) if type(value) is str else value
 
 
 def page(request: Request[Any, Any, Any], template: str, *, status_code: int = 200, **context: Any) -> Template:

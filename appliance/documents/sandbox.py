@@ -21,7 +21,6 @@ from typing import NoReturn
 import msgspec
 
 from appliance.documents.models import PAGE_SEPARATOR, Heading, Page, ParsedDocument
-from appliance.documents.parsing.drafting import one_line
 from appliance.documents.parsing.messages import (
     LENGTH,
     MESSAGE_BYTES,
@@ -40,6 +39,7 @@ from appliance.documents.parsing.messages import (
     RenderJob,
 )
 from appliance.documents.rejections import rejected
+from appliance.language.seen import one_line
 
 _READ_BYTES = 1024 * 1024
 _WAIT_MS = 1_000

@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { byId, confirmed, fill, h, toast } from "./dom.js";
 import { moment, plural, zone } from "./figures.js";
 import { showSeal } from "./seal.js";
+import { escaped } from "./visible.js";
 
 const form = byId("filters");
 const rows = byId("records");
@@ -88,7 +89,7 @@ function details(record) {
     { colspan: 6 },
     record.sealed_fields.length > 0 && [h("h3", {}, "Sealed values"), sealed(record)],
     h("h3", {}, "Canonical body"),
-    h("pre.canonical", { tabindex: 0 }, JSON.stringify(JSON.parse(record.body), null, 2)),
+    h("pre.canonical", { tabindex: 0 }, escaped(JSON.stringify(JSON.parse(record.body), null, 2))),
     h("h3", {}, "Leaf hash (SHA-256)"),
     h("p", {}, h("code.digest", {}, record.leaf_hash)),
   );

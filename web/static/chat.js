@@ -7,6 +7,7 @@ import { byId, fill, h, toast } from "./dom.js";
 import { emptyState } from "./chat_empty.js";
 import { Scope } from "./scope.js";
 import { Threads } from "./threads.js";
+import { visible } from "./visible.js";
 
 const composer = byId("composer");
 const question = byId("question");
@@ -23,12 +24,12 @@ const loaded = Promise.allSettled([scope.load(), threads.load()]).then((results)
 });
 
 function problem(sentence) {
-  byId("problem").textContent = sentence;
+  byId("problem").textContent = visible(sentence);
   byId("problem").hidden = sentence === "";
 }
 
 function announce(text) {
-  byId("announcer").textContent = text;
+  byId("announcer").textContent = visible(text);
 }
 
 // The newest question stays in sight: the answer grows below it, and whoever scrolls is left alone.
@@ -71,8 +72,8 @@ function leave() {
 }
 
 function title(text) {
-  byId("thread-title").textContent = text;
-  document.title = text ? `${text} · Cloister` : "Chat · Cloister";
+  byId("thread-title").textContent = visible(text);
+  document.title = text ? `${visible(text)} · Cloister` : "Chat · Cloister";
 }
 
 async function arrive() {

@@ -1,6 +1,12 @@
-// Elements from values. Text is always text: nothing here, or anywhere, parses markup.
+// Elements from values. Text is always text: nothing here, or anywhere, parses markup; and all of it can be seen.
+import { visible } from "./visible.js";
 
 export const byId = (id) => document.getElementById(id);
+
+function shown(children) {
+  const present = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  return present.map((child) => (child instanceof Node ? child : visible(String(child))));
+}
 
 /** `h("a.button", {href: "/", onclick: f, hidden: true}, "text", node, [more])`; null and false children are left out. */
 export function h(name, attributes = {}, ...children) {
@@ -12,15 +18,15 @@ export function h(name, attributes = {}, ...children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (key === "class") element.classList.add(...value.split(" ").filter(Boolean));
     else if (key === "value") element.value = value;
-    else element.setAttribute(key, value === true ? "" : String(value));
+    else element.setAttribute(key, value === true ? "" : visible(String(value)));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...shown(children));
   return element;
 }
 
 /** Replace what `parent` holds. */
 export function fill(parent, ...children) {
-  parent.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  parent.replaceChildren(...shown(children));
   return parent;
 }
 

@@ -1,6 +1,7 @@
 // Answers as elements: paragraphs, lists, bold, code, and citation marks. Everything else stays the text it is; no links, no
 // images, and no markup is ever parsed by the browser. Offsets count code points, as the box counts them.
 import { h } from "./dom.js";
+import { visible } from "./visible.js";
 
 const LIST_ITEM = /^\s*(?:[-*•]|(\d{1,3})[.)])\s+/u;
 const HEADING = /^#{1,6}\s+/u;
@@ -43,7 +44,7 @@ export function richText(text, citations = [], mark = null) {
       continue;
     }
     if (code) {
-      code.append(`${line.text}\n`);
+      code.append(`${visible(line.text)}\n`);
       continue;
     }
     if (line.text.trim() === "") {
@@ -80,7 +81,7 @@ function inline(points, start, end, marks, mark) {
   const nodes = [];
   let text = "";
   const flush = () => {
-    if (text) nodes.push(text);
+    if (text) nodes.push(visible(text));
     text = "";
   };
   for (let at = start; at < end; at += 1) {
@@ -93,7 +94,7 @@ function inline(points, start, end, marks, mark) {
       const before = nodes.at(-1);
       const joined = before instanceof HTMLElement && before.matches(".joined") && !word.trim() ? before : h("span.joined");
       if (joined !== before) nodes.push(joined);
-      joined.append(word, mark(citation));
+      joined.append(visible(word), mark(citation));
       at = citation.answer_end - 1;
       while (at + 1 < end && /[.,;:!?)]/u.test(points[at + 1])) joined.append(points[(at += 1)]);
       continue;

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { capitalised, partWord } from "./places.js";
+import { visible } from "./visible.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ZOOMS = [50, 67, 80, 100, 125, 150, 200, 300];
@@ -37,7 +38,7 @@ async function show(wanted, { scroll = true } = {}) {
     ]);
     if (mine !== turn) return;
     byId("problem").hidden = true;
-    byId("label").textContent = page.label;
+    byId("label").textContent = visible(page.label);
     byId("label").hidden = page.label === "";
     const text = marked(page);
     if (paged) {
@@ -54,7 +55,7 @@ async function show(wanted, { scroll = true } = {}) {
   } catch (error) {
     if (mine !== turn) return;
     fill(stage);
-    byId("problem").textContent = error.message;
+    byId("problem").textContent = visible(error.message);
     byId("problem").hidden = false;
   } finally {
     if (mine === turn) viewer.removeAttribute("aria-busy");

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 from appliance.documents.media_types import MediaType
-from appliance.documents.parsing.drafting import Draft, one_line
+from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Answer
 from appliance.documents.rejections import rejected
+from appliance.language.seen import one_line
 
 Report = Callable[[Answer], None]
 Parser = Callable[[str, Draft, Report], str]

@@ -7,18 +7,11 @@ from collections.abc import Callable, Iterator
 
 from appliance.documents.parsing.messages import PAGES_LIMIT, PageText
 from appliance.documents.rejections import rejected
+from appliance.language.seen import one_line, seen
 
 PART_CHARACTERS = 12_000
 """Formats without pages are cut into parts of about this size, at the end of a block, so that a viewer can show one."""
 
-# controls, halves of characters, and what nobody sees but a program reads: directions, zero widths, tags, selectors of variants
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff"
-    "\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e"
-    "\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
-)
-# joiners change the shape of letters in many scripts, and of emoji; alone between two such signs they carry no message
-_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]{2,}|[\u200c\u200d](?![^\x00-\x7f])")
 _LABEL_CHARACTERS = 200
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
@@ -29,16 +22,6 @@ def clean(text: str) -> str:
     printable = seen(_LINE_ENDS.sub("\n", text))
     lines = (_SPACES.sub(" ", line).strip() for line in printable.split("\n"))
     return "\n".join(line for line in lines if line)
-
-
-def seen(text: str) -> str:
-    """The text without what a reader cannot see."""
-    return _JOINERS.sub("", _UNSEEN.sub("", text))
-
-
-def one_line(text: str) -> str:
-    """A title or a label: seen characters, single spaces."""
-    return " ".join(seen(text).split())
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
-from appliance.documents.parsing.drafting import Draft, seen
+from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.headings import Line, find_headings
 from appliance.documents.parsing.messages import PAGE_CHARACTERS, PAGES_LIMIT, PageText, Progress
 from appliance.documents.rejections import rejected
+from appliance.language.seen import seen
 
 _PASSWORD_ERROR = 4
 _SECURITY_ERROR = 5
