@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import httpx
@@ -144,21 +145,32 @@ def _exchange(destination: Destination, call: Call, traffic: Traffic) -> Iterato
 
 def _client(destination: Destination, call: Call) -> httpx.Client:
     """A client for one call: nothing of the environment, no redirects, no connection kept."""
-    verify: ssl.SSLContext | bool = False
-    if destination.tls:
-        try:
-            verify = ssl.create_default_context(cafile=destination.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise Unavailable(
-                f"The certificates to check {destination.name} by cannot be read.", code="egress.certificates"
-            ) from error
     return httpx.Client(
-        verify=verify,
+        verify=_authorities(destination) if destination.tls else False,
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(call.silence_s, connect=_CONNECT_S),
         limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
     )
+
+
+def _authorities(destination: Destination) -> ssl.SSLContext:
+    """Whom to believe. Not `ssl.create_default_context`: that takes authorities from the environment, and writes keys to a file
+    named there.
+    """
+    usual = ssl.get_default_verify_paths()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if destination.ca_file is not None:
+            context.load_verify_locations(destination.ca_file)
+        else:
+            file, directory = Path(usual.openssl_cafile), Path(usual.openssl_capath)
+            context.load_verify_locations(file if file.is_file() else None, directory if directory.is_dir() else None)
+    except (OSError, TypeError) as error:
+        raise Unavailable(
+            f"The certificates to check {destination.name} by cannot be read.", code="egress.certificates"
+        ) from error
+    return context
 
 
 def _pieces(

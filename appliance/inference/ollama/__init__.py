@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from appliance.errors import SetupError
 from appliance.inference.models import Model
 from appliance.inference.ollama.names import DEFAULT_ADDRESS
+from appliance.inference.ollama.serving import find_ollama
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
 
@@ -22,15 +23,23 @@ def _probe() -> Availability:
     try:
         socket.create_connection((str(usual.hostname), usual.port or 0), _KNOCK_S).close()
     except OSError:
-        return Availability(usable=False, reason=f"No Ollama answers at {DEFAULT_ADDRESS}.")
+        there = "is installed here, but does not answer" if find_ollama() else "is not installed here, and none answers"
+        return Availability(usable=False, reason=f"Ollama {there} at {DEFAULT_ADDRESS}.")
     return Availability(usable=True)
 
 
 def _load(request: LoadRequest) -> Runtime:
     """`request.destination` is the server's address, the usual one where it is empty. Raises what `OllamaRuntime` raises."""
     # the package brings pydantic along and is not needed to know that it is there
-    from appliance.inference.ollama.client import LocalClient
-    from appliance.inference.ollama.runtime import OllamaRuntime
+    try:
+        from appliance.inference.ollama.client import LocalClient
+        from appliance.inference.ollama.runtime import OllamaRuntime
+    except (ImportError, OSError, ValueError) as error:
+        # it makes a client of its own while it is imported, with the addresses and proxies of the environment
+        raise SetupError(
+            f"The package ollama does not start in this environment ({error}): look at OLLAMA_HOST and the proxies.",
+            code="setup.ollama",
+        ) from error
 
     client = LocalClient(request.destination or DEFAULT_ADDRESS)
     return OllamaRuntime(request.model, _name(request.model), client, request.context_tokens)

@@ -229,6 +229,8 @@ def test_a_certificate_is_checked(appliance, tmp_path, monkeypatch):
     key_file, file = certificate(tmp_path)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(file, key_file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     with ScriptedServer(hello, tls).running() as server:
         with pytest.raises(Unavailable), gate(appliance, destination(server.port, tls=True)).open(call()):
             pass
@@ -241,3 +243,4 @@ def test_a_certificate_is_checked(appliance, tmp_path, monkeypatch):
         assert server.asked == []
         with gate(appliance, destination(server.port, tls=True, ca_file=file)).open(call()) as reply:
             assert reply.status == 200
+    assert not (tmp_path / "keys").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,6 +167,22 @@ def test_the_environment_is_ignored_and_no_redirect_followed(server, ollama, mon
 
 
 # loading
+
+
+def test_an_environment_that_the_package_cannot_bear_is_a_sentence(tmp_path):
+    """In a process of its own: the package reads the environment when it is imported first."""
+    program = (
+        "from appliance.errors import SetupError\n"
+        "from appliance.inference.ollama import SPEC\n"
+        "from appliance.inference.models import Model\n"
+        "from appliance.inference.registry import LoadRequest\n"
+        "model = Model('m', 'language', '', '', 0, 'served', 8, '', active=True, source='ollama:m')\n"
+        "try:\n    SPEC.load(LoadRequest(model, None, 8, 1))\n"
+        "except SetupError as error:\n    print(error.stable_code)\n"
+    )
+    for name, value in (("OLLAMA_HOST", "http://a:b:c"), ("ALL_PROXY", "socks5://127.0.0.1:9"), ("SSL_CERT_FILE", "/none")):
+        ended = subprocess.run([sys.executable, "-c", program], env={name: value}, capture_output=True, text=True, check=False)
+        assert ended.stdout == "setup.ollama\n", ended.stderr
 
 
 def test_it_is_registered_and_loads_through_the_door(server):
