@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.egress.seal.landlock import landlock_version
 from appliance.egress.seal.layers import OUTSIDE
+from appliance.egress.seal.namespace import make_namespace
 from appliance.identity.models import Principal, Role
 from appliance.settings import Settings
 
@@ -52,6 +54,17 @@ def models_dir() -> Path:
     directory = ROOT / ".models"
     prepare_models(directory, print)
     return directory
+
+
+@pytest.fixture(scope="session")
+def kernel_seals() -> None:
+    """For tests of the seal: skipped where this kernel, or the container around it, refuses namespaces or Landlock."""
+    try:
+        make_namespace([]).close()
+    except OSError as error:
+        pytest.skip(f"no namespaces here: {error}")
+    if landlock_version() < 2:
+        pytest.skip("no Landlock here")
 
 
 @pytest.fixture

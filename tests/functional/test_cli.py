@@ -15,6 +15,7 @@ import pytest
 
 CLOISTER = str(Path(sys.executable).parent / "cloister")
 HANDBOOK = Path(__file__).resolve().parents[2] / "appliance" / "administration" / "handbook"
+QUEUES = ("answers", "ingest", "maintenance")
 PASSWORD = "a long enough passphrase"
 QUESTION = "How many days of annual leave does somebody have who works full time?"
 
@@ -197,3 +198,16 @@ def test_an_unwritable_directory_is_one_sentence():
     code, said, stderr = cloister("up", "--data", "/proc/cloister")
     assert (code, said["error"]["code"]) == (1, "setup.unwritable")
     assert stderr.count("\n") == 1
+
+
+def test_a_running_box_shows_its_seal(kernel_seals: None, running: str, box: Path) -> None:
+    code, status, _ = cloister("egress", "status", "--data", str(box))
+    assert {each["process"] for each in status["processes"]} == {"redis", "web", *(f"worker-{name}" for name in QUEUES)}
+    assert status["strength"] == "namespace", status["gaps"]
+    assert (code, status["gaps"], status["counters"]["foreign"]) == (0, [], [])
+    assert not any(status["contradictions"].values())
+
+
+def test_without_a_running_box_there_is_no_seal_to_show(box: Path) -> None:
+    code, status, _ = cloister("egress", "status", "--data", str(box))
+    assert (code, status["processes"], status["strength"]) == (1, [], None)

@@ -56,7 +56,10 @@ print(json.dumps({
 }))
 """
 
-pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="refusals are spelled for x86-64")
+pytestmark = [
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="refusals are spelled for x86-64"),
+    pytest.mark.usefixtures("kernel_seals"),
+]
 
 
 class Services:
