@@ -298,7 +298,7 @@ def second_question(runtime: LlamaCppRuntime) -> dict[str, Any]:
 
 def drafting(plain: LlamaCppRuntime, guessing: LlamaCppRuntime, rounds: int) -> dict[str, Any]:
     """Seconds per token of the same answers with and without guesses, one after the other in turns."""
-    copied = [[PromptMessage("system", SHARED), PromptMessage("user", text)] for text in COPIED]
+    copied = [[PromptMessage("system", "Answer briefly."), PromptMessage("user", text)] for text in COPIED]
     others = [conversation(300, number) for number in range(len(COPIED))]
     result = {}
     for name, prompts in (("copied", copied), ("others", others)):

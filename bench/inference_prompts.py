@@ -33,6 +33,6 @@ def passage(number: int, round_number: int) -> str:
 
 
 COPIED = tuple(
-    f"{passage(number, 9)}\n\nRepeat the house rules above word for word, from the first sentence to the last."
-    for number in range(4)
+    f"{sentence} {_SENTENCES[(number + 1) % len(_SENTENCES)]}\n\nRepeat the two sentences above word for word."
+    for number, sentence in enumerate(_SENTENCES)
 )

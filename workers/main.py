@@ -38,6 +38,7 @@ INGEST_NICENESS = 10
 """Ingest gives way to chat on a busy box, and still gets a tenth of it."""
 
 EXIT_REFUSED = 2
+EXIT_BROKEN = 70
 _INTERRUPTED_MS = 3_000
 _PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
 _RESTART_PAUSE_S = 0.2
@@ -85,7 +86,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
         _declare(queue, broker, appliance, worker_id)
         _release(appliance, queue)
         ended = _serve_broker(settings, queue, broker, appliance)
-        _release(appliance, queue)
+        _release(appliance, queue, forgiven=ended)
         if not ended:
             # a thread still runs native code: taking its memory away would crash
             log.warning("worker.abandoned_work", queue=queue.value)
@@ -122,12 +123,15 @@ def _warm(appliance: Appliance) -> None:
         log.warning("worker.no_model", **error.diagnostics())
 
 
-def _release(appliance: Appliance, queue: QueueName) -> None:
-    """Let go of rows that a process of this queue still holds: we are the only one, so whoever it was is dead."""
+def _release(appliance: Appliance, queue: QueueName, *, forgiven: bool = False) -> None:
+    """Let go of rows that a process of this queue still holds: we are the only one, so whoever it was is dead.
+
+    Where that is no fault of the row's (`forgiven`, we were told to stop), the try does not count as one.
+    """
     table = {QueueName.ANSWERS: messages, QueueName.INGEST: documents}.get(queue)
     if table is not None:
         with appliance.database.write() as connection:
-            leases.release(connection, table, f"{queue.value}:")
+            leases.release(connection, table, f"{queue.value}:", forgiven=forgiven)
 
 
 def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> None:
@@ -137,6 +141,15 @@ def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> Non
         resend_answers(broker, appliance.chat.pending_ids(), at_once=True)
     elif queue is QueueName.INGEST:
         resend_documents(broker, appliance.documents.pending_ids(), at_once=True)
+
+
+def _end_if_broken(appliance: Appliance) -> None:
+    """End the process where its language model hangs or has died: another one is started, and tries the questions once more."""
+    router = vars(appliance).get("router")
+    reason = router.broken() if router is not None else ""
+    if reason:
+        log.error("worker.broken", reason=reason)
+        os._exit(EXIT_BROKEN)
 
 
 def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, appliance: Appliance) -> bool:
@@ -153,6 +166,7 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
         heartbeat.beat()
         while not signals.wait(PERIOD_S):
             heartbeat.beat()
+            _end_if_broken(appliance)
             for name in schedule.due() if schedule else ():
                 sender.enqueue_maintenance(name)
         log.info("worker.stopping", queue=queue.value)

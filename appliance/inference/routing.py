@@ -51,6 +51,13 @@ class Router:
         with self.lend(self.select(SelectionRequest(self.policy.highest(())))):
             pass
 
+    def broken(self) -> str:
+        """Why a model inside this process can answer no more, which only the end of the process mends; empty where all can."""
+        for key, runtime in self._pool.loaded().items():
+            if key.runtime == "llamacpp" and not (health := runtime.health()).ready:
+                return health.detail
+        return ""
+
     def close(self) -> None:
         """Give back every loaded runtime."""
         self._pool.close()

@@ -18,13 +18,15 @@ ATTEMPTS_LIMIT = 3
 """A row whose worker died this often is given up: it may be what kills them."""
 
 
-def release(connection: Connection, table: Table, holder_prefix: str) -> int:
+def release(connection: Connection, table: Table, holder_prefix: str, *, forgiven: bool = False) -> int:
     """End the running leases of all holders whose name starts with `holder_prefix`; how many there were.
 
-    Spares the wait for their end where it is certain that the holders are dead.
+    Spares the wait for their end where it is certain that the holders are dead. `forgiven` takes the try back: the holder was
+    told to stop.
     """
     held = (
         table.c.claimed_by.startswith(holder_prefix, autoescape=True),
         table.c.lease_until_ms > now_ms(),
     )
-    return connection.execute(update(table).where(*held).values(lease_until_ms=0)).rowcount
+    tries = {"attempts": table.c.attempts - 1} if forgiven else {}
+    return connection.execute(update(table).where(*held).values(lease_until_ms=0, **tries)).rowcount

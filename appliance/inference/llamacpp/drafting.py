@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 LONGEST = 8
 _GRAM = 3
-_SUFFIX_AT_FIRST = 5
+# Tried on recorded answers: 1.35 x on those asked to copy, 0.995 x at worst on 30 stories and explanations.
+_SUFFIX_AT_FIRST = 4
 _SUFFIX_LONGEST = 24
-_FORGETTING = 0.8
-_WORTH = 1.08
+_FORGETTING = 0.7
+_WORTH = 1.05
 
 
 class StepCosts:
@@ -53,7 +54,7 @@ class Drafter:
         self._tokens = tokens
         self._places: dict[tuple[int, ...], int] = {}
         self._indexed = _GRAM
-        self._held, self._failed = 1.5, 0.5
+        self._held, self._failed = 2.5, 0.5
         self._needed = _SUFFIX_AT_FIRST
         self._quiet_until = 0
 

@@ -86,6 +86,18 @@ def test_rows_of_the_dead_are_let_go_and_those_of_others_are_not(appliance: Appl
     assert appliance.documents.pending_ids() == [dead]
 
 
+def test_a_try_ended_by_a_stop_of_the_box_does_not_count(appliance: Appliance, alice: Principal) -> None:
+    far = int(time.time() * 1_000) + 1_000_000
+    rows = [upload(appliance, alice, text) for text in (b"One.", b"Two.")]
+    with appliance.database.write() as connection:
+        for row_id, holder in zip(rows, ("ingest:0a", "other:0b"), strict=True):
+            held = {"claimed_by": holder, "lease_until_ms": far, "status": "PARSING", "attempts": 1}
+            connection.execute(update(documents).where(documents.c.id == row_id).values(held))
+        leases.release(connection, documents, "ingest:", forgiven=True)
+        found = select(documents.c.attempts).where(documents.c.id.in_(rows)).order_by(documents.c.claimed_by)
+        assert list(connection.execute(found).scalars()) == [0, 1]
+
+
 def test_only_sessions_past_their_end_are_removed(appliance: Appliance, alice: Principal) -> None:
     now = int(time.time() * 1_000)
     with appliance.database.write() as connection:
