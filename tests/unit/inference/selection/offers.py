@@ -43,6 +43,7 @@ BOXES = {
 OFFERS = {
     "micro": Offer("llamacpp", "smol@1", "smol", memory_mb=300, context_tokens=4_096),
     "small": Offer("llamacpp", "qwen@1", "qwen", size_class="small", memory_mb=2_600, context_tokens=32_768),
+    "early": Offer("llamacpp", "aya@1", "aya", size_class="small", memory_mb=2_600, context_tokens=32_768),
     "medium": Offer("llamacpp", "mistral@1", "mistral", size_class="medium", memory_mb=9_000, context_tokens=32_768),
     "genai": Offer("genai", "phi@1", "phi", size_class="small", memory_mb=2_900, context_tokens=8_192),
     "card": Offer(

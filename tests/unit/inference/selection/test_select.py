@@ -37,6 +37,7 @@ TABLE = [
     # the box: memory, devices, context, runtimes that cannot run
     ("small", "usual", ask(), "medium", CANNOT, "", {"medium": "memory_short"}),
     ("small", "usual", ask(), "medium micro", "micro", "cpu", {"medium": "memory_short"}),
+    ("small", "usual", ask(), "far medium", CANNOT, "", {"far": "runtime_forbidden", "medium": "memory_short"}),
     ("large", "usual", ask(), "medium", "medium", "cpu", {}),
     ("large", "roomy", ask(), "medium", "medium", "cpu", {}),
     ("small", "roomy", ask(), "micro", CANNOT, "", {"micro": "memory_short"}),
@@ -61,6 +62,8 @@ TABLE = [
     ("large", "usual", ask(), "metal", CANNOT, "", {"metal": "no_device"}),
     # several that may and can: the policy's order
     ("large", "usual", ask(), "micro small medium", "medium", "cpu", {"micro": "less_preferred", "small": "less_preferred"}),
+    ("card", "usual", ask(), "early card", "card", "cuda:0", {"early": "less_preferred"}),
+    ("card", "processor only", ask(), "early card", "early", "cpu", {"card": "less_preferred"}),
     ("large", "usual", ask(), "genai small", "small", "cpu", {"genai": "less_preferred"}),
     ("large", "genai first", ask(), "genai small", "genai", "cpu", {"small": "less_preferred"}),
     ("large", "usual", ask("confidential"), "medium small", "small", "cpu", {"medium": "less_preferred"}),
