@@ -13,7 +13,7 @@ from appliance.audit.log import AuditLog
 from appliance.chat.answerability import answerable
 from appliance.chat.budget import Fitted, fit_prompt
 from appliance.chat.citations import AnswerDraft, CheckedAnswer
-from appliance.chat.claims import Claim, Ending, earlier_messages, finish
+from appliance.chat.claims import Claim, Ending, earlier_messages, finish, reading_goes_on
 from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
@@ -40,6 +40,7 @@ from appliance.settings import Settings
 from appliance.storage.database import Database
 
 NO_ANSWER = "The documents you may read do not contain the answer to this question."
+STILL_READING = "Some of them are still being read: ask again in a moment."
 _QUOTES = 2
 _PASSAGES_SHOWN = 4
 _MICRO_PASSAGES_SHOWN = 3
@@ -112,7 +113,7 @@ class Answering:
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
         if not answerable(claim.question, work.query, work.found):
-            return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
+            return self._silent(work, principal)
         selection = self._select(work, principal)
         with self._router.lend(selection) as runtime:
             work.model = runtime.model
@@ -164,7 +165,15 @@ class Answering:
             return work.failed(
                 "answer.denied", "A document of this answer was closed to you while it was written. Please ask again."
             )
-        return _released(work, draft, quotes, reason)
+        return _released(work, draft, quotes, reason) or self._silent(work, principal)
+
+    def _silent(self, work: Work, principal: Principal) -> Ending:
+        """No answer, and nothing cited. Somebody who asks right after an upload hears that it is too early."""
+        scope = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        narrowed = scope if work.claim.collection_id is None else scope & {work.claim.collection_id}
+        with self._database.read() as connection:
+            text = f"{NO_ANSWER} {STILL_READING}" if reading_goes_on(connection, narrowed) else NO_ANSWER
+        return work.ended(MessageStatus.DONE, CheckedAnswer(text), ABSTAINED)
 
     def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
         """Whether the person still may read what the answer is made of: rights may have changed while it was written."""
@@ -187,8 +196,8 @@ class Answering:
                 self._audit.append(connection, answer_ended(work.claim, principal, ending, work.model))
 
 
-def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: FinishReason) -> Ending:
-    """What may be told of what was written: supported sentences, the passages' own words, or that there is no answer."""
+def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: FinishReason) -> Ending | None:
+    """What may be told of what was written: supported sentences or the passages' own words; None where that is nothing."""
     own = draft.written
     if reason is not FinishReason.CANCELLED and not draft.checked().supported:
         draft.add_quotes(quotes)
@@ -196,7 +205,7 @@ def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: F
     if reason is FinishReason.CANCELLED:
         return work.ended(MessageStatus.STOPPED, draft.checked(), reason)
     if not draft.checked().supported:
-        return work.ended(MessageStatus.DONE, CheckedAnswer(NO_ANSWER), ABSTAINED)
+        return None
     # why the model stopped says nothing about an answer without a sentence of its own
     return work.ended(MessageStatus.DONE, draft.checked(), reason if own else QUOTED)
 

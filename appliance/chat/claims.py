@@ -7,7 +7,7 @@ and attempt) in the condition of the statement, so that a worker that was though
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,13 @@ def earlier_messages(connection: Connection, claim: Claim) -> list[Message]:
     turns = load_messages(connection, claim.conversation_id, ())
     own = next(turn.ordinal for turn in turns if turn.id == claim.message_id)
     return [turn for turn in turns if turn.ordinal < own - 1]
+
+
+def reading_goes_on(connection: Connection, collection_ids: Iterable[str]) -> bool:
+    """Whether a document of these collections is on its way into the index."""
+    on_their_way = select(documents.c.id).where(documents.c.status.in_(("PENDING", "PARSING", "EMBEDDING")))
+    found = connection.execute(on_their_way.where(documents.c.collection_id.in_(set(collection_ids))).limit(1))
+    return found.scalar() is not None
 
 
 def finish(connection: Connection, claim: Claim, ending: Ending) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select, update
 
-from appliance.chat.answering import NO_ANSWER
+from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
 from appliance.identity.store import set_disabled
@@ -50,6 +50,20 @@ def test_a_person_cannot_see_ask_stop_or_delete_in_somebody_elses_conversation(o
     assert office.chat.conversations(stranger) == []
     assert office.events().count("access.denied") == 6
     assert office.chat.message(alice, answer.id).status is MessageStatus.PENDING
+
+
+def test_silence_right_after_an_upload_says_that_reading_goes_on_and_never_of_other_peoples_documents(office, alice, sink):
+    def answer(person) -> str:
+        answer_id = ask(office, person, "When does the planetarium close?")
+        office.chat.answer(answer_id, sink, "w1")
+        return office.chat.message(person, answer_id).text
+
+    stranger = office.person("stranger")
+    assert answer(alice) == NO_ANSWER
+    with office.database.write() as connection:
+        connection.execute(update(tables.documents).where(tables.documents.c.id == office.handbook).values(status="PARSING"))
+    assert answer(alice) == f"{NO_ANSWER} {STILL_READING}"
+    assert answer(stranger) == NO_ANSWER
 
 
 def test_documents_out_of_scope_never_reach_prompt_answer_or_citation(office, alice, sink):
