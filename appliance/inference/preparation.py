@@ -1,7 +1,8 @@
 """Turn the models as they were published into the files that are fastest on this machine.
 
-The language model is converted to each candidate format and measured here; the fastest stays. The embedding model becomes an
-ONNX graph with 8-bit weights. Everything is made in a scratch directory and moved into place at the end, the manifest last.
+The language model is converted to each candidate format and measured here; the fastest that answers a few questions as well as
+what was published stays. The embedding model becomes an ONNX graph with 8-bit weights. Everything is made in a scratch directory
+and moved into place at the end, the manifest last.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError, SetupError
-from appliance.inference.cores import available_cores
 from appliance.inference.models import Model
 from appliance.inference.preparation_steps import run_step
+from appliance.inference.quality import SHORT
 from appliance.inference.sources import (
     EMBEDDING_TOKENIZER,
     EMBEDDING_WEIGHTS,
@@ -36,33 +37,16 @@ from appliance.inference.sources import (
 from appliance.inference.store.content import ContentStore
 from appliance.inference.store.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from appliance.inference.store.store import TOKENIZER
+from appliance.inference.variants import CONVERSIONS, choose, try_formats
 
 Progress = Callable[[str], None]
 
-_RECIPE = "2"
+_RECIPE = "3"
 _LICENCE = "Apache-2.0"
 _EMBEDDER_FILE = "all-MiniLM-L6-v2-int8.onnx"
 _EMBEDDER_CONTEXT = 256
 _MIN_COSINE = 0.98
-# a typical answer, which the formats are compared by: so many tokens are read, so many written
-_TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
 _SHIPPED = "Q4_1"
-# llama.cpp's numbers (enum llama_ftype) of formats whose kernels are rearranged for the processor
-_CONVERSIONS = {"Q4_0": 2, "Q8_0": 7}
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """A language model format that was measured."""
-
-    format: str
-    path: Path
-    measured: dict[str, float]
-
-    @property
-    def typical_answer_s(self) -> float:
-        prefill, decode = self.measured["prefill_tokens_per_s"], self.measured["decode_tokens_per_s"]
-        return _TYPICAL_PROMPT / prefill + _TYPICAL_ANSWER / decode
 
 
 def prepare_models(models_dir: Path, progress: Progress) -> None:
@@ -154,43 +138,25 @@ def _prepare_embedder(scratch: Path, progress: Progress) -> Model:
 
 def _prepare_language_model(scratch: Path, progress: Progress) -> tuple[Model, tuple[dict[str, Any], ...]]:
     published = locate(LANGUAGE_MODEL)
-    trials, refused = [], []
-    for number, name in enumerate((_SHIPPED, *_CONVERSIONS), start=1):
-        progress(f"Measuring the language model as {name} ({number} of {len(_CONVERSIONS) + 1})")
-        try:
-            path = published if name == _SHIPPED else _converted(scratch, published, name)
-            trial = _Trial(name, path, run_step("measure", path, available_cores()))
-        except SetupError as error:
-            progress(f"  {name} does not work on this machine: {error.sentence}")
-            refused.append(error)
-            continue
-        measured = trial.measured
-        progress(f"  reads {measured['prefill_tokens_per_s']:.0f}, writes {measured['decode_tokens_per_s']:.0f} tokens a second")
-        trials.append(trial)
-    if not trials:
-        raise refused[0]
-    fastest = min(trials, key=lambda trial: trial.typical_answer_s)
-    progress(f"Using {fastest.format}, the fastest on this machine")
-    target = scratch / f"SmolLM2-135M-Instruct.{fastest.format}.gguf"
-    if fastest.path == published:
+    trials = try_formats(published, _SHIPPED, CONVERSIONS, scratch=scratch, progress=progress, step=run_step)
+    best = choose(trials, _SHIPPED, SHORT, progress, run_step)
+    progress(f"Using {best.format}, the fastest on this machine that answers as well as what was published")
+    target = scratch / f"SmolLM2-135M-Instruct.{best.format}.gguf"
+    if best.path == published:
         shutil.copyfile(published, target)
-    context = int(fastest.measured.pop("context_tokens"))
+    else:
+        best.path.rename(target)
+    context = int(best.measured.pop("context_tokens"))
     model = _model(
         target,
         id_="smollm2-135m-instruct",
         kind="language",
-        format_=f"GGUF {fastest.format}",
+        format_=f"GGUF {best.format}",
         context=context,
-        measured=fastest.measured,
+        measured=best.measured,
         source=LANGUAGE_MODEL,
     )
-    return model, tuple({"format": trial.format, **trial.measured} for trial in trials)
-
-
-def _converted(scratch: Path, published: Path, name: str) -> Path:
-    path = scratch / f"SmolLM2-135M-Instruct.{name}.gguf"
-    run_step("requantise", published, path, _CONVERSIONS[name])
-    return path
+    return model, tuple(trial.row() for trial in trials)
 
 
 def _model(

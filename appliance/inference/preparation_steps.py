@@ -7,6 +7,7 @@ the memory a step took is given back when it ends. Each step prints one JSON obj
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError, SetupError
+from appliance.inference.models import Model
+from appliance.inference.runtime import Runtime
 from appliance.inference.telemetry import silence
 
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 32
 _ROUNDS = 3
+_CONTEXT_TOKENS = 1_024
 _TIMEOUT_S = 900
 PROBES = (
     "The night porter keeps the keys of the east wing in the blue cabinet.",
@@ -88,9 +92,66 @@ def measure(path: str, threads: str) -> dict[str, Any]:
         end = time.perf_counter()
         prefill = max(prefill, PREFILL_TOKENS / (middle - start))
         decode = max(decode, DECODE_TOKENS / (end - middle))
-    context = model.trained_context_tokens
+    context, memory = model.trained_context_tokens, _peak_mb()
     model.close()
-    return {"prefill_tokens_per_s": round(prefill, 1), "decode_tokens_per_s": round(decode, 1), "context_tokens": context}
+    return {
+        "prefill_tokens_per_s": round(prefill, 1),
+        "decode_tokens_per_s": round(decode, 1),
+        "context_tokens": context,
+        "memory_mb": memory,
+    }
+
+
+def quality(runtime: str, path: str, threads: str, limit: str) -> dict[str, Any]:
+    """Share of the fixed questions that the model answers rightly through this runtime; `limit` 0 asks all."""
+    from appliance.inference.quality import load_questions, share_answered
+
+    loaded = _loaded(runtime, path, threads)
+    try:
+        return {"quality": round(share_answered(loaded, load_questions(int(limit) or None)), 3)}
+    finally:
+        loaded.close()
+
+
+def measure_runtime(runtime: str, path: str, threads: str) -> dict[str, Any]:
+    """As `measure`, for models that llama.cpp does not run: timed through the runtime itself."""
+    from appliance.inference.models import CompletionRequest, PromptMessage
+
+    loaded = _loaded(runtime, path, threads)
+    try:
+        message = PromptMessage("user", " ".join(PROBES * 4) + " Describe this in many words.")
+        prefill = decode = 0.0
+        for number in range(_ROUNDS):
+            start = first = time.perf_counter()
+            request = CompletionRequest((PromptMessage("system", f"Round {number}."), message), max_tokens=DECODE_TOKENS)
+            read = written = 0
+            for delta in loaded.complete(request):
+                first = time.perf_counter() if delta.text and first == start else first
+                if delta.usage is not None:
+                    read, written = delta.usage.prompt_tokens - delta.usage.cached_tokens, delta.usage.completion_tokens
+            end = time.perf_counter()
+            prefill = max(prefill, read / max(first - start, 1e-6))
+            decode = max(decode, (written - 1) / max(end - first, 1e-6))
+        return {
+            "prefill_tokens_per_s": round(prefill, 1),
+            "decode_tokens_per_s": round(decode, 1),
+            "context_tokens": loaded.context_tokens,
+            "memory_mb": _peak_mb(),
+        }
+    finally:
+        loaded.close()
+
+
+def _loaded(runtime: str, path: str, threads: str) -> Runtime:
+    from appliance.inference.registry import LoadRequest, runtime_spec
+
+    model = Model("measured", "language", path, "", 0, "", _CONTEXT_TOKENS, "", active=False)
+    return runtime_spec(runtime).load(LoadRequest(model, Path(path), _CONTEXT_TOKENS, int(threads)))
+
+
+def _peak_mb() -> int:
+    """The most memory this process has had, in megabytes of 1,000,000 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 // 1_000_000
 
 
 def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> dict[str, Any]:
@@ -99,7 +160,6 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
     from appliance.inference.embedder import open_embedder
     from appliance.inference.embedding_graph import build_embedding_graph
     from appliance.inference.embedding_reference import embed_exactly, load_weights
-    from appliance.inference.models import Model
 
     build_embedding_graph(Path(weights), Path(target), levels=int(levels))
     draft = Model("draft", "embedding", target, "", 0, "ONNX int8", 256, "", active=False)
@@ -122,6 +182,8 @@ def main(arguments: list[str]) -> int:
     steps: dict[str, Callable[..., dict[str, Any]]] = {
         "requantise": requantise,
         "measure": measure,
+        "measure_runtime": measure_runtime,
+        "quality": quality,
         "build_embedder": build_embedder,
     }
     try:

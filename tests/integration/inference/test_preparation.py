@@ -113,7 +113,18 @@ def test_an_interrupted_preparation_leaves_nothing_half_made(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_leftovers_of_a_killed_preparation_go_and_the_fastest_format_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("answered", "chosen"),
+    [
+        ({}, "Q4_0"),  # the fastest, where all answer alike
+        ({"Q4_0": 0.67}, "Q4_0"),  # one question of a dozen less is within the margin
+        ({"Q4_0": 0.42}, "Q8_0"),  # the next one, where the fastest lost its wits
+        ({"Q4_0": 0.42, "Q8_0": 0.5}, "Q4_1"),  # what was published, where all others did
+    ],
+)
+def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: dict[str, float], chosen: str
+):
     (tmp_path / "preparing-old").mkdir()
     speeds = iter([(100.0, 50.0), (400.0, 60.0), (300.0, 40.0)])
 
@@ -121,15 +132,18 @@ def test_leftovers_of_a_killed_preparation_go_and_the_fastest_format_stays(tmp_p
         if name == "measure":
             prefill, decode = next(speeds)
             return {"prefill_tokens_per_s": prefill, "decode_tokens_per_s": decode, "context_tokens": 8192}
+        if name == "quality":
+            return {"quality": answered.get(Path(str(arguments[1])).stem, 0.75)}
         Path(str(arguments[2 if name == "build_embedder" else 1])).write_bytes(name.encode())
         return {"cosine_to_float32": 0.99, "tokens_per_s": 1.0}
 
     monkeypatch.setattr(preparation, "run_step", quick)
     preparation.prepare_models(tmp_path, lambda _: None)
     language = ModelStore(tmp_path).active("language")
-    assert language.format == "GGUF Q4_0"
+    assert language.format == f"GGUF {chosen}"
     assert language.licence == "Apache-2.0"
-    assert language.measured == {"prefill_tokens_per_s": 400.0, "decode_tokens_per_s": 60.0}
+    assert language.measured["quality"] == answered.get(chosen, 0.75)
+    assert "context_tokens" not in language.measured
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "files", "manifest.json"]
     assert all(digest(path) == path.name for path in tmp_path.glob("files/*/*"))
     manifest = read_manifest(tmp_path)

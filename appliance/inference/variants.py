@@ -1,0 +1,106 @@
+"""One language model in several formats: which is fastest on this machine without answering worse than its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import SetupError
+from appliance.inference.cores import available_cores
+from appliance.inference.quality import MARGIN, load_questions
+
+Progress = Callable[[str], None]
+Step = Callable[..., dict[str, Any]]
+
+# llama.cpp's numbers (enum llama_ftype) of formats whose kernels are rearranged for the processor
+CONVERSIONS: Mapping[str, int] = {"Q4_0": 2, "Q8_0": 7}
+# worth making of weights that have the bits to lose
+FROM_MANY_BITS: Mapping[str, int] = {"Q4_0": 2, "Q4_K_M": 15, "Q8_0": 7}
+_MANY_BITS = frozenset({"F32", "F16", "BF16", "Q8_0"})
+# a typical answer, which the formats are compared by: so many tokens are read, so many written
+_TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A format that was measured; `measured` gains `quality` once it was asked."""
+
+    format: str
+    path: Path
+    measured: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def typical_answer_s(self) -> float:
+        prefill, decode = self.measured["prefill_tokens_per_s"], self.measured["decode_tokens_per_s"]
+        return _TYPICAL_PROMPT / prefill + _TYPICAL_ANSWER / decode
+
+    def row(self) -> dict[str, Any]:
+        """As the table of trials holds it."""
+        return {"format": self.format, **self.measured}
+
+
+def conversions_of(quantisation: str) -> Mapping[str, int]:
+    """The formats worth trying for a source in this one."""
+    wanted = FROM_MANY_BITS if quantisation in _MANY_BITS else CONVERSIONS
+    return {name: number for name, number in wanted.items() if name != quantisation}
+
+
+def try_formats(
+    source: Path, shipped: str, conversions: Mapping[str, int], *, scratch: Path, progress: Progress, step: Step
+) -> list[Trial]:
+    """Convert and time each format, the source first; what fails on this machine is left out. Raises where nothing works."""
+    trials, refused = [], list[SetupError]()
+    for number, name in enumerate((shipped, *conversions), start=1):
+        progress(f"Measuring the language model as {name} ({number} of {len(conversions) + 1})")
+        try:
+            path = source
+            if name != shipped:
+                path = scratch / f"{name}.gguf"
+                step("requantise", source, path, conversions[name])
+            trial = Trial(name, path, step("measure", path, available_cores()))
+        except SetupError as error:
+            progress(f"  {name} does not work on this machine: {error.sentence}")
+            refused.append(error)
+            continue
+        measured = trial.measured
+        progress(f"  reads {measured['prefill_tokens_per_s']:.0f}, writes {measured['decode_tokens_per_s']:.0f} tokens a second")
+        trials.append(trial)
+    if not trials:
+        raise refused[0]
+    return trials
+
+
+def choose(trials: Sequence[Trial], shipped: str, questions: int | None, progress: Progress, step: Step) -> Trial:
+    """The fastest that answers as well as the source, but for `MARGIN` or one question; asked in order of speed.
+
+    Where the source itself does not work here there is nothing to compare with, and the one that answers best is taken.
+    """
+    by_speed = sorted(trials, key=lambda trial: trial.typical_answer_s)
+    source = next((trial for trial in trials if trial.format == shipped), None)
+    if source is None:
+        return max(by_speed, key=lambda trial: ask(trial, questions, progress, step))
+    if by_speed[0] is source:
+        return source
+    margin = max(MARGIN, 1 / len(load_questions(questions))) + 1e-6
+    needed = ask(source, questions, progress, step) - margin
+    for trial in by_speed:
+        if trial is source or ask(trial, questions, progress, step) >= needed:
+            return trial
+        progress(f"  {trial.format} is faster and answers worse; it is not used")
+    return source
+
+
+def ask(trial: Trial, questions: int | None, progress: Progress, step: Step) -> float:
+    """Share of the fixed questions answered rightly, asked once; a variant that fails at it answers nothing."""
+    if "quality" not in trial.measured:
+        progress(f"Asking {trial.format} the questions whose answers are known")
+        try:
+            answered = step("quality", "llamacpp", trial.path, available_cores(), questions or 0)
+            trial.measured["quality"] = answered["quality"]
+        except SetupError as error:
+            progress(f"  {trial.format} does not work on this machine: {error.sentence}")
+            trial.measured["quality"] = 0.0
+        progress(f"  {trial.measured['quality']:.0%} answered rightly")
+    return trial.measured["quality"]
