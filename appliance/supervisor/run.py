@@ -75,7 +75,7 @@ def run(
         stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
         door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
         root = processes.ROOT
-        reasons = network_reasons(settings, root / "policies" / "destinations.toml")
+        reasons = network_reasons(settings, root)
         seal = stack.enter_context(closing(make_seal(settings, root, reasons)))
         signals = stack.enter_context(Signals(also=(signal.SIGCHLD,)))
         prepared = tuple(done_aside(lambda: prepare(seal), signals, lambda: seal.enter("")))

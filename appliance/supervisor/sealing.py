@@ -7,14 +7,14 @@ it opens no other connection. A namespace is no place for it: what it would have
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from appliance.egress.destinations import load_destinations
+from appliance.egress.destinations import Destination, load_destinations
 from appliance.egress.seal.confinement import CODE, Confinement, fasten, kept_paths
 from appliance.egress.seal.layers import Layer, Name, measure, network_namespace
 from appliance.egress.seal.namespace import Namespace, make_namespace
@@ -52,7 +52,7 @@ class Seal:
     def enter(self, process: str) -> None:
         """Close all layers; for a child, between fork and exec. Raises `OSError` where a namespace cannot be joined."""
         reason = self.reasons.get(process, "")
-        fasten(Confinement(self.settings.data_dir, reason, (self.root,)), None if reason else self.namespace)
+        fasten(_confinement(self.settings, self.root, reason), None if reason else self.namespace)
         os.chdir(self.root)
 
     def report(self, process: str) -> None:
@@ -86,30 +86,47 @@ def make_seal(settings: Settings, root: Path, reasons: dict[str, str]) -> Seal:
     return Seal(settings, root, namespace, reasons, tuple(missing))
 
 
-def network_reasons(settings: Settings, destinations: Path) -> dict[str, str]:
-    """Processes that a network must be left to, by name, each with the reason."""
+def network_reasons(settings: Settings, root: Path) -> dict[str, str]:
+    """Processes that a network must be left to, by name, each with the reason. Raises `SetupError` for wrong destinations."""
     reasons = {}
     if settings.redis_url and urlsplit(settings.redis_url).scheme != "unix":
         why = "the Redis named by redis_url is reached through the network"
         reasons = dict.fromkeys((WEB, *(worker_name(queue) for queue in QueueName)), why)
-    # without the file nothing may leave, and the workers say so themselves
-    if destinations.exists() and load_destinations(destinations):
+    if _destinations(root):
         reasons[worker_name(QueueName.ANSWERS)] = "destinations.toml names machines it may speak to"
     return reasons
 
 
 def seal_own(settings: Settings, process: str) -> None:
     """For the program of a process, at its start: close what no supervisor of ours closed before, and report what holds."""
-    reason = network_reasons(settings, CODE / "policies" / "destinations.toml").get(process, "")
-    confine_own(settings.run_dir, process, Confinement(settings.data_dir, reason))
+    reason = network_reasons(settings, CODE).get(process, "")
+    confine_own(settings.run_dir, process, _confinement(settings, CODE, reason))
+
+
+def _confinement(settings: Settings, root: Path, reason: str) -> Confinement:
+    """What a process may still use; one that speaks to named machines also reads the authorities that vouch for them."""
+    authorities = [found.ca_file for found in _destinations(root).values() if found.ca_file] if reason else []
+    return Confinement(settings.data_dir, reason, (root, *authorities))
+
+
+def _destinations(root: Path) -> Mapping[str, Destination]:
+    """Without the file nothing may leave, and the processes that need it say so themselves."""
+    file = root / "policies" / "destinations.toml"
+    return load_destinations(file) if file.exists() else {}
 
 
 def _namespace(settings: Settings, root: Path) -> tuple[Namespace | None, str]:
     try:
-        made = make_namespace([*kept_paths(settings.data_dir), root])
+        made = make_namespace([*kept_paths(settings.data_dir), root, *_redis_places(settings)])
     except OSError as error:
         return None, f"the kernel refuses: {error.strerror or error}"
     return made, made.problem
+
+
+def _redis_places(settings: Settings) -> list[Path]:
+    """An existing Redis with a socket below a covered directory stays within reach; its directory, so that it may start anew."""
+    parts = urlsplit(settings.redis_url)
+    return [Path(parts.path), Path(parts.path).parent] if parts.scheme == "unix" else []
 
 
 def _why(layer: Layer, problem: str) -> str:

@@ -10,9 +10,11 @@ import json
 import os
 import platform
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,8 @@ from appliance.egress.seal.confinement import CODE, Confinement, fasten
 from appliance.egress.seal.layers import Layer, Name, Strength, measure, strength
 from appliance.egress.seal.observation import contradictions
 from appliance.egress.seal.reports import Report, pid_namespace, read_reports
+
+from appliance.supervisor.redis_server import find_redis_server
 
 from .conftest import until
 from .refusals import CLONE_NEWUSER, LANDLOCK, UNSHARE, refusing
@@ -263,3 +267,43 @@ def test_without_any_layer_nothing_is_claimed() -> None:
     layers = measure(Path("/proc/self/ns/net").stat().st_ino)
     assert {layer.name for layer in layers if not layer.held} >= {Name.NAMESPACE, Name.FAMILIES, Name.FILES}
     assert strength(layers) is Strength.NONE
+
+
+def test_named_destinations_leave_the_network_to_one_process_and_say_so(box, services: Services) -> None:
+    policies = box.stand_ins / "policies"
+    policies.mkdir()
+    policies.joinpath("destinations.toml").write_text(
+        '[[destination]]\nname = "model"\nhost = "127.0.0.1"\nport = 1\npurpose = "inference"\ntls = false\n'
+    )
+    box.start()
+    found = reports(box)
+    assert {name for name, report in found.items() if gaps(report)} == {"worker-answers"}
+    assert gaps(found["worker-answers"]) >= {Name.NAMESPACE, Name.FAMILIES}
+    assert found["worker-answers"].reason == "destinations.toml names machines it may speak to"
+    assert Name.FILES not in gaps(found["worker-answers"])
+
+
+def test_wrong_destinations_keep_the_box_from_starting(box) -> None:
+    policies = box.stand_ins / "policies"
+    policies.mkdir()
+    policies.joinpath("destinations.toml").write_text("[[destination]]\nname = 'model'\n")
+    box.start(wait=False)
+    said, words = box.process.communicate(timeout=20)
+    assert box.process.returncode == 1
+    assert words.startswith("destinations.toml: ")
+    assert "starting" not in said
+
+
+def test_an_existing_redis_stays_within_reach_though_its_directory_is_covered(box, tmp_path: Path) -> None:
+    place = Path(tempfile.mkdtemp(prefix="cl-"))
+    command = [str(find_redis_server()), "--port", "0", "--unixsocket", str(place / "r.sock"), "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as redis:
+        try:
+            until((place / "r.sock").exists)
+            box.start(redis_url=f"unix://{place}/r.sock")
+            assert reports(box).keys() == PROCESSES - {"redis"}
+            assert not any(gaps(report) for report in reports(box).values())
+        finally:
+            box.end()
+            redis.kill()
+            shutil.rmtree(place)
