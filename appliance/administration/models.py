@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -17,6 +18,7 @@ from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.connecting import Told, connected
 from appliance.inference.store.content import Watch
 from appliance.inference.store.importing import Order, Prepared, check_order, prepare, remove_abandoned
 from appliance.inference.store.incoming import Incoming, choose, look
@@ -27,6 +29,9 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
+
+if TYPE_CHECKING:
+    from appliance.egress.gate import Gate
 
 Facts = dict[str, str | int]
 
@@ -81,6 +86,15 @@ class ModelAdministration:
         with self._refusals(principal):
             found = named(name, self.catalogue, ollama_dir or Path.home() / ".ollama" / "models")
             return self._take_in(principal, found, order, watch)
+
+    def connect(self, principal: Principal, source: str, told: Told, gate: Gate) -> ModelVersion:
+        """Record a model that stays inside a server, as a candidate: `ollama:NAME`, or `destination:PLACE:NAME` through the gate.
+
+        Raises `InvalidInput` (`model.*`), `Conflict`, and what the server or the gate raise; each refusal is audited.
+        """
+        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
+        with self._refusals(principal):
+            return self.record(principal, connected(source, told, gate, person=principal.id))
 
     def verify(self, principal: Principal, version_id: str | None = None, *, watch: Watch | None = None) -> tuple[Verified, ...]:
         """Read the content of one version, or of all, and compare it with its digest. Raises `NotFound`, `Denied`."""

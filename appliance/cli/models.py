@@ -10,9 +10,10 @@ from typing import Any
 from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.acting import acting_principal
-from appliance.cli.model_lines import document_of, line_of, watched
+from appliance.cli.model_lines import document_of, figures_of, line_of, watched
 from appliance.cli.output import Output
 from appliance.identity.models import Principal
+from appliance.inference.store.connecting import Told
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion
 from appliance.settings import load_settings
@@ -56,6 +57,14 @@ def _pull_arguments(parser: argparse.ArgumentParser) -> None:
     _order_arguments(parser)
 
 
+def _connect_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="ollama:NAME, or destination:PLACE:NAME")
+    parser.add_argument("--name", default="", help="how it is called here")
+    parser.add_argument("--parameters", type=float, metavar="MILLIONS", help="where the server does not say it itself")
+    parser.add_argument("--context", type=int, metavar="TOKENS", help="where the server does not say it itself")
+    parser.add_argument("--licence", default="", metavar="NAME", help="where the server does not say it itself")
+
+
 def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="how it is called here")
     parser.add_argument("--sha256", default="", metavar="DIGEST", help="refuse anything else")
@@ -63,6 +72,11 @@ def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encrypt", action="store_true", help="keep it encrypted at rest")
     parser.add_argument("--licence", default="", metavar="NAME", help="where the model does not say it itself")
     parser.add_argument("--modelfile", type=Path, metavar="FILE", help="system text, template and parameters")
+
+
+def _optimize_arguments(parser: argparse.ArgumentParser) -> None:
+    _version_argument(parser)
+    parser.add_argument("--activate", action="store_true", help="let the best answer from the next question on")
 
 
 def _trust_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +131,11 @@ def _pull(appliance: Appliance, principal: Principal, arguments: argparse.Namesp
     return _imported(output, version)
 
 
+def _connect(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    told = Told(arguments.name, arguments.parameters, arguments.context, arguments.licence)
+    return _imported(output, appliance.model_administration.connect(principal, arguments.source, told, appliance.gate))
+
+
 def _imported(output: Output, version: ModelVersion) -> int:
     return _told(
         output, version, f"Imported {version.id} as a candidate; `cloister models activate {version.id}` lets it answer."
@@ -132,6 +151,17 @@ def _verify(appliance: Appliance, principal: Principal, arguments: argparse.Name
     sound = all(item.problem is None for item in results)
     output.result({"sound": sound, "models": documents}, *(lines or ["No model is installed."]))
     return 0 if sound else 1
+
+
+def _bench(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_measuring.bench(principal, arguments.version, output.progress)
+    return _told(output, version, *figures_of(version))
+
+
+def _optimize(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    measuring = appliance.model_measuring
+    version = measuring.optimize(principal, arguments.version, output.progress, activate=arguments.activate)
+    return _told(output, version, *figures_of(version))
 
 
 def _signers(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
@@ -169,9 +199,9 @@ def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Name
     return 0
 
 
-def _told(output: Output, version: ModelVersion, sentence: str) -> int:
+def _told(output: Output, version: ModelVersion, *sentences: str) -> int:
     document: dict[str, Any] = document_of(version)
-    output.result(document, line_of(version), sentence)
+    output.result(document, line_of(version), *sentences)
     return 0
 
 
@@ -179,7 +209,10 @@ VERBS: dict[str, tuple[str, Act]] = {
     "list": ("every version with its state", _list),
     "import": ("take in a model from a file, a folder, a stick or a package", _import),
     "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
+    "connect": ("let a model answer that stays in an Ollama on this box, or in a server that destinations.toml names", _connect),
     "verify": ("compare the content of one version, or of all, with its digest", _verify),
+    "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
+    "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
     "activate": (
         "let a version answer from the next question on",
         _change(lambda models, who, given: models.activate(who, given.version), "{} is active."),
@@ -208,7 +241,9 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "list": lambda _: None,
     "import": _import_arguments,
     "pull": _pull_arguments,
+    "connect": _connect_arguments,
     "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),
+    "optimize": _optimize_arguments,
     "signers": lambda _: None,
     "trust": _trust_arguments,
     "distrust": lambda parser: parser.add_argument("fingerprint", metavar="FINGERPRINT"),

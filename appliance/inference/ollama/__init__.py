@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from appliance.errors import SetupError
@@ -12,6 +13,9 @@ from appliance.inference.ollama.names import DEFAULT_ADDRESS
 from appliance.inference.ollama.serving import find_ollama
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
+
+if TYPE_CHECKING:
+    from appliance.inference.ollama.client import LocalClient
 
 _KNOCK_S = 0.3
 
@@ -28,21 +32,29 @@ def _probe() -> Availability:
     return Availability(usable=True)
 
 
-def _load(request: LoadRequest) -> Runtime:
-    """`request.destination` is the server's address, the usual one where it is empty. Raises what `OllamaRuntime` raises."""
+def open_client(address: str = "") -> LocalClient:
+    """A client of the Ollama at `address`, the usual one where it is empty. Raises `SetupError`."""
     # the package brings pydantic along and is not needed to know that it is there
     try:
         from appliance.inference.ollama.client import LocalClient
-        from appliance.inference.ollama.runtime import OllamaRuntime
     except (ImportError, OSError, ValueError) as error:
         # it makes a client of its own while it is imported, with the addresses and proxies of the environment
         raise SetupError(
             f"The package ollama does not start in this environment ({error}): look at OLLAMA_HOST and the proxies.",
             code="setup.ollama",
         ) from error
+    return LocalClient(address or DEFAULT_ADDRESS)
 
-    client = LocalClient(request.destination or DEFAULT_ADDRESS)
-    return OllamaRuntime(request.model, _name(request.model), client, request.context_tokens)
+
+def _load(request: LoadRequest) -> Runtime:
+    """`request.destination` is the server's address, the usual one where it is empty. Raises what `OllamaRuntime` raises."""
+    name = _name(request.model)
+    client = open_client(request.destination)
+    from appliance.inference.ollama.models import check_unchanged
+    from appliance.inference.ollama.runtime import OllamaRuntime
+
+    check_unchanged(client, name, request.model.sha256)
+    return OllamaRuntime(request.model, name, client, request.context_tokens)
 
 
 def _name(model: Model) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from appliance.egress.windows import MaintenanceWindow, is_open
-from appliance.errors import Denied, InvalidInput, Unavailable
+from appliance.errors import Denied, InvalidInput, SetupError, Unavailable
 from appliance.inference.modelfile import Modelfile
 from appliance.inference.ollama.client import LocalClient, translated
-from appliance.inference.ollama.names import checked_name, is_local
+from appliance.inference.ollama.names import checked_name, is_local, same_name
 
 _WEIGHTS = re.compile(r"^FROM (/.+/sha256-[0-9a-f]{64})$", re.MULTILINE)
 _PATH = re.compile(r"[./~]|[A-Za-z]:\\")
@@ -31,13 +31,16 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class ServedDetails:
-    """What the server tells of one model. `weights` is its GGUF file, where the server says where that lies."""
+    """What the server tells of one model. `about` is the header of its weights, with names like "qwen3.block_count"; `weights` is
+    the file itself, where the server says where that lies.
+    """
 
     context_tokens: int
     template: str
     licence: str
     capabilities: tuple[str, ...]
     weights: Path | None
+    about: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,21 @@ def list_models(client: LocalClient) -> list[ServedModel]:
     return sorted(found, key=lambda model: model.name)
 
 
+def check_unchanged(client: LocalClient, name: str, digest: str) -> None:
+    """Raises `SetupError` (`setup.model_digest`) if the name stands for another model now than when it was connected."""
+    if not digest:
+        return
+    found = next((model.digest for model in list_models(client) if same_name(model.name, name)), "")
+    if found and found != digest:
+        raise SetupError(
+            f"{name} in Ollama is not the model that was connected (digest {found[:12]}... instead of {digest[:12]}...); "
+            "connect it again if that is meant.",
+            code="setup.model_digest",
+            found=found,
+            expected=digest,
+        )
+
+
 def describe_model(client: LocalClient, name: str) -> ServedDetails:
     """Raises `Denied` for one that computes elsewhere, `Unavailable` (`inference.no_model`) for one that is not there."""
     shown = client.shown(name)
@@ -67,6 +85,7 @@ def describe_model(client: LocalClient, name: str) -> ServedDetails:
         licence=shown.get("license") or "",
         capabilities=tuple(shown.get("capabilities") or ()),
         weights=Path(weights[1]) if weights else None,
+        about=about,
     )
 
 
@@ -126,7 +145,7 @@ def _listed(row: dict[str, Any]) -> ServedModel:
     details = row.get("details") or {}
     return ServedModel(
         name=str(row.get("model") or row["name"]),
-        digest=str(row["digest"]),
+        digest=str(row["digest"]).removeprefix("sha256:"),
         size_bytes=int(row["size"]),
         quantisation=str(details.get("quantization_level") or ""),
         parameters=str(details.get("parameter_size") or ""),

@@ -42,6 +42,11 @@ def is_local(name: str, shown: Mapping[str, Any]) -> bool:
     return True
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two names mean one model: without a tag it is the latest."""
+    return one.removesuffix(":latest") == other.removesuffix(":latest")
+
+
 def checked_address(address: str) -> tuple[str, str | None]:
     """Base address and, for `unix:/path`, the socket. Raises `SetupError` for anything but this machine.
 

@@ -13,7 +13,7 @@ from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailab
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.ollama.client import LocalClient, translated
-from appliance.inference.ollama.names import check_local
+from appliance.inference.ollama.names import check_local, same_name
 
 KEEP_ALIVE = "30m"
 """How long the server keeps the model in memory after an answer."""
@@ -149,7 +149,7 @@ class OllamaRuntime:
     def _placed(self) -> str:
         """Where the model computes. Raises `Unavailable` if it was given less context than asked for, or that is not said."""
         with translated(self._name):
-            found = [running for running in self._client.ps().models if _same(running.model or "", self._name)]
+            found = [running for running in self._client.ps().models if same_name(running.model or "", self._name)]
         given = found[0].context_length if found else None
         if given is None or given < self._context_tokens:
             raise Unavailable(
@@ -179,7 +179,3 @@ def _last(text: str, piece: Mapping[str, Any], request: CompletionRequest) -> De
     read = check_whole(piece.get("prompt_eval_count"), fewest_tokens(request.messages))
     usage = Usage(read, int(piece.get("eval_count") or 0), int(piece.get("prompt_eval_cached_count") or 0))
     return Delta(text, reason, usage)
-
-
-def _same(one: str, other: str) -> bool:
-    return one.removesuffix(":latest") == other.removesuffix(":latest")

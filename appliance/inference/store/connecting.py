@@ -1,0 +1,169 @@
+"""Models that stay inside a server: what is recorded of them, asked of the server itself where it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from appliance.egress.calls import Call
+from appliance.egress.destinations import Purpose
+from appliance.errors import InvalidInput, Unavailable
+from appliance.inference import openai_wire as wire
+from appliance.inference.store.importing import Prepared, clean_name
+from appliance.inference.store.memory import box_mb, kv_bytes_per_token, needed_mb, require_room
+from appliance.inference.store.versions import Facts, ModelVersion, VersionState, size_class
+
+if TYPE_CHECKING:
+    from appliance.egress.gate import Gate
+
+_LARGE_VOCABULARY = 256_000
+"""Counted where a server does not say how large it is."""
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an administrator says about a served model; what the server says itself counts more."""
+
+    name: str = ""
+    parameters_m: float | None = None
+    context_tokens: int | None = None
+    licence: str = ""
+
+
+def connected(source: str, told: Told, gate: Gate, *, person: str) -> Prepared:
+    """The version to record; nothing is stored. `person` (a principal's id) is on whose behalf a destination is asked.
+
+    Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`), and what server and gate raise: `Unavailable`
+    (`inference.*`), `Denied` (`inference.remote_model`, `egress.refused`).
+    """
+    kind, _, rest = source.partition(":")
+    place, _, name = rest.partition(":")
+    if kind == "ollama" and rest:
+        seen = _in_ollama(rest)
+    elif kind == "destination" and place and name:
+        seen = _at_destination(place, name, gate, person)
+    else:
+        raise InvalidInput("A served model is named ollama:NAME or destination:PLACE:NAME.", code="model.source")
+    version = _version(source, told, seen)
+    return Prepared(version, lambda: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a server says of one of its models. `memory_mb` is what it takes of this box."""
+
+    name: str
+    facts: Facts
+    memory_mb: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+
+
+def _in_ollama(name: str) -> _Seen:
+    from appliance.inference.ollama import open_client
+    from appliance.inference.ollama.models import describe_model, list_models
+    from appliance.inference.ollama.names import same_name
+
+    client = open_client()
+    try:
+        details = describe_model(client, name)
+        listed = next((model for model in list_models(client) if same_name(model.name, name)), None)
+    finally:
+        client.close()
+    if listed is None:
+        raise Unavailable(f"Ollama has no model named {name}.", code="inference.no_model")
+    facts = _facts(details.about, listed.quantisation, details.context_tokens)
+    need = needed_mb(facts, listed.size_bytes)
+    require_room(name, need, box_mb())
+    return _Seen(name, facts, need, listed.size_bytes, listed.digest)
+
+
+def _facts(about: Mapping[str, Any], quantisation: str, context_tokens: int) -> Facts:
+    architecture = str(about.get("general.architecture") or "")
+
+    def number(entry: str) -> int:
+        value = about.get(f"{architecture}.{entry}")
+        return value if isinstance(value, int) else 0
+
+    heads = number("attention.head_count") or 1
+    length = number("attention.key_length") or number("embedding_length") // heads
+    cache = kv_bytes_per_token(
+        layers=number("block_count"),
+        kv_heads=number("attention.head_count_kv") or heads,
+        key_length=length,
+        value_length=number("attention.value_length") or length,
+    )
+    return Facts(
+        format="served",
+        kind="language",
+        title="",
+        architecture=architecture[:60],
+        quantisation=quantisation,
+        parameters_m=int(about.get("general.parameter_count") or 0) / 1e6,
+        context_tokens=context_tokens,
+        kv_bytes_per_token=cache,
+        vocabulary=number("vocab_size") or _LARGE_VOCABULARY,
+        chat_template=True,
+        licence=str(about.get("general.license") or ""),
+    )
+
+
+def _at_destination(place: str, name: str, gate: Gate, person: str) -> _Seen:
+    with gate.open(Call(place, Purpose.INFERENCE, "/v1/models", person=person)) as reply:
+        answer = reply.read()
+        if reply.status != _OK:
+            raise wire.failure(reply.status, answer)
+    found = [model for model in wire.decoded(answer).get("data") or [] if isinstance(model, dict) and model.get("id") == name]
+    if not found:
+        raise Unavailable(f"{place} has no model named {name}.", code="inference.no_model")
+    context = found[0].get("max_model_len")
+    return _Seen(name.rpartition("/")[2], _unknown(context if isinstance(context, int) else 0))
+
+
+def _unknown(context_tokens: int) -> Facts:
+    """A model of which nothing is known but how much it holds."""
+    return Facts(
+        format="served",
+        kind="language",
+        title="",
+        architecture="",
+        quantisation="",
+        parameters_m=0,
+        context_tokens=context_tokens,
+        kv_bytes_per_token=0,
+        vocabulary=0,
+        chat_template=True,
+        licence="",
+    )
+
+
+def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
+    facts = seen.facts
+    parameters_m, context_tokens = facts.parameters_m or told.parameters_m, facts.context_tokens or told.context_tokens
+    if not parameters_m or parameters_m <= 0:
+        raise InvalidInput(
+            "How many million parameters has it? The server does not say: use --parameters.", code="model.parameters"
+        )
+    if not context_tokens or context_tokens <= 0:
+        raise InvalidInput("How many tokens does it hold? The server does not say: use --context.", code="model.context")
+    return ModelVersion(
+        id="",
+        kind="language",
+        name=clean_name((told.name or seen.name).replace(":", "-")),
+        number=0,
+        format="served",
+        quantisation=facts.quantisation[:24],
+        architecture=facts.architecture,
+        parameters_m=parameters_m,
+        size_class=size_class(parameters_m),
+        context_tokens=context_tokens,
+        memory_mb=seen.memory_mb,
+        licence=(facts.licence or told.licence)[:200],
+        sha256=seen.sha256,
+        size_bytes=seen.size_bytes,
+        source=source[:500],
+        state=VersionState.CANDIDATE,
+    )
