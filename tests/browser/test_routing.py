@@ -84,7 +84,7 @@ def test_the_decisions_and_the_box_are_shown(box, open_page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     offer(box, OFFERS[1:])
-    page.reload()
+    page.evaluate("document.dispatchEvent(new Event('models-changed'))")  # as after an activation
     expect(internal).to_contain_text("is refused")
     expect(internal.locator("[data-reason=memory_short]")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

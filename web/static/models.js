@@ -103,6 +103,7 @@ async function load() {
 async function done(sentence) {
   toast(sentence);
   await load();
+  document.dispatchEvent(new Event("models-changed")); // for what would answer now
 }
 
 const path = (model) => `/api/models/${encodeURIComponent(model.id)}`;

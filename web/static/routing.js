@@ -45,10 +45,12 @@ function box(found, seal) {
   ];
 }
 
-try {
+async function load() {
   const routing = await api.get("/api/models/routing");
   fill(byId("decisions"), routing.decisions.map(decision));
   fill(byId("hardware"), box(routing.hardware, routing.seal));
-} catch (error) {
-  toast(error.message, "error");
 }
+
+const show = () => load().catch((error) => toast(error.message, "error"));
+document.addEventListener("models-changed", show);
+show();
