@@ -43,6 +43,7 @@ from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
+    from appliance.administration.model_measuring import ModelMeasuring
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
     from appliance.chat.service import ChatService
@@ -98,6 +99,12 @@ class Appliance:
 
         catalogue = Catalogue(POLICIES_DIR / "models.toml")
         return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue)
+
+    @cached_property
+    def model_measuring(self) -> ModelMeasuring:
+        from appliance.administration.model_measuring import ModelMeasuring
+
+        return ModelMeasuring(self.database, self.access, self.audit, self.models, self.model_administration)
 
     @cached_property
     def model_signers(self) -> ModelSigners:

@@ -33,6 +33,15 @@ def line_of(version: ModelVersion) -> str:
     )
 
 
+def figures_of(version: ModelVersion) -> list[str]:
+    """What was measured, one line per variant; of a version without a table, its own figures."""
+    rows = version.trials or ({"format": version.quantisation, **version.measured},)
+    return [
+        f"  {row['format']:<8} " + ", ".join(f"{name} {value:g}" for name, value in row.items() if isinstance(value, int | float))
+        for row in rows
+    ]
+
+
 def watched(output: Output, what: str) -> Watch:
     """Says every tenth how far reading a large file is."""
     told = 0.0

@@ -10,7 +10,7 @@ from typing import Any
 from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.acting import acting_principal
-from appliance.cli.model_lines import document_of, line_of, watched
+from appliance.cli.model_lines import document_of, figures_of, line_of, watched
 from appliance.cli.output import Output
 from appliance.identity.models import Principal
 from appliance.inference.store.connecting import Told
@@ -72,6 +72,11 @@ def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encrypt", action="store_true", help="keep it encrypted at rest")
     parser.add_argument("--licence", default="", metavar="NAME", help="where the model does not say it itself")
     parser.add_argument("--modelfile", type=Path, metavar="FILE", help="system text, template and parameters")
+
+
+def _optimize_arguments(parser: argparse.ArgumentParser) -> None:
+    _version_argument(parser)
+    parser.add_argument("--activate", action="store_true", help="let the best answer from the next question on")
 
 
 def _trust_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +153,17 @@ def _verify(appliance: Appliance, principal: Principal, arguments: argparse.Name
     return 0 if sound else 1
 
 
+def _bench(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_measuring.bench(principal, arguments.version, output.progress)
+    return _told(output, version, *figures_of(version))
+
+
+def _optimize(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    measuring = appliance.model_measuring
+    version = measuring.optimize(principal, arguments.version, output.progress, activate=arguments.activate)
+    return _told(output, version, *figures_of(version))
+
+
 def _signers(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
     signers = appliance.model_signers.list(principal)
     documents = [{"fingerprint": signer.fingerprint, "name": signer.name, "trusted_ms": signer.trusted_ms} for signer in signers]
@@ -183,9 +199,9 @@ def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Name
     return 0
 
 
-def _told(output: Output, version: ModelVersion, sentence: str) -> int:
+def _told(output: Output, version: ModelVersion, *sentences: str) -> int:
     document: dict[str, Any] = document_of(version)
-    output.result(document, line_of(version), sentence)
+    output.result(document, line_of(version), *sentences)
     return 0
 
 
@@ -195,6 +211,8 @@ VERBS: dict[str, tuple[str, Act]] = {
     "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
     "connect": ("let a model answer that stays in an Ollama on this box, or in a server that destinations.toml names", _connect),
     "verify": ("compare the content of one version, or of all, with its digest", _verify),
+    "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
+    "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
     "activate": (
         "let a version answer from the next question on",
         _change(lambda models, who, given: models.activate(who, given.version), "{} is active."),
@@ -225,6 +243,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "pull": _pull_arguments,
     "connect": _connect_arguments,
     "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),
+    "optimize": _optimize_arguments,
     "signers": lambda _: None,
     "trust": _trust_arguments,
     "distrust": lambda parser: parser.add_argument("fingerprint", metavar="FINGERPRINT"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -65,8 +65,16 @@ def set_state(connection: Connection, version: ModelVersion, state: VersionState
     connection.execute(update(model_versions).where(model_versions.c.id == version.id).values(**values))
 
 
-def set_measured(connection: Connection, version: ModelVersion, measured: Mapping[str, float]) -> None:
-    values = {"measured": json.dumps(dict(measured)), "changed_ms": now_ms()}
+def set_measured(
+    connection: Connection,
+    version: ModelVersion,
+    measured: Mapping[str, float],
+    trials: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
+    """Store figures, and the table of what was measured beside; without a table the one that is there stays."""
+    values: dict[str, Any] = {"measured": json.dumps(_plain(measured))}
+    if trials is not None:
+        values["trials"] = json.dumps(_plain(trials))
     connection.execute(update(model_versions).where(model_versions.c.id == version.id).values(**values))
 
 
