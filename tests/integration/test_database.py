@@ -125,3 +125,16 @@ def test_the_pragmas_that_durability_rests_on(database, pragma, value):
     for open_ in (database.read, database.write):
         with open_() as connection:
             assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
+
+
+def test_collections_and_answers_of_before_get_the_usual_classification_and_no_decision(database):
+    with database.write() as connection:
+        # as version 0003 left it
+        connection.execute(text("ALTER TABLE collections DROP COLUMN classification"))
+        connection.execute(text("ALTER TABLE messages DROP COLUMN selection"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+        connection.execute(text("INSERT INTO collections (id, name, created_ms) VALUES ('c', 'Handbook', 1)"))
+    assert migrate(database)[0] == "0004"
+    with database.read() as connection:
+        assert connection.execute(text("SELECT classification FROM collections WHERE id = 'c'")).scalar() == "internal"
+        assert "selection" in {column["name"] for column in inspect(connection).get_columns("messages")}
