@@ -101,6 +101,16 @@ def _queue(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("queue", "ok", f"the appliance is not running; it would start {find_redis_server().name}")
 
 
+def _seal(appliance: Appliance) -> Iterator[Finding]:
+    status = appliance.egress.found()
+    if not status.processes:
+        yield Finding("seal", "ok", "no process runs that could reach anything")
+    elif status.gaps:
+        yield Finding("seal", "failure" if status.required else "warning", f"layers are missing: {', '.join(status.gaps)}")
+    else:
+        yield Finding("seal", "ok", f"every layer holds for each of {len(status.processes)} processes")
+
+
 def _disk(appliance: Appliance) -> Iterator[Finding]:
     usage = shutil.disk_usage(appliance.settings.data_dir)
     free = usage.free / usage.total
@@ -108,4 +118,4 @@ def _disk(appliance: Appliance) -> Iterator[Finding]:
     yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
 
 
-LOOKS = (_database, _audit_log, _files, _models, _queue, _disk)
+LOOKS = (_database, _audit_log, _files, _models, _queue, _seal, _disk)
