@@ -5,6 +5,8 @@ import sys
 import threading
 
 import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -12,6 +14,7 @@ from appliance.errors import SetupError
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
 from appliance.storage.tables import metadata
+from appliance.storage.versions import v0004_classification
 
 KEY = b"k" * 32
 
@@ -132,9 +135,9 @@ def test_collections_and_answers_of_before_get_the_usual_classification_and_no_d
         # as version 0003 left it
         connection.execute(text("ALTER TABLE collections DROP COLUMN classification"))
         connection.execute(text("ALTER TABLE messages DROP COLUMN selection"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
         connection.execute(text("INSERT INTO collections (id, name, created_ms) VALUES ('c', 'Handbook', 1)"))
-    assert migrate(database)[0] == "0004"
+        with Operations.context(MigrationContext.configure(connection)):
+            v0004_classification.upgrade()
     with database.read() as connection:
         assert connection.execute(text("SELECT classification FROM collections WHERE id = 'c'")).scalar() == "internal"
         assert "selection" in {column["name"] for column in inspect(connection).get_columns("messages")}
