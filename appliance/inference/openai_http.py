@@ -52,6 +52,7 @@ class OpenAIRuntime:
         self._trouble, self._looked = "", 0.0
         self._look()
         self._dialect = gate.destinations[destination].dialect
+        self._refuse_ollama()
         _check_context(self._holds(), context_tokens, name)
         self._count: Callable[[tuple[PromptMessage, ...]], int] = functools.lru_cache(_COUNTS_KEPT)(self._counter())
 
@@ -155,6 +156,17 @@ class OpenAIRuntime:
         self._listed = {str(model.get("id")): model for model in self._asked("/v1/models").get("data") or []}
         if self._name not in self._listed:
             raise Unavailable(f"{self._destination} has no model named {self._name}.", code="inference.no_model")
+
+    def _refuse_ollama(self) -> None:
+        """Raises `SetupError` for an Ollama: in this dialect it takes no `num_ctx`, and cuts what is too long without a word."""
+        with self._watched(), self._gate.open(self._call("/api/version", b"", silence_s=_SHORT_S)) as reply:
+            answers = reply.status == _OK and b'"version"' in reply.read()
+        if answers:
+            raise SetupError(
+                f"{self._destination} is an Ollama, which cuts long prompts silently when it is spoken to like this; use it as "
+                "an Ollama of this machine, or serve the model with llama-server or vLLM.",
+                code="inference.unsupported",
+            )
 
     def _holds(self) -> Any:
         """The tokens of context the server gives, None where its dialect has no word for that."""

@@ -69,6 +69,7 @@ class Server:
 
     holds: int = CONTEXT
     usage: bool = True
+    ollama: bool = False
     chat: Callable[[Asked, Answer], None] | None = None
     counted: dict[str, Any] = field(default_factory=dict)
 
@@ -76,6 +77,8 @@ class Server:
         match asked.path:
             case "/v1/models":
                 answer.json({"object": "list", "data": [{"id": "big", "max_model_len": self.holds}]})
+            case "/api/version":
+                answer.json({"version": "0.33.3"} if self.ollama else {"detail": "Not Found"}, 200 if self.ollama else 404)
             case "/props":
                 answer.json({"default_generation_settings": {"n_ctx": self.holds}})
             case "/apply-template":
@@ -150,6 +153,13 @@ def test_a_model_that_is_not_at_the_destination_is_refused(appliance, server, so
     load = LoadRequest(replace(model(), source=source), None, CONTEXT, 2, destination="lan", gate=gate(appliance, server.port))
     assert code_of(lambda: SPEC.load(load), SetupError) == "inference.no_model"
     assert server.asked == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_ollama_that_passes_for_something_else_is_refused(server, script, load, dialect):
+    script.ollama = True
+    assert code_of(lambda: load(dialect), SetupError) == "inference.unsupported"
+    assert "/v1/chat/completions" not in server.paths()
 
 
 def test_a_server_without_the_model_or_with_less_context_is_refused(appliance, server, script, load):
