@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from appliance.egress.seal.reports import note_outside, report_own
 from appliance.identity.models import Role
 
 pytestmark = pytest.mark.browser
@@ -107,3 +108,24 @@ def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> 
         page.wait_for_timeout(700)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert page.evaluate(UNNAMED) == [], path
+
+
+def test_administrators_and_officers_see_which_layers_are_missing(box, page: Page) -> None:
+    box.person("officer", Role.OFFICER)
+    box.sign_in(page, "officer")
+    page.goto(f"{box.url}/audit")
+    card = page.locator("#seal-card")
+    assert card.locator(".notice").count() == 0  # not asked for before it is opened
+    card.locator("summary").click()
+    expect(card.locator(".notice")).to_contain_text("may be able to reach other machines")
+
+    run_dir = box.appliance.settings.run_dir
+    note_outside(run_dir, {"": "the kernel refuses"})
+    report_own(run_dir, "stray")
+    page.context.clear_cookies()
+    box.sign_in(page, "administrator")
+    page.goto(f"{box.url}/admin/box")
+    row = page.locator("tr[data-sealed=stray]")
+    expect(row.locator(".badge.bad").first).to_contain_text("shares the network of the machine")
+    expect(row).to_contain_text("(the kernel refuses)")
+    expect(page.locator("#seal .notice.warn")).to_contain_text("gaps")
