@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from appliance.errors import SetupError
+from appliance.errors import ApplianceError, SetupError
 from appliance.inference.models import Model
 from appliance.inference.ollama.names import DEFAULT_ADDRESS
 from appliance.inference.ollama.serving import find_ollama
@@ -53,8 +53,12 @@ def _load(request: LoadRequest) -> Runtime:
     from appliance.inference.ollama.models import check_unchanged
     from appliance.inference.ollama.runtime import OllamaRuntime
 
-    check_unchanged(client, name, request.model.sha256)
-    return OllamaRuntime(request.model, name, client, request.context_tokens)
+    try:
+        check_unchanged(client, name, request.model.sha256)
+        return OllamaRuntime(request.model, name, client, request.context_tokens)
+    except ApplianceError:
+        client.close()
+        raise
 
 
 def _name(model: Model) -> str:
