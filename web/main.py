@@ -21,6 +21,7 @@ from litestar import Litestar
 
 from appliance.bootstrap import open_appliance
 from appliance.errors import SetupError
+from appliance.inference.telemetry import silence
 from appliance.settings import load_settings
 from appliance.supervisor.names import WEB
 from appliance.supervisor.sealing import seal_own
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logs("web")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
+        silence()
         settings = load_settings(given.data, host=given.host, port=given.port)
         appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB)
         listener = socket.socket(fileno=given.fd) if given.fd is not None else _listen(settings.host, settings.port)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError
-from appliance.settings import default_data_dir
+from appliance.inference.telemetry import OPT_OUTS
+from appliance.settings import default_data_dir, set_environment
 
 COMMANDS = {
     "up": "run everything on this box",
@@ -27,6 +28,8 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; exit code 0 means that it held."""
     words = sys.argv[1:] if arguments is None else arguments
+    # commands run outside the seal: here the opt-outs are all there is
+    set_environment(OPT_OUTS)
     parser = argparse.ArgumentParser(prog="cloister", description="A private assistant appliance.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in words if word in COMMANDS), None)

@@ -211,3 +211,10 @@ def test_a_running_box_shows_its_seal(kernel_seals: None, running: str, box: Pat
 def test_without_a_running_box_there_is_no_seal_to_show(box: Path) -> None:
     code, status, _ = cloister("egress", "status", "--data", str(box))
     assert (code, status["processes"], status["strength"]) == (1, [], None)
+
+
+def test_every_command_switches_reporting_off_first() -> None:
+    script = "import os, sys; from appliance.cli import main; main(sys.argv[1:]); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    command = [sys.executable, "-c", script, "doctor", "--data", "/nonexistent"]
+    ran = subprocess.run(command, env={"HOME": "/nonexistent"}, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.splitlines()[-1] == "1"
