@@ -24,6 +24,7 @@ from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
 from appliance.inference.runtime import Embeds
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
+from appliance.retrieval.pieces import embedded, packed_pieces
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
 from appliance.storage.leases import ATTEMPTS_LIMIT
@@ -106,7 +107,7 @@ class Ingest:
         if not passages:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
         watch.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
-        vectors = _embed(passages, embedder, watch)
+        vectors, signs = _embed(passages, embedder, watch)
         rows = [
             index_row(
                 passage.ordinal,
@@ -115,6 +116,7 @@ class Ingest:
                 title=parsed.title or claim.document.name,
                 heading=passage.heading,
                 text=searchable_text(passage.text),
+                signs=signs[passage.ordinal],
             )
             for passage in passages
         ]
@@ -160,16 +162,19 @@ class Ingest:
         )
 
 
-def _embed(passages: Sequence[Chunk], embedder: PassageEmbedder, watch: ClaimWatch) -> NDArray[np.float32]:
-    """Vectors in the order of `passages`, made in order of length: a batch costs as much as its longest text."""
+def _embed(
+    passages: Sequence[Chunk], embedder: PassageEmbedder, watch: ClaimWatch
+) -> tuple[NDArray[np.float32], dict[int, bytes]]:
+    """Vectors and signs of pieces by place in `passages`, made in order of length: a batch costs as much as its longest text."""
     order = sorted(range(len(passages)), key=lambda at: passages[at].token_count)
-    made: list[NDArray[np.float32]] = []
+    vectors: dict[int, NDArray[np.float32]] = {}
+    signs: dict[int, bytes] = {}
     for start in range(0, len(order), _BATCH):
-        made.append(embedder.embed([searchable_text(passages[at].text) for at in order[start : start + _BATCH]]))
+        batch = order[start : start + _BATCH]
+        for at, text in zip(batch, embedded(embedder, [searchable_text(passages[at].text) for at in batch]), strict=True):
+            vectors[at] = text.vector
+            signs[at] = packed_pieces(text)
         done = min(start + _BATCH, len(order))
         percent = _PARSED_PERCENT + (_EMBEDDED_PERCENT - _PARSED_PERCENT) * done // len(order)
         watch.show(DocumentStatus.EMBEDDING, f"Indexing passage {done} of {len(order)}", percent)
-    sorted_vectors = np.concatenate(made)
-    vectors = np.empty_like(sorted_vectors)
-    vectors[order] = sorted_vectors
-    return vectors
+    return np.stack([vectors[at] for at in range(len(order))]), signs

@@ -14,6 +14,7 @@ from appliance.documents.store import insert_chunks, insert_document, insert_pag
 from appliance.evaluation.dataset import Article, Dataset, Question
 from appliance.identity.models import SYSTEM, Principal
 from appliance.retrieval.index import SearchIndex, index_row
+from appliance.retrieval.pieces import embedded, packed_pieces
 
 _BATCH = 64
 _LONGEST_TITLE = 200
@@ -81,10 +82,20 @@ def _store(
     appliance: Appliance, collection: CollectionSummary, document_id: str, parsed: ParsedDocument, made: list[Chunk]
 ) -> int:
     texts = [searchable_text(passage.text) for passage in made]
-    vectors = [appliance.embedder.embed(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
+    read = [
+        text for start in range(0, len(texts), _BATCH) for text in embedded(appliance.embedder, texts[start : start + _BATCH])
+    ]
     rows = [
-        index_row(passage.ordinal, collection.number, vector, title=parsed.title, heading=passage.heading, text=text)
-        for passage, text, vector in zip(made, texts, (vector for batch in vectors for vector in batch), strict=True)
+        index_row(
+            passage.ordinal,
+            collection.number,
+            own.vector,
+            title=parsed.title,
+            heading=passage.heading,
+            text=text,
+            signs=packed_pieces(own),
+        )
+        for passage, text, own in zip(made, texts, read, strict=True)
     ]
     document = Document(
         id=document_id,

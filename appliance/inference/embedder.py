@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.inference.models import Model
+from appliance.inference.runtime import EmbeddedText
 from appliance.inference.store import ModelStore
 from appliance.inference.telemetry import silence
 
 _SPECIAL_TOKENS = 2  # one before the text, one after it
 _BATCH = 8
+_PIECES = "layer3.hidden"
+"""The fourth of the six layers: its vectors of word pieces tell passages apart better than those of the last one
+(`docs/decisions.md`, table of retrieval)."""
 
 
 class Embedder:
@@ -26,6 +30,7 @@ class Embedder:
         self.max_tokens = model.context_tokens - _SPECIAL_TOKENS
         """Longest text that is embedded whole, in tokens as `count_tokens` counts them."""
         self._session = session
+        self._outputs = [output.name for output in session.get_outputs() if output.name in ("embedding", _PIECES)]
         self._tokenizer = tokenizer
 
     def count_tokens(self, text: str) -> int:
@@ -52,17 +57,40 @@ class Embedder:
             vectors[members] = self._run([rows[index] for index in members])
         return vectors
 
+    def embed_pieces(self, texts: Sequence[str]) -> list[EmbeddedText]:
+        """What `embed` gives, and the vectors of the pieces that hold a letter or a digit, from the same run."""
+        found: dict[int, EmbeddedText] = {}
+        encodings = self._tokenizer.encode_batch(list(texts))
+        rows = [self._cut(encoding.ids) for encoding in encodings]
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        for start in range(0, len(order), _BATCH):
+            members = order[start : start + _BATCH]
+            vectors, *hidden = self._outputs_of([rows[index] for index in members], self._outputs)
+            for at, index in enumerate(members):
+                text, spans = texts[index], encodings[index].offsets[: len(rows[index]) - 1]
+                told = (
+                    [place for place, (first, end) in enumerate(spans) if any(map(str.isalnum, text[first:end]))]
+                    if hidden
+                    else []
+                )
+                pieces = hidden[0][at, told] if hidden else np.empty((0, self.dimensions), np.float32)
+                found[index] = EmbeddedText(vectors[at], pieces, tuple(spans[place] for place in told))
+        return [found[index] for index in range(len(rows))]
+
     def _cut(self, ids: list[int]) -> list[int]:
         limit = self.max_tokens + _SPECIAL_TOKENS
         return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
     def _run(self, rows: list[list[int]]) -> Any:
+        return self._outputs_of(rows, ["embedding"])[0]
+
+    def _outputs_of(self, rows: list[list[int]], names: list[str]) -> Any:
         shape = len(rows), max(map(len, rows))
         tokens, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for index, row in enumerate(rows):
             tokens[index, : len(row)] = row
             mask[index, : len(row)] = 1
-        return self._session.run(["embedding"], {"input_ids": tokens, "attention_mask": mask})[0]
+        return self._session.run(names, {"input_ids": tokens, "attention_mask": mask})
 
 
 def load_embedder(models: ModelStore, *, threads: int) -> Embedder:
@@ -86,5 +114,24 @@ def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads:
     options.log_severity_level = 3
     # the language model shares these cores: waiting threads sleep instead of spinning
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(graph_path), options, providers=["CPUExecutionProvider"])
+    graph = _with_pieces(graph_path.read_bytes())
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return Embedder(model, session, tokenizer)
+
+
+def _with_pieces(graph: bytes) -> bytes:
+    """The graph with one more output, where it computes it anyway.
+
+    What is appended to a serialised message is merged into it, lists being joined (Protocol Buffers, "Last One Wins"), so a
+    few bytes do it, without the library that wrote the graph: ModelProto.graph.output[+] = {name, type.tensor_type.elem_type}.
+    """
+    name = _PIECES.encode()
+    if name not in graph:
+        return graph
+    float_tensor = _message(1, b"\x08\x01")
+    return graph + _message(7, _message(12, _message(1, name) + _message(2, float_tensor)))
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A field that holds bytes; its tag, its length, which must be below 128, and the bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content

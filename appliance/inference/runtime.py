@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +41,24 @@ class Embeds(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One L2-normalised row for each text, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedText:
+    """A text as the embedder reads it: as one vector, and as one vector for each of its word pieces in their context.
+
+    `vector` is L2-normalised; `pieces` has a row for each piece that holds a letter or a digit, and `spans` says where it stands
+    in the text. A model that gives no vectors of pieces leaves both empty.
+    """
+
+    vector: NDArray[np.float32]
+    pieces: NDArray[np.float32]
+    spans: tuple[tuple[int, int], ...]
+
+
+@runtime_checkable
+class EmbedsPieces(Embeds, Protocol):
+    """An embedder that also tells what each piece of a text means where it stands."""
+
+    def embed_pieces(self, texts: Sequence[str]) -> list[EmbeddedText]:
+        """One for each text, in order."""

@@ -36,13 +36,21 @@ class IndexRow:
     collection_number: int
     vector: NDArray[np.float32]
     tokens: list[list[str]]
+    signs: bytes = b""  # of its word pieces, `packed_pieces`
 
 
 def index_row(
-    chunk_id: int, collection_number: int, vector: NDArray[np.float32], *, title: str, heading: str, text: str
+    chunk_id: int,
+    collection_number: int,
+    vector: NDArray[np.float32],
+    *,
+    title: str,
+    heading: str,
+    text: str,
+    signs: bytes = b"",
 ) -> IndexRow:
     """The row of a chunk. Making its tokens takes longer than storing them: call it before the write lock is taken."""
-    return IndexRow(chunk_id, collection_number, vector, passage_tokens(collection_number, title, heading, text))
+    return IndexRow(chunk_id, collection_number, vector, passage_tokens(collection_number, title, heading, text), signs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Scores:
             ids, scores = ids[kept], scores[kept]
         order = np.lexsort((ids, -scores))[:limit]
         return Scores(ids[order], scores[order])
+
+    def in_order(self) -> Scores:
+        """The same in the order of ids."""
+        order = np.argsort(self.ids)
+        return Scores(self.ids[order], self.scores[order])
 
     def of(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores of these chunks, 0 for those not here; for scores in the order of ids."""
@@ -102,6 +115,9 @@ class SearchIndex:
         entries = [
             (entry_row(row.chunk_id, step), " ".join(tokens)) for row in rows for step, tokens in enumerate(row.tokens) if tokens
         ]
+        pieces = [(row.chunk_id, row.signs) for row in rows if row.signs]
+        if pieces:
+            connection.exec_driver_sql("INSERT INTO search_pieces(chunk_id, signs) VALUES (?, ?)", pieces)
         if entries:
             connection.exec_driver_sql("INSERT INTO search_words(rowid, tokens) VALUES (?, ?)", entries)
         _count(connection, Counter(row.collection_number for row in rows))
@@ -118,6 +134,7 @@ class SearchIndex:
         ids = [(row[0],) for row in indexed]
         connection.exec_driver_sql("DELETE FROM search_vectors WHERE chunk_id = ?", ids)
         connection.exec_driver_sql("DELETE FROM search_exact WHERE chunk_id = ?", ids)
+        connection.exec_driver_sql("DELETE FROM search_pieces WHERE chunk_id = ?", ids)
         connection.exec_driver_sql(
             "DELETE FROM search_words WHERE rowid = ?",
             [(entry_row(row[0], step),) for row in indexed for step in range(len(IMPACTS))],
@@ -156,21 +173,28 @@ class SearchIndex:
 
     def words(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str]) -> Scores:
         """BM25 of every chunk in scope that holds one of `terms`, in the order of ids; rarity is counted within the scope."""
+        return self.weighed_words(connection, scope_numbers, terms)[0]
+
+    def weighed_words(
+        self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str]
+    ) -> tuple[Scores, dict[str, float]]:
+        """What `words` gives, and how rare each term is in the scope."""
         current = _current(connection, scope_numbers)
         total = sum(count for _, _, count in current)
         if not terms or not total:
-            return _NONE
+            return _NONE, {}
         keys: dict[str, list[Key]] = {
             term: [(number, generation, term) for number, generation, _ in current] for term in dict.fromkeys(terms)
         }
         read = self._read_postings(connection, [key for wanted in keys.values() for key in wanted])
         postings, by_step = [], []
-        for wanted in keys.values():
+        rarities: dict[str, float] = {}
+        for term, wanted in keys.items():
             lists = [read[key] for key in wanted if read[key].size]
-            rarity = _rarity(sum(entries.size for entries in lists), total)
+            rarities[term] = _rarity(sum(entries.size for entries in lists), total)
             postings += lists
-            by_step += [rarity * _IMPACTS] * len(lists)
-        return _summed(postings, np.stack(by_step)) if postings else _NONE
+            by_step += [rarities[term] * _IMPACTS] * len(lists)
+        return (_summed(postings, np.stack(by_step)) if postings else _NONE), rarities
 
     def _read_postings(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, Entries]:
         """The posting list of each key, in one statement for those that are not held."""

@@ -1,4 +1,4 @@
-"""One search: the caller's scope, vectors and words, fused."""
+"""One search: the caller's scope, vectors and words fused, and the best of them compared more closely."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from appliance.errors import Denied
 from appliance.identity.models import Principal
@@ -18,6 +18,8 @@ from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.models import Hit
+from appliance.retrieval.pieces import embedded
+from appliance.retrieval.reranking import Asked, read_candidates, rerank
 from appliance.retrieval.terms import question_terms
 from appliance.storage.database import Database
 from appliance.storage.tables import chunks, collections, documents
@@ -25,6 +27,8 @@ from appliance.storage.tables import chunks, collections, documents
 CANDIDATES = 100
 """Taken from each of the two rankings: together they hold the answer nearly always, further down they hold noise."""
 
+RERANKED = 50
+"""The best of the first stage, which the second one orders."""
 
 _HITS = (  # built once: building it takes as long as running it
     select(chunks, documents.c.name)
@@ -51,13 +55,20 @@ class Search:
     """Finds passages for a person; there is no way to search without one."""
 
     def __init__(
-        self, database: Database, access: _Access, embedder_factory: Callable[[], Embeds], index: SearchIndex | None = None
+        self,
+        database: Database,
+        access: _Access,
+        embedder_factory: Callable[[], Embeds],
+        index: SearchIndex | None = None,
+        *,
+        reranked: int = RERANKED,
     ) -> None:
-        """`embedder_factory` is called per search and should give the same embedder each time."""
+        """`embedder_factory` is called per search and should give the same embedder each time; 0 `reranked` is fusion alone."""
         self._database = database
         self._access = access
         self._embedder = embedder_factory
         self._index = index or SearchIndex()
+        self._reranked = reranked
 
     def search(self, principal: Principal, query: str, limit: int, *, collection_id: str | None = None) -> list[Hit]:
         """The best `limit` chunks this person may read, best first. Raises `Denied` without a principal."""
@@ -73,18 +84,50 @@ class Search:
 
     def rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
         """Both rankings over the scope, fused. One after the other: side by side they take turns at the interpreter's lock."""
-        vector = self._embedder().embed([query])[0]
+        question = embedded(self._embedder(), [query])[0]
+        vector = question.vector
         with self._database.read() as connection:
             near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
-            words = self._index.words(connection, scope_numbers, question_terms(query))
+            words, rarities = self._index.weighed_words(connection, scope_numbers, question_terms(query))
             missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
             more = self._index.similarities(connection, scope_numbers, missing, vector)
-        ids = np.concatenate([near.ids, more.ids])
-        similarities = np.concatenate([near.scores, more.scores])
-        word_scores = words.of(ids)
-        scores = fuse(similarities, word_scores)
-        order = np.lexsort((ids, -scores))
-        return Ranking(ids[order], scores[order], similarities[order], word_scores[order])
+            ids = np.concatenate([near.ids, more.ids])
+            similarities = np.concatenate([near.scores, more.scores])
+            word_scores = words.of(ids)
+            scores = fuse(similarities, word_scores)
+            order = np.lexsort((ids, -scores))
+            ranking = Ranking(ids[order], scores[order], similarities[order], word_scores[order])
+            if not self._reranked or not ids.size:
+                return ranking
+            asked = Asked(query, rarities, question.pieces, question.spans)
+            return self._closer(connection, scope_numbers, ranking, asked, vector)
+
+    def _closer(
+        self,
+        connection: Connection,
+        scope_numbers: Collection[int],
+        first: Ranking,
+        asked: Asked,
+        vector: NDArray[np.float32],
+    ) -> Ranking:
+        """The best of `first` in the order of the second stage; the others follow as they were."""
+        candidates = read_candidates(connection, scope_numbers, first.ids[: self._reranked])
+        if not candidates:
+            return first
+        beside = np.array([[item.before, item.after] for item in candidates])
+        known = self._index.similarities(connection, scope_numbers, np.unique(beside), vector).in_order()
+        chunk_ids = np.array([item.chunk_id for item in candidates])
+        places = np.flatnonzero(np.isin(first.ids, chunk_ids))
+        own = chunk_ids[:, None] == beside
+        neighbours = np.where(own, np.float32(0), known.of(beside.ravel()).reshape(beside.shape)).max(axis=1)
+        scores = rerank(asked, candidates, first.words[places], first.similarities[places], neighbours)
+        rest = np.setdiff1d(np.arange(first.ids.size), places)
+        # of one scale with the others, and below them
+        below = first.scores[rest] - first.scores[rest].max(initial=0) + scores.min() - 1
+        every, at = np.concatenate([scores, below]), np.concatenate([places, rest])
+        order = np.lexsort((first.ids[at], -every))
+        at = at[order]
+        return Ranking(first.ids[at], every[order], first.similarities[at], first.words[at])
 
     def _narrowed(self, scope: Scope, collection_id: str) -> Scope:
         if collection_id not in scope.collection_ids:

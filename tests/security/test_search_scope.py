@@ -12,8 +12,10 @@ from sqlalchemy import insert
 
 from appliance.errors import Denied
 from appliance.identity.models import SYSTEM, Principal, Role
+from appliance.inference.runtime import EmbeddedText
 from appliance.policy.scope import Scope
 from appliance.retrieval.index import SearchIndex, index_row
+from appliance.retrieval.reranking import read_candidates
 from appliance.retrieval.search import Search
 from appliance.retrieval.terms import index_terms, question_terms
 from appliance.storage.database import Database
@@ -46,10 +48,14 @@ class Granted:
 
 
 class Seeded:
-    """Embeds a text as a vector of its own."""
+    """Embeds a text as a vector of its own, and its first half as two pieces."""
 
     def embed(self, texts):
         return np.stack([vector(sum(text.encode("utf-8", "ignore")) + len(text)) for text in texts])
+
+    def embed_pieces(self, texts):
+        halves = (0, 1), (0, len(texts[0]) // 2)
+        return [EmbeddedText(row, np.stack([vector(1), vector(2)]), halves) for row in self.embed(texts)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,11 @@ def search(database) -> Search:
             text = f"The leave rules of office {number}, norm EN-1234/{number}, 有給休暇の申請 {WORDS[at]}."
             kept.append({"id": chunk_id, "document_id": f"d{number}", "collection_id": f"c{number}", "ordinal": at, "page": 1,
                          "start": 0, "end": len(text), "heading": "", "text": text, "token_count": 9})  # fmt: skip
-            rows.append(index_row(chunk_id, number, vector(chunk_id), title=f"Office {number}", heading="", text=text))
+            rows.append(
+                index_row(
+                    chunk_id, number, vector(chunk_id), title=f"Office {number}", heading="", text=text, signs=bytes(range(48))
+                )
+            )
     with database.write() as connection:
         connection.execute(
             insert(collections), [{"number": n, "id": f"c{n}", "name": f"c{n}", "created_ms": 0} for n in range(1, 13)]
@@ -78,7 +88,7 @@ def search(database) -> Search:
         connection.execute(
             insert(documents),
             [{"id": f"d{n}", "collection_id": f"c{n}", "name": f"d{n}", "media_type": "text/plain", "size_bytes": 1, "sha256": "0",
-              "blob_name": "0", "uploaded_by": "x", "uploaded_ms": 0, "status": "READY"} for n in range(1, 13)],
+              "blob_name": "0", "uploaded_by": "x", "uploaded_ms": 0, "status": "READY", "chunk_count": 3} for n in range(1, 13)],
         )  # fmt: skip
         connection.execute(insert(chunks), kept)
         SearchIndex().add(connection, rows)
@@ -109,6 +119,19 @@ def test_hits_are_whole_and_from_the_scope_only(search):
     assert {hit.collection_id for hit in hits} == {"c1", "c2", "c11"}
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert all(-1.001 <= hit.similarity <= 1.001 and hit.words_score > 0 for hit in hits)
+
+
+def test_the_second_stage_reads_nothing_outside_the_scope(database):
+    """Asked for every chunk there is, neighbours of the scope's own included."""
+    everything = np.arange(1_000, 1_200)
+    with database.read() as connection:
+        assert read_candidates(connection, set(), everything) == []
+        assert read_candidates(connection, {3_000}, everything) == []
+        read = read_candidates(connection, {2, 11}, everything)
+    assert [item.chunk_id for item in read] == [1_020, 1_021, 1_022, 1_110, 1_111, 1_112]
+    assert [item.before for item in read] == [1_020, 1_020, 1_021, 1_110, 1_110, 1_111]
+    assert [item.after for item in read] == [1_021, 1_022, 1_022, 1_111, 1_112, 1_112]
+    assert all(item.signs for item in read)
 
 
 def test_a_code_is_found_literally(search):

@@ -75,3 +75,25 @@ def test_no_texts_give_no_vectors(embedder: Embedder):
 
 def test_telemetry_is_off_before_the_library_is_used(embedder: Embedder):
     assert {name: os.environ.get(name) for name in OPT_OUTS} == dict(OPT_OUTS)
+
+
+def test_pieces_come_from_the_same_run_and_stand_where_they_are_written(embedder: Embedder):
+    """Their spans hold letters or digits, as many as the vectors; a long text is cut where its vector is."""
+    texts = [*TEXTS, "Gate 7, (east)!", "...", "word " * 1000]
+    read = embedder.embed_pieces(texts)
+    for text, own, vector in zip(texts, read, embedder.embed(texts), strict=True):
+        assert float(own.vector @ vector) > 0.999
+        assert own.pieces.shape == (len(own.spans), embedder.dimensions)
+        assert all(any(map(str.isalnum, text[start:end])) for start, end in own.spans)
+    assert [texts[4][start:end] for start, end in read[4].spans] == ["Gate", "7", "east"]
+    assert read[5].spans == ()
+    assert len(read[6].spans) == embedder.max_tokens
+
+
+def test_a_piece_is_likest_to_itself_in_another_sentence(embedder: Embedder):
+    one, other = embedder.embed_pieces(["The porter locks the gate.", "A gate is opened by the night porter."])
+    asked = one.pieces / np.linalg.norm(one.pieces, axis=1, keepdims=True)
+    found = other.pieces / np.linalg.norm(other.pieces, axis=1, keepdims=True)
+    words = ["A", "gate", "is", "opened", "by", "the", "night", "porter"]
+    best = [words[at] for at in (asked @ found.T).argmax(axis=1)]
+    assert [best[1], best[4]] == ["porter", "gate"]
