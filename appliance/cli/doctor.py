@@ -86,9 +86,19 @@ def _files(appliance: Appliance) -> Iterator[Finding]:
 
 
 def _models(appliance: Appliance) -> Iterator[Finding]:
-    for model in appliance.models.models():
-        appliance.models.verified_path(model)
-        yield Finding("model", "ok", f"{model.id}, {model.format}, digest verified{', active' if model.active else ''}")
+    versions = appliance.models.versions()
+    for version in versions:
+        if version.format == "served":
+            yield Finding("model", "ok", f"{version.id}, in a server, {version.state.value}")
+            continue
+        try:
+            appliance.models.open_version(version.id).close()
+        except ApplianceError as error:  # one bad file must not hide the state of the others
+            yield Finding("model", "failure", error.sentence)
+        else:
+            yield Finding("model", "ok", f"{version.id}, {version.as_model().format}, digest verified, {version.state.value}")
+    if not versions:
+        yield Finding("model", "warning", "none is prepared yet; the appliance does it when it starts")
 
 
 def _queue(appliance: Appliance) -> Iterator[Finding]:
