@@ -36,14 +36,16 @@ SERVICE_SOCKETS = (
     "/run/podman/podman.sock",
     "/var/lib/sss/pipes/nss",
 )
+_REMOVABLE = Path("/run/media")
 _LIMIT = "size=256m"
 
 
 def cover(kept: Iterable[Path]) -> None:
     """Cover the directories, in a mount namespace of our own; what is `kept` stays visible below them. Raises `OSError`."""
-    calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
+    # what is mounted later, a stick with a model, is seen here, too; what is mounted here is seen nowhere else
+    calls.mount("none", "/", None, calls.MS_REC | calls.MS_SLAVE)
     places = _places((*COVERED, *SCRATCH))
-    saved = [(path, os.open(path, os.O_PATH)) for path in _below(kept, places)]
+    saved = [(path, os.open(path, os.O_PATH)) for path in _below((*kept, _REMOVABLE), places)]
     for place in places:
         scratch = str(place) in SCRATCH
         calls.mount(
