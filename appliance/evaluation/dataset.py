@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from appliance.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One document: its paragraphs in order."""
+    """One document: its paragraphs in order, and its language where the file tells it."""
 
     title: str
     paragraphs: tuple[str, ...]
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,46 @@ def load_dataset(path: Path) -> Dataset:
             asked = _list(paragraph, "qas", within) if "qas" in paragraph else []
             questions += [_question(item, f"{within}.qas[{n}]", number, at, context) for n, item in enumerate(asked)]
         title = entry.get("title")
-        articles.append(Article(title.strip() if isinstance(title, str) else "", tuple(paragraphs)))
+        language = entry.get("language")
+        articles.append(
+            Article(
+                title.strip() if isinstance(title, str) else "", tuple(paragraphs), language if isinstance(language, str) else ""
+            )
+        )
     if not questions:
         raise InvalidInput(f"The question set {path} holds no questions.", code="evaluation.empty")
+    return Dataset(tuple(articles), tuple(questions))
+
+
+def withhold(dataset: Dataset, share: float, seed: int) -> Dataset:
+    """The set without the gold paragraphs of `share` of its answerable questions, drawn by `seed`: these have no answers left.
+
+    Other questions of a withheld paragraph lose theirs too, so that a few more than `share` may. Raises `InvalidInput`.
+    """
+    if not 0 <= share < 1:
+        raise InvalidInput("The share to withhold is a number from 0 to below 1.", code="evaluation.withhold")
+    answerable = [question for question in dataset.questions if question.answers]
+    drawn = [answerable[at] for at in np.random.default_rng(seed).permutation(len(answerable))]
+    places: set[tuple[int, int]] = set()
+    withheld = 0
+    for question in drawn:
+        if withheld >= share * len(answerable):
+            break
+        place = question.article, question.paragraph
+        if place not in places:
+            places.add(place)
+            withheld += sum((other.article, other.paragraph) == place for other in answerable)
+    articles = (
+        replace(
+            article,
+            paragraphs=tuple("" if (at, number) in places else text for number, text in enumerate(article.paragraphs)),
+        )
+        for at, article in enumerate(dataset.articles)
+    )
+    questions = (
+        replace(question, answers=()) if (question.article, question.paragraph) in places else question
+        for question in dataset.questions
+    )
     return Dataset(tuple(articles), tuple(questions))
 
 

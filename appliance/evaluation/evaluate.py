@@ -16,7 +16,7 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.errors import InvalidInput
 from appliance.evaluation.answers import chosen, grade_answers
 from appliance.evaluation.corpus import Corpus, index_dataset
-from appliance.evaluation.dataset import Dataset, load_dataset
+from appliance.evaluation.dataset import Dataset, load_dataset, withhold
 from appliance.evaluation.measures import RankingMeasures
 from appliance.identity.models import Principal
 from appliance.retrieval.index import SearchIndex
@@ -25,6 +25,7 @@ from appliance.settings import Settings
 
 _DEPTH = 100  # passages looked at per question
 _HITS = 10
+_RANKINGS = ("vector", "words", "fused")
 
 
 def evaluate(
@@ -32,15 +33,18 @@ def evaluate(
     *,
     settings: Settings,
     answers: int = 0,
+    withheld_share: float = 0.0,
+    seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The figures for `dataset`; models come from `settings.models_dir`, everything else is thrown away.
 
-    Raises `InvalidInput` for a file that is not in SQuAD format and for a negative number of answers.
+    `withheld_share` of the answerable questions lose their gold paragraphs, drawn by `seed`. Raises `InvalidInput` for a file
+    that is not in SQuAD format, a negative number of answers and a share that is none.
     """
     if answers < 0:
         raise InvalidInput("The number of answers cannot be negative.", code="evaluation.answers")
-    loaded = load_dataset(dataset)
+    loaded = withhold(load_dataset(dataset), withheld_share, seed)
     with tempfile.TemporaryDirectory(prefix="cloister-evaluate-") as directory:
         data_dir = Path(directory) / "data"
         data_dir.mkdir(mode=0o700)
@@ -63,7 +67,8 @@ def _retrieval(
 ) -> dict[str, Any]:
     index = SearchIndex()
     scope = {corpus.collection_number}
-    measures = {name: RankingMeasures() for name in ("vector", "words", "fused")}
+    measures = {name: RankingMeasures() for name in _RANKINGS}
+    by_language: dict[str, dict[str, RankingMeasures]] = {}
     answerable = [question for question in dataset.questions if question.answers]
     elapsed_ms = []
     for at, question in enumerate(answerable, 1):
@@ -79,9 +84,12 @@ def _retrieval(
         rankings["fused"] = appliance.search.rank(scope, question.text).ids[:_DEPTH]
         for name, ids in rankings.items():
             ranked = [corpus.passages[chunk_id] for chunk_id in ids.tolist()]
-            measures[name].add(
-                [passage.holds_answer(question) for passage in ranked], [passage.token_count for passage in ranked]
-            )
+            relevant, lengths = [passage.holds_answer(question) for passage in ranked], [item.token_count for item in ranked]
+            measures[name].add(relevant, lengths)
+            language = dataset.articles[question.article].language
+            if language:
+                own = by_language.setdefault(language, {name: RankingMeasures() for name in _RANKINGS})
+                own[name].add(relevant, lengths)
         if at % 100 == 0:
             progress(f"Searched for {at} of {len(answerable)} questions")
     return {
@@ -90,6 +98,9 @@ def _retrieval(
         "chunks": len(corpus.passages),
         "documents": len(dataset.articles),
         "retrieval": {name: measure.report() for name, measure in measures.items()},
+        "languages": {
+            language: {name: measure.report() for name, measure in own.items()} for language, own in sorted(by_language.items())
+        },
         "search_ms": {
             f"p{share}": round(float(np.percentile(elapsed_ms, share)), 2) if elapsed_ms else 0.0 for share in (50, 95)
         },

@@ -27,6 +27,7 @@ def test_a_set_of_several_documents_paragraphs_and_impossible_questions(settings
         "data": [
             {
                 "title": "Leave and keys",
+                "language": "en",
                 "paragraphs": [
                     {
                         "context": LEAVE,
@@ -36,10 +37,11 @@ def test_a_set_of_several_documents_paragraphs_and_impossible_questions(settings
                 ],
             },
             {
+                "language": "en",
                 "paragraphs": [
                     {"context": INVOICES, "qas": [question("Who signs large invoices?", INVOICES, "two people")]},
                     {"context": ""},
-                ]
+                ],
             },
         ]
     }
@@ -54,7 +56,10 @@ def test_a_set_of_several_documents_paragraphs_and_impossible_questions(settings
         assert figures["coverage_at_tokens"] == {"500": 1.0, "1000": 1.0, "2000": 1.0}
     assert report["search_ms"]["p95"] >= report["search_ms"]["p50"] > 0
     assert "answers" not in report
+    assert report["languages"]["en"]["fused"] == report["retrieval"]["fused"]
     again = evaluate(path, settings=settings)
     assert again["retrieval"] == report["retrieval"]
+    withheld = evaluate(path, settings=settings, withheld_share=0.3, seed=1)
+    assert (withheld["questions"], withheld["answerable"], withheld["chunks"]) == (4, 2, 2)
     # nothing of it stays in the box's own data directory
     assert sorted(item.name for item in settings.data_dir.iterdir()) == ["models"]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import InvalidInput
-from appliance.evaluation.dataset import Span, load_dataset
+from appliance.evaluation.dataset import Article, Dataset, Question, Span, load_dataset, withhold
+
+SEVERAL = Dataset(
+    tuple(Article(f"a{at}", (f"first of {at}", f"second of {at}"), "en") for at in range(5)),
+    tuple(Question("?", at, number, (Span(0, 5, "first"),)) for at in range(5) for number in range(2)),
+)
 
 
 def written(tmp_path: Path, content: object) -> Path:
@@ -69,3 +75,27 @@ def test_an_answer_a_little_off_is_found(tmp_path, text, start):
         written(tmp_path, with_question({"question": "What?", "answers": [{"text": text, "answer_start": start}]}))
     )
     assert loaded.questions[0].answers == (Span(17, 25, "the keys"),)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(InvalidInput):
+        withhold(SEVERAL, share, 1)
+
+
+def test_withheld_paragraphs_leave_their_questions_without_answers():
+    left = withhold(SEVERAL, 0.3, 7)
+    lost = [at for at, question in enumerate(left.questions) if not question.answers]
+    assert len(lost) == 3
+    for at, (before, after) in enumerate(zip(SEVERAL.questions, left.questions, strict=True)):
+        kept = left.articles[after.article].paragraphs[after.paragraph]
+        assert kept == ("" if at in lost else SEVERAL.articles[before.article].paragraphs[before.paragraph])
+    assert withhold(SEVERAL, 0.3, 7) == left
+    assert any(withhold(SEVERAL, 0.3, seed) != left for seed in range(5))
+    assert withhold(SEVERAL, 0.0, 7) == SEVERAL
+
+
+def test_the_set_in_other_languages_is_whole():
+    loaded = load_dataset(Path(__file__).parents[2] / "bench" / "languages.json")
+    counts = Counter(loaded.articles[question.article].language for question in loaded.questions if question.answers)
+    assert min(counts[language] for language in ("de", "es", "pt")) >= 20
