@@ -14,7 +14,10 @@ from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 pytestmark = pytest.mark.browser
 
-TRIALS = ({"format": "Q4_1", "prefill_tokens_per_s": 219.0, "quality": 0.83}, {"format": "Q4_0", "prefill_tokens_per_s": 721.0, "quality": 0.81})
+TRIALS = (
+    {"format": "Q4_1", "prefill_tokens_per_s": 219.0, "quality": 0.83},
+    {"format": "Q4_0", "prefill_tokens_per_s": 721.0, "quality": 0.81},
+)
 
 
 @pytest.fixture

@@ -434,7 +434,9 @@ def test_a_local_ollama_s_own_files_are_taken_and_checked(models, administrator,
         with pytest.raises(InvalidInput) as refusal:
             models.pull(administrator, f"ollama:{name}", Order(), ollama_dir=store)
         assert refusal.value.stable_code == code
-    manifest.write_text(json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../etc"}]}))
+    manifest.write_text(
+        json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../etc"}]})
+    )
     with pytest.raises(InvalidInput) as refusal:
         models.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
     assert refusal.value.stable_code == "model.ollama"

@@ -116,7 +116,12 @@ def test_a_directory_of_the_first_release_answers_before_it_is_prepared_anew(set
 @pytest.mark.models
 def test_the_default_models_are_adopted_with_their_facts(appliance_with_models: Appliance):
     language, embedding = appliance_with_models.models.versions()
-    assert (language.name, language.kind, language.size_class.value, language.parameters_m) == ("smollm2-135m-instruct", "language", "micro", 134.5)
+    assert (language.name, language.kind, language.size_class.value, language.parameters_m) == (
+        "smollm2-135m-instruct",
+        "language",
+        "micro",
+        134.5,
+    )
     assert language.measured["quality"] >= 0.5
     assert {trial["format"] for trial in language.trials} >= {"Q4_1", "Q8_0"}
     assert (embedding.name, embedding.kind, embedding.format) == ("all-minilm-l6-v2", "embedding", "onnx")
@@ -133,7 +138,9 @@ def test_an_encrypted_model_answers_from_sealed_memory(appliance_with_models: Ap
     box = appliance_with_models
     store = ModelStore(tmp_path / "models", box.database, BlobStore(tmp_path / "sealed", b"k" * 32, b"n" * 32))
     box.model_administration._store = store  # not into the directory all tests share
-    version = box.model_administration.take_in(administrator, box.models.verified_path(box.models.active("language")), Order(encrypt=True))
+    version = box.model_administration.take_in(
+        administrator, box.models.verified_path(box.models.active("language")), Order(encrypt=True)
+    )
     opened = store.open_version(version.id)
     assert str(opened.path).startswith("/proc/self/fd/")
     runtime = runtime_spec("llamacpp").load(LoadRequest(version.as_model(), opened.path, 512, 2))

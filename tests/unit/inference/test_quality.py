@@ -13,7 +13,14 @@ QUESTION = Question("The badge is blue. It has 12 holes.", "Which colour?", (("b
 
 @pytest.mark.parametrize(
     ("answer", "right"),
-    [("It is blue and has twelve holes.", True), ("BLUE, 12", True), ("blue", False), ("12", False), ("", False), ("red, 112", False)],
+    [
+        ("It is blue and has twelve holes.", True),
+        ("BLUE, 12", True),
+        ("blue", False),
+        ("12", False),
+        ("", False),
+        ("red, 112", False),
+    ],
 )
 def test_everything_expected_must_stand_in_the_answer(answer: str, right: bool):
     assert is_right(answer, QUESTION) is right

@@ -1,0 +1,137 @@
+"""Folders for ONNX Runtime GenAI: read, stored as a whole, verified as a whole; nothing in them leads outside or runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+import pytest
+from onnx import TensorProto, helper
+
+from appliance.bootstrap import Appliance
+from appliance.errors import InvalidInput, SetupError
+from appliance.inference.store.importing import Order
+
+CONFIG = {
+    "model": {
+        "type": "llama",
+        "context_length": 2048,
+        "vocab_size": 1000,
+        "decoder": {
+            "filename": "model.onnx",
+            "head_size": 64,
+            "num_hidden_layers": 4,
+            "num_key_value_heads": 2,
+            "session_options": {},
+        },
+    }
+}
+
+
+def graph(location: str = "model.onnx.data") -> bytes:
+    """One float table and one matrix of four bits, the matrix's bytes beside the graph."""
+    table = helper.make_tensor("embed", TensorProto.FLOAT, [1000, 64], bytes(1000 * 64 * 4), raw=True)
+    blocks = TensorProto(name="w_q4", data_type=TensorProto.UINT8, dims=[128, 2, 16], data_location=TensorProto.EXTERNAL)
+    blocks.external_data.add(key="location", value=location)
+    scales = helper.make_tensor("w_scales", TensorProto.FLOAT, [256], bytes(256 * 4), raw=True)
+    node = helper.make_node(
+        "MatMulNBits", ["x", "w_q4", "w_scales"], ["y"], domain="com.microsoft", K=64, N=128, bits=4, block_size=32
+    )
+    shape = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node], "g", [shape("x", TensorProto.FLOAT, [1, 64])], [shape("y", TensorProto.FLOAT, [1, 128])], [table, blocks, scales]
+    )
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", 21)]).SerializeToString()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "Tiny-Instruct-int4"
+    made.mkdir()
+    (made / "genai_config.json").write_text(json.dumps(CONFIG))
+    (made / "tokenizer.json").write_text("{}")
+    (made / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    (made / "model.onnx").write_bytes(graph())
+    (made / "model.onnx.data").write_bytes(bytes(range(256)) * 16)
+    (made / "LICENSE").write_text("\nMIT License\n\nPermission is hereby granted\n")
+    return made
+
+
+def test_a_folder_is_a_candidate_with_its_facts(appliance: Appliance, administrator, folder: Path):
+    version = appliance.model_administration.take_in(administrator, folder, Order())
+    assert (version.id, version.format, version.quantisation, version.licence) == (
+        "tiny-instruct@1",
+        "genai",
+        "fp32",
+        "MIT License",
+    )
+    assert version.parameters_m == round((1000 * 64 + 64 * 128) / 1e6, 1)
+    assert version.context_tokens == 2048
+    assert {file.path for file in version.files} == {path.name for path in folder.iterdir()}
+    opened = appliance.models.open_version(version.id)
+    assert {path.name: path.read_bytes() for path in opened.path.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+
+
+def test_each_file_of_a_folder_is_verified_and_no_other_may_appear(appliance: Appliance, administrator, folder: Path):
+    version = appliance.model_administration.take_in(administrator, folder, Order())
+    stored = appliance.models.open_version(version.id).path
+    stray = stored / "custom.so"
+    stray.write_bytes(b"\x7fELF")
+    with pytest.raises(SetupError) as refusal:
+        appliance.models.open_version(version.id)
+    assert refusal.value.stable_code == "setup.model_digest"
+    stray.unlink()
+    (stored / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(SetupError) as refusal:
+        appliance.models.open_version(version.id)
+    assert refusal.value.stable_code == "setup.model_digest"
+
+
+def test_what_a_folder_may_not_hold_is_refused(appliance: Appliance, administrator, folder: Path, tmp_path: Path):
+    def refused(code: str) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            appliance.model_administration.take_in(administrator, folder, Order(name="x"))
+        assert refusal.value.stable_code == code
+        assert appliance.models.versions() == []
+
+    extra = folder / "extra"
+    for content, code in (
+        (b"\x7fELF\x02\x01\x01" + bytes(64), "model.unknown_content"),
+        (b"\x80\x04\x95" + bytes(20), "model.pickle"),
+        (b"PK\x03\x04" + bytes(40), "model.unknown_content"),
+        (b"GGUF" + bytes(40), "model.unknown_content"),
+    ):
+        extra.write_bytes(content)
+        refused(code)
+    extra.unlink()
+    extra.symlink_to("/etc/passwd")
+    refused("model.genai_folder")
+    extra.unlink()
+    extra.mkdir()
+    refused("model.genai_folder")
+    extra.rmdir()
+    for location in ("../../secret", "/etc/passwd", "missing.onnx.data"):
+        (folder / "model.onnx").write_bytes(graph(location))
+        refused("model.genai_folder")
+    (folder / "model.onnx").write_bytes(graph()[:-200])
+    refused("model.onnx_damaged")
+    (folder / "model.onnx").write_bytes(graph())
+    (folder / "tokenizer.json").unlink()
+    refused("model.genai_config")
+
+
+@pytest.mark.parametrize("key", ["head_size", "num_hidden_layers", "num_key_value_heads", "filename"])
+def test_a_configuration_without_what_is_needed_is_refused(appliance: Appliance, administrator, folder: Path, key: str):
+    decoder = {name: value for name, value in CONFIG["model"]["decoder"].items() if name != key}
+    (folder / "genai_config.json").write_text(json.dumps({"model": CONFIG["model"] | {"decoder": decoder}}))
+    with pytest.raises(InvalidInput, match=key):
+        appliance.model_administration.take_in(administrator, folder, Order())
+
+
+def test_a_folder_is_not_encrypted(appliance: Appliance, administrator, folder: Path):
+    with pytest.raises(InvalidInput) as refusal:
+        appliance.model_administration.take_in(administrator, folder, Order(encrypt=True))
+    assert refusal.value.stable_code == "model.encryption_unsupported"
