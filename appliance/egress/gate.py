@@ -21,7 +21,7 @@ from appliance.audit.log import AuditLog
 from appliance.egress.calls import Call
 from appliance.egress.destinations import Destination, Purpose, valid_name
 from appliance.egress.interruption import Interruption
-from appliance.egress.records import Traffic, call_ended, call_refused
+from appliance.egress.records import INTERRUPTED, Traffic, call_ended, call_refused
 from appliance.egress.windows import MaintenanceWindow, is_open
 from appliance.errors import Denied, Unavailable
 from appliance.identity.models import Principal
@@ -204,4 +204,4 @@ def _translated(destination: Destination, interruption: Interruption) -> Iterato
 
 
 def _interrupted(destination: Destination) -> Unavailable:
-    return Unavailable(f"The call to {destination.name} was ended.", code="egress.interrupted")
+    return Unavailable(f"The call to {destination.name} was ended.", code=INTERRUPTED)

@@ -8,6 +8,9 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.egress.destinations import Destination, Purpose
 from appliance.identity.models import SYSTEM, Principal
 
+INTERRUPTED = "egress.interrupted"
+"""A stop or a deadline: whoever called wanted it to end."""
+
 
 @dataclass(slots=True)
 class Traffic:
@@ -39,7 +42,7 @@ def call_ended(
         principal=SYSTEM,
         on_behalf_of=person,
         resources=(ResourceRef("destination", destination.name), *about),
-        outcome=Outcome.FAILURE if traffic.reason_code else Outcome.SUCCESS,
+        outcome=Outcome.SUCCESS if traffic.reason_code in {"", INTERRUPTED} else Outcome.FAILURE,
         facts=facts,
     )
 
