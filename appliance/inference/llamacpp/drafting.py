@@ -42,7 +42,7 @@ class StepCosts:
         slope = (self._count * self._products - self._tokens * self._seconds) / spread if spread > 1e-9 else 0.0
         mean = self._seconds / self._count
         # a step is never free, and a token never more than a step: noise must not say otherwise
-        slope = min(max(slope, 0.08 * mean), mean)
+        slope = min(max(slope, 0.03 * mean), mean)
         start = max(mean - slope * self._tokens / self._count, 0.0)
         return (start + slope * more) / (start + slope * fewer)
 

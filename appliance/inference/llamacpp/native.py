@@ -51,6 +51,7 @@ class NativeModel:
         *,
         context_tokens: int,
         threads: int,
+        name: str = "",
         sequences: int = 1,
         outputs: int = 1,
         gpu: bool = False,
@@ -66,7 +67,8 @@ class NativeModel:
         self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
             raise Unavailable(
-                f"The language model {path.name} could not be loaded. {last_error()}".strip(), code="inference.load_failed"
+                f"The language model {name or path.name} could not be loaded. {last_error()}".strip(),
+                code="inference.load_failed",
             )
         self.trained_context_tokens: int = lib.llama_model_n_ctx_train(self._model)
         self.rewinds = not (lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
@@ -119,7 +121,7 @@ class NativeModel:
                     code="inference.adapter",
                 )
             loaded.append(opened)
-        pointers = (ctypes.c_void_p * len(loaded))(*loaded)
+        pointers = (self._lib.llama_adapter_lora_p_ctypes * len(loaded))(*loaded)
         scales = (ctypes.c_float * len(loaded))(*(adapter.scale for adapter in adapters))
         self._lib.llama_set_adapters_lora(self._context, pointers, len(loaded), scales)
 

@@ -8,7 +8,7 @@ from appliance.errors import Unavailable
 from appliance.inference.hardware.memory import memory
 
 
-def require_room(path: Path, root: Path = Path("/")) -> None:
+def require_room(path: Path, name: str, root: Path = Path("/")) -> None:
     """Raise `Unavailable` (`inference.load_failed`) where the weights alone are larger than the memory that is free.
 
     Without this the kernel would end a process, and not necessarily this one. `root` is where the box describes itself.
@@ -20,7 +20,7 @@ def require_room(path: Path, root: Path = Path("/")) -> None:
     needed_mb, free_mb = path.stat().st_size // 1_000_000, free // 1_000_000
     if needed_mb > free_mb:
         raise Unavailable(
-            f"The language model {path.name} needs {needed_mb} MB of memory, and {free_mb} MB are free.",
+            f"The language model {name} needs {needed_mb} MB of memory, and {free_mb} MB are free.",
             code="inference.load_failed",
             needed_mb=needed_mb,
             free_mb=free_mb,

@@ -25,8 +25,8 @@ _SEQUENCES_PER_SLOT = 2  # one that is being written, one that rests
 class LlamaCppRuntime:
     """One model, several conversations at a time, in slots.
 
-    All of them share a memory of half as much again as the longest prompt with its answer. What was read stays there until the
-    room is needed, so that a prompt which begins like an earlier one costs only its new part.
+    All of them share a memory that is an eighth larger than the longest prompt with its answer. What was read stays there until
+    the room is needed, so that a prompt which begins like an earlier one costs only its new part.
     """
 
     def __init__(
@@ -47,14 +47,15 @@ class LlamaCppRuntime:
                 f"The setting context_tokens is {context_tokens}, but {model.id} was trained for {model.context_tokens}.",
                 code="setup.context_tokens",
             )
-        require_room(path)
+        require_room(path, model.id)
         self._model = model
         self._context_tokens = context_tokens
         self._device = device
         guesses = slots * LONGEST
-        capacity = context_tokens + max(context_tokens // 2, guesses)
+        capacity = context_tokens + max(context_tokens // 8, guesses)
         self._native = NativeModel(
             path,
+            name=model.id,
             context_tokens=capacity + guesses,
             threads=threads,
             sequences=_SEQUENCES_PER_SLOT * slots,

