@@ -152,6 +152,21 @@ class NativeModel:
             raise SetupError(f"The language model does not know the chat marker {text}.", code="setup.model_template")
         return tokens[0]
 
+    def template(self) -> str:
+        """The chat template in the model's file; empty where it has none."""
+        found: bytes | None = self._lib.llama_model_chat_template(self._model, None)
+        return (found or b"").decode("utf-8", "replace")
+
+    def sentence_tokens(self) -> tuple[int | None, dict[str, str]]:
+        """The token every prompt of this model begins with, where there is one, and what templates call such tokens."""
+        begin, end = self._lib.llama_vocab_bos(self._vocabulary), self._lib.llama_vocab_eos(self._vocabulary)
+        names = {"bos_token": begin, "eos_token": end}
+        texts = {
+            name: self._lib.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace") if token >= 0 else ""
+            for name, token in names.items()
+        }
+        return (int(begin) if self._lib.llama_vocab_get_add_bos(self._vocabulary) and begin >= 0 else None), texts
+
     def ends_turn(self, token: int) -> bool:
         known = self._ends.get(token)
         if known is None:

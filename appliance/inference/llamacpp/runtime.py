@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError
+from appliance.inference.llamacpp.dialect import dialect_of
 from appliance.inference.llamacpp.drafting import LONGEST
 from appliance.inference.llamacpp.engine import Engine
 from appliance.inference.llamacpp.native import Adapter, NativeModel
@@ -64,12 +65,10 @@ class LlamaCppRuntime:
             adapters=adapters,
         )
         try:
-            self._turn_start = self._native.control_token("<|im_start|>")
-            self._turn_end = self._native.control_token("<|im_end|>")
+            self._dialect = dialect_of(self._native)
         except ApplianceError:
             self._native.close()
             raise
-        self._newline = self._native.tokenise("\n", special=False)
         self._arrivals = count()
         limit = _WAITING_PER_SLOT * slots if waiting_limit is None else waiting_limit
         self._engine = Engine(self._native, slots=slots, capacity=capacity, waiting_limit=limit, drafting=drafting)
@@ -86,15 +85,8 @@ class LlamaCppRuntime:
         return len(self.render(messages))
 
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        """The prompt in ChatML. Markers are placed by number; text that looks like a marker stays text."""
-        tokens: list[int] = []
-        for message in messages:
-            tokens += self._turn(message)
-        return [*tokens, self._turn_start, *self._native.tokenise("assistant\n", special=False)]
-
-    def _turn(self, message: PromptMessage) -> list[int]:
-        text = self._native.tokenise(f"{message.role}\n{message.text}", special=False)
-        return [self._turn_start, *text, self._turn_end, *self._newline]
+        """The prompt as the model reads it. Text that looks like a marker stays text."""
+        return self._dialect.render(messages)
 
     def complete(self, request: CompletionRequest) -> Iterator[Delta]:
         """Stream the answer. A sampled answer (`temperature` above 0) is the same every time when nothing runs beside it."""
@@ -128,7 +120,7 @@ class LlamaCppRuntime:
     def _public(self, messages: Sequence[PromptMessage]) -> int:
         """How many of the prompt's first tokens come from the system, not from a person or a document."""
         first = messages[0] if messages else None
-        return len(self._turn(first)) if first is not None and first.role == "system" else 0
+        return len(self._dialect.turns([first])) if first is not None and first.role == "system" else 0
 
     def health(self) -> Health:
         running, waiting = self._engine.counts()
