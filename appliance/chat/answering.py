@@ -132,6 +132,7 @@ class Answering:
                 roles=principal.roles,
                 groups=principal.groups,
                 conversation_id=claim.conversation_id,
+                chosen=claim.chosen_model,
                 context_tokens=2 * self._settings.answer_tokens,
             )
         )

@@ -30,6 +30,7 @@ class Claim:
     conversation_id: str
     principal_id: str
     collection_id: str | None
+    chosen_model: str
     question: str
     worker_id: str
     attempt: int
@@ -75,7 +76,7 @@ def pending_ids(connection: Connection) -> list[str]:
 
 def claim_answer(connection: Connection, message_id: str, worker_id: str) -> Claim | None:
     """Take the answer if nobody has it; None where it is finished, in someone's hands, or no answer at all."""
-    columns = (messages, conversations.c.principal_id, conversations.c.collection_id)
+    columns = (messages, conversations.c.principal_id, conversations.c.collection_id, conversations.c.chosen_model)
     statement = select(*columns).join(conversations, conversations.c.id == messages.c.conversation_id)
     row = connection.execute(statement.where(messages.c.id == message_id, _unowned())).one_or_none()
     if row is None:
@@ -93,6 +94,7 @@ def claim_answer(connection: Connection, message_id: str, worker_id: str) -> Cla
         conversation_id=row.conversation_id,
         principal_id=row.principal_id,
         collection_id=row.collection_id,
+        chosen_model=row.chosen_model,
         question=question,
         worker_id=worker_id,
         attempt=attempt,

@@ -29,7 +29,7 @@ All other finish reasons are those of the runtime, `FinishReason`.
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A thread of questions and answers of one person."""
+    """A thread of questions and answers of one person; `chosen_model` is the one chosen by hand, empty where none was."""
 
     id: str
     principal_id: str
@@ -37,6 +37,7 @@ class Conversation:
     collection_id: str | None
     created_ms: int
     updated_ms: int
+    chosen_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

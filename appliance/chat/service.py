@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
@@ -55,6 +55,7 @@ class ChatService:
         self._access = access
         self._audit = audit
         self._settings = settings
+        self._router = router
         self._company = turns.Company()
         self._answering = Answering(
             database=database,
@@ -66,15 +67,27 @@ class ChatService:
             similarity=None if embedder_factory is None else similarity_of(embedder_factory),
         )
 
-    def create_conversation(self, principal: Principal, collection_id: str | None = None) -> Conversation:
-        """A new conversation, narrowed to one collection where given. Raises `NotFound` for a collection out of reach."""
+    def create_conversation(self, principal: Principal, collection_id: str | None = None, chosen_model: str = "") -> Conversation:
+        """A new conversation, narrowed to one collection where given, and to one model where its person may choose.
+
+        Raises `NotFound` for a collection out of reach, `Denied` (`inference.choice_denied`) and `InvalidInput`
+        (`inference.no_model`) for a choice that cannot be; whether the model may answer is decided with each answer.
+        """
         self._access.require(principal, Action.CONVERSATION_CREATE, APPLIANCE)
+        if chosen_model:
+            self._router.check_choice(principal.roles, chosen_model)
         if collection_id is not None:
             self._access.require_collection(principal, Action.DOCUMENT_READ, collection_id)
         with self._database.write() as connection:
-            conversation = store.insert_conversation(connection, principal.id, collection_id)
-            self._record(connection, EventName.CONVERSATION_CREATED, principal, conversation)
+            conversation = store.insert_conversation(connection, principal.id, collection_id, chosen_model)
+            facts = {"chosen_model": chosen_model} if chosen_model else {}
+            self._record(connection, EventName.CONVERSATION_CREATED, principal, conversation, facts=facts)
         return conversation
+
+    def model_choices(self, principal: Principal) -> dict[str, str]:
+        """Ids of the models this person may choose from by hand, with their states. Raises `Denied` for whoever may not."""
+        self._access.require(principal, Action.CONVERSATION_CREATE, APPLIANCE)
+        return {offer.model_id: offer.state for offer in self._router.choices(principal.roles)}
 
     def conversations(self, principal: Principal) -> list[Conversation]:
         """The principal's own, newest first."""
@@ -122,9 +135,11 @@ class ChatService:
         asked, pending, _ = self._ask(principal, conversation_id, text)
         return asked, pending
 
-    def answer_now(self, principal: Principal, question: str, collection_id: str | None = None) -> Message:
+    def answer_now(
+        self, principal: Principal, question: str, collection_id: str | None = None, chosen_model: str = ""
+    ) -> Message:
         """Ask in a new conversation and answer in this process; no other worker can take the question meanwhile."""
-        conversation = self.create_conversation(principal, collection_id)
+        conversation = self.create_conversation(principal, collection_id, chosen_model)
         _, pending, claim = self._ask(principal, conversation.id, question, worker_id=f"here-{secrets.token_hex(8)}")
         assert claim is not None
         self._answering.answer(claim, SilentSink())
@@ -259,8 +274,10 @@ class ChatService:
         principal: Principal,
         conversation: Conversation,
         message_id: str | None = None,
+        *,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         resources = [ResourceRef("conversation", conversation.id)]
         if message_id is not None:
             resources.append(ResourceRef("message", message_id))
-        self._audit.append(connection, AuditEvent(name, principal, resources=tuple(resources)))
+        self._audit.append(connection, AuditEvent(name, principal, resources=tuple(resources), facts=facts or {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -27,19 +28,12 @@ def title_from(question: str) -> str:
     return (head.rsplit(" ", 1)[0] if " " in head else head) + "…"
 
 
-def insert_conversation(connection: Connection, principal_id: str, collection_id: str | None) -> Conversation:
+def insert_conversation(
+    connection: Connection, principal_id: str, collection_id: str | None, chosen_model: str = ""
+) -> Conversation:
     moment = now_ms()
-    conversation = Conversation(secrets.token_hex(16), principal_id, UNTITLED, collection_id, moment, moment)
-    connection.execute(
-        insert(conversations).values(
-            id=conversation.id,
-            principal_id=principal_id,
-            title=UNTITLED,
-            collection_id=collection_id,
-            created_ms=moment,
-            updated_ms=moment,
-        )
-    )
+    conversation = Conversation(secrets.token_hex(16), principal_id, UNTITLED, collection_id, moment, moment, chosen_model)
+    connection.execute(insert(conversations).values(asdict(conversation)))
     return conversation
 
 
@@ -157,7 +151,7 @@ def page_at(connection: Connection, document_id: str, position: int) -> int | No
 
 
 def _conversation(row: Row[Any]) -> Conversation:
-    return Conversation(row.id, row.principal_id, row.title, row.collection_id, row.created_ms, row.updated_ms)
+    return Conversation(*(getattr(row, field.name) for field in fields(Conversation)))
 
 
 def _message(row: Row[Any], cited: tuple[Citation, ...]) -> Message:

@@ -17,6 +17,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument("--as", dest="person", metavar="USER", help="whose question this is")
     parser.add_argument("--collection", metavar="NAME", help="search this collection alone")
+    parser.add_argument("--model", metavar="NAME", default="", help="choose the model, where the routing policy lets this person")
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             if arguments.collection not in readable:
                 raise NotFound(f"There is no collection {arguments.collection}.", code="collection.unknown")
             collection_id = readable[arguments.collection]
-        message = appliance.chat.answer_now(principal, arguments.question, collection_id=collection_id)
+        message = appliance.chat.answer_now(
+            principal, arguments.question, collection_id=collection_id, chosen_model=arguments.model
+        )
     finally:
         appliance.close()
     citations = [

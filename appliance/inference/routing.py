@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from appliance.errors import Denied, InvalidInput
+from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.pool import RuntimeKey, RuntimePool
 from appliance.inference.runtime import Runtime
 from appliance.inference.selection.decide import select
-from appliance.inference.selection.models import Offer, Seal, Selection, SelectionRequest
+from appliance.inference.selection.models import CHOICE_DENIED, Offer, Seal, Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
 
 
@@ -45,6 +47,20 @@ class Router:
         key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
         with self._pool.use(key) as runtime:
             yield runtime
+
+    def check_choice(self, roles: Collection[Role], chosen: str) -> None:
+        """Whether a person with these roles may choose this model, by its name or the id of a version.
+
+        Raises `Denied` (`inference.choice_denied`) before it is known whether there is such a model, then `InvalidInput`.
+        """
+        if not any(chosen in {offer.model_id, offer.name} for offer in self.choices(roles)):
+            raise InvalidInput(f"There is no language model {chosen} in service on this box.", code="inference.no_model")
+
+    def choices(self, roles: Collection[Role]) -> list[Offer]:
+        """What a person with these roles may choose from by hand. Raises `Denied` (`inference.choice_denied`)."""
+        if not self.policy.choosers & frozenset(roles):
+            raise Denied("You may not choose the model yourself.", code=CHOICE_DENIED)
+        return [offer for offer in self._offers() if offer.kind == "language" and offer.state != "retired"]
 
     def warm(self) -> None:
         """Load what would answer the usual question now, so that the first person does not wait for it. Raises as `lend`."""

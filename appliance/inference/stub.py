@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput
+from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.pool import RuntimePool
@@ -85,7 +86,7 @@ def stub_router(runtime: Runtime) -> Router:
     rule = Rule(runtimes=("stub",), models=("*",), destinations=(), seal=Seal.NONE, canary=False)
     policy = RoutingPolicy(
         classifications=classifications,
-        choosers=frozenset(),
+        choosers=frozenset({Role.ADMINISTRATOR}),
         memory_headroom_mb=0,
         device_headroom_mb=0,
         devices=("cpu",),

@@ -165,6 +165,7 @@ conversations = Table(
     Column("collection_id", String(64)),  # where the person narrowed the conversation to one collection
     Column("created_ms", Integer, nullable=False),
     Column("updated_ms", Integer, nullable=False),
+    Column("chosen_model", String(200), nullable=False, server_default=""),  # by hand; empty leaves it to the routing policy
     Index("conversations_by_principal", "principal_id", "updated_ms"),
 )
 messages = Table(

@@ -227,3 +227,21 @@ def test_a_telephone_shows_all_of_it(box, open_page, keeper):
     page.get_by_role("link", name="New conversation").tap()
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     expect(page.get_by_role("link", name="New conversation")).to_be_hidden()
+
+
+def test_only_those_who_may_choose_the_model_are_asked(box, open_page) -> None:
+    alice = box.person("alice")
+    box.upload(alice, "lighthouse.md", b"# The lighthouse\n\nThe lighthouse is open to visitors on Fridays between ten and four.\n")
+    page = open_page()
+    box.sign_in(page, "alice")
+    page.goto(f"{box.url}/chat")
+    expect(page.get_by_label("Look in")).to_be_attached()
+    expect(page.get_by_label("Answered by")).to_have_count(0)
+
+    page = open_page()
+    box.let_in(page, "administrator", "/chat")
+    page.get_by_label("Answered by").select_option("stub@1")
+    page.get_by_label("Your question").fill("When is the lighthouse open to visitors?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#thread-model")).to_have_text("Answered by stub@1")
+    expect(page.get_by_label("Answered by")).to_be_hidden()

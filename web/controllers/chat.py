@@ -13,7 +13,7 @@ from appliance.administration.samples import SUGGESTED_QUESTIONS
 from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.answer_events import FROM_THE_START, answer_events
-from web.dependencies import Box, Caller, Jobs
+from web.dependencies import Box, Caller, Jobs, caller
 from web.guards import declares
 from web.pages import page
 from web.schemas.chat import Asked, ConversationOut, ConversationWithMessages, MessageOut, NewConversation, NewQuestion
@@ -25,11 +25,21 @@ _SHELL = "an empty frame; what it shows comes by the JSON routes"
 class ChatController(Controller):
     @get(["/chat", "/chat/{conversation_id:str}"], opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL))
     async def chat_page(self, request: Request[Any, Any, Any]) -> Template:
-        return await asyncio.to_thread(page, request, "chat.html", place="chat", suggestions=SUGGESTED_QUESTIONS)
+        appliance = request.app.state.appliance
+        chooses = bool(caller(request).roles & appliance.routing.choosers)
+        return await asyncio.to_thread(page, request, "chat.html", place="chat", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
 
     @get("/api/conversations", opt=declares(Action.CONVERSATION_LIST, EventName.CONVERSATION_LISTED), sync_to_thread=True)
     def conversations(self, appliance: Box, principal: Caller) -> list[ConversationOut]:
         return [ConversationOut.of(conversation) for conversation in appliance.chat.conversations(principal)]
+
+    @get(
+        "/api/model-choices",
+        opt=declares(Action.CONVERSATION_CREATE, unaudited="names of models; what is chosen is told by conversation.created"),
+        sync_to_thread=True,
+    )
+    def model_choices(self, appliance: Box, principal: Caller) -> dict[str, str]:
+        return appliance.chat.model_choices(principal)
 
     @post(
         "/api/conversations",
@@ -37,7 +47,7 @@ class ChatController(Controller):
         sync_to_thread=True,
     )
     def create(self, appliance: Box, principal: Caller, data: JSONBody[NewConversation]) -> ConversationOut:
-        return ConversationOut.of(appliance.chat.create_conversation(principal, data.collection_id))
+        return ConversationOut.of(appliance.chat.create_conversation(principal, data.collection_id, data.model))
 
     @get(
         "/api/conversations/{conversation_id:str}",

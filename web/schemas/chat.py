@@ -8,9 +8,13 @@ from appliance.chat.models import Conversation, Message
 
 
 class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
-    """`collection_id` narrows all its answers to one collection; None means all the person may read."""
+    """`collection_id` narrows all its answers to one collection; None means all the person may read.
+
+    `model` is one chosen by hand, a name or the id of a version; empty leaves it to the routing policy.
+    """
 
     collection_id: str | None = None
+    model: str = ""
 
 
 class NewQuestion(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,6 +27,7 @@ class ConversationOut(msgspec.Struct):
     collection_id: str | None
     created_ms: int
     updated_ms: int
+    chosen_model: str
 
     @classmethod
     def of(cls, conversation: Conversation) -> ConversationOut:

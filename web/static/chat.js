@@ -5,6 +5,7 @@ import { followAnswer } from "./answer_stream.js";
 import { hidePreview } from "./citations.js";
 import { byId, fill, h, toast } from "./dom.js";
 import { emptyState } from "./chat_empty.js";
+import { ModelChoice } from "./model_choice.js";
 import { Scope } from "./scope.js";
 import { Threads } from "./threads.js";
 import { visible } from "./visible.js";
@@ -16,9 +17,10 @@ const messages = byId("messages");
 
 const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0, keeping: true };
 const scope = new Scope(byId("scope"), byId("scope-chooser"), byId("thread-scope"));
+const model = new ModelChoice(document.getElementById("model"), byId("thread-model"));
 const threads = new Threads(byId("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
 
-const loaded = Promise.allSettled([scope.load(), threads.load()]).then((results) => {
+const loaded = Promise.allSettled([scope.load(), threads.load(), model.load()]).then((results) => {
   const failed = results.find((result) => result.status === "rejected");
   if (failed) toast(failed.reason.message, "error");
 });
@@ -92,6 +94,7 @@ async function arrive() {
     // a quick person may have asked, or gone elsewhere, before the lists were there
     if (visit !== state.visit || state.conversation || state.sending) return;
     scope.choose();
+    model.choose();
     fill(messages, emptyState(scope, ask));
     return;
   }
@@ -101,6 +104,7 @@ async function arrive() {
     state.conversation = found.conversation;
     title(found.conversation.title);
     scope.fix(found.conversation.collection_id);
+    model.fix(found.conversation.chosen_model);
     fill(messages);
     for (const message of found.messages) show(message, textBefore(found.messages, message));
     state.keeping = true;
@@ -172,11 +176,12 @@ async function ask(text) {
 }
 
 async function begin() {
-  const conversation = await api.post("/api/conversations", { collection_id: scope.value || null });
+  const conversation = await api.post("/api/conversations", { collection_id: scope.value || null, model: model.value });
   state.conversation = conversation;
   threads.current = conversation.id;
   history.pushState(null, "", `/chat/${conversation.id}`);
   scope.fix(conversation.collection_id);
+  model.fix(conversation.chosen_model);
   return conversation;
 }
 

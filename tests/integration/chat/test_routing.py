@@ -10,6 +10,8 @@ from sqlalchemy import select, update
 
 from appliance.audit.events import EventName
 from appliance.chat.models import MessageStatus
+from appliance.errors import Denied, InvalidInput
+from appliance.identity.models import Role
 from appliance.storage import tables
 
 LEAVE = "Every employee has thirty days of paid leave in a calendar year. Unused days expire on 31 March."
@@ -80,3 +82,43 @@ def test_what_a_conversation_drew_on_before_counts_after_its_collection_was_lowe
     assert (again.status, again.selection.classification) == (MessageStatus.FAILED, "secret")
     other = answered(office, alice, office.chat.create_conversation(alice).id, sink, "When do unused days expire?")
     assert (other.status, other.selection.classification) == (MessageStatus.DONE, "public")
+
+
+def let_choose(office) -> None:
+    office.router.policy = replace(office.router.policy, choosers=frozenset({Role.EMPLOYEE}))
+
+
+def test_whoever_may_not_choose_learns_nothing_of_which_models_there_are(office, alice):
+    for chosen in ("stub", "stub@1", "no such model"):
+        with pytest.raises(Denied) as refused:
+            office.chat.create_conversation(alice, chosen_model=chosen)
+        assert refused.value.stable_code == "inference.choice_denied"
+    with pytest.raises(Denied):
+        office.chat.model_choices(alice)
+    assert office.chat.conversations(alice) == []
+
+
+def test_what_is_not_there_cannot_be_chosen(office, alice):
+    let_choose(office)
+    with pytest.raises(InvalidInput) as refused:
+        office.chat.create_conversation(alice, chosen_model="no such model")
+    assert refused.value.stable_code == "inference.no_model"
+
+
+def test_a_chosen_model_answers_and_the_choice_is_on_record(office, alice, sink):
+    let_choose(office)
+    assert office.chat.model_choices(alice) == {"stub@1": "active"}
+    conversation = office.chat.create_conversation(alice, chosen_model="stub@1")
+    assert recorded(office, EventName.CONVERSATION_CREATED) == {"chosen_model": "stub@1"}
+    assert office.chat.conversation(alice, conversation.id)[0].chosen_model == "stub@1"
+    assert answered(office, alice, conversation.id, sink).selection.reason == "by_hand"
+
+
+def test_a_choice_outlives_no_right_to_it_and_no_rule(office, alice, sink):
+    let_choose(office)
+    conversation = office.chat.create_conversation(alice, chosen_model="stub@1").id
+    forbid(office, "internal")
+    assert answered(office, alice, conversation, sink).reason_code == "inference.no_permitted_runtime"
+    office.router.policy = replace(office.router.policy, choosers=frozenset())
+    assert answered(office, alice, conversation, sink).reason_code == "inference.choice_denied"
+    assert office.runtime.requests == []
