@@ -238,9 +238,11 @@ class ModelAdministration:
                 )
             records.delete_version(connection, version)
             shared = records.content_is_used(connection, version.sha256, encrypted=version.encrypted)
+            kept = {item.sha256 for other in records.load_versions(connection) for item in other.adapters}
             self._append(connection, principal, EventName.MODEL_DELETED, version, {"sha256": version.sha256})
         if not shared:
             self._store.content.remove(version)
+        self._store.content.remove_files(item.sha256 for item in version.adapters if item.sha256 not in kept)
 
     def _replace(self, connection: Connection, version: ModelVersion) -> str | None:
         """Make `version` the active one of its name; the id of the one that was."""

@@ -35,6 +35,7 @@ class Loader:
                     threads=self._threads,
                     device=key.device,
                     slots=self._slots,
+                    adapters=content.adapters if content else (),
                     destination=key.destination,
                     gate=self._gate,
                 )

@@ -47,8 +47,10 @@ def digest_of(path: Path, watch: Watch | None = None) -> str:
 class OpenedContent:
     """Verified weights: a path, and the memory behind it where they were decrypted. Close it when the runtime is closed."""
 
-    def __init__(self, path: Path, memory: SealedMemory | None = None) -> None:
+    def __init__(self, path: Path, memory: SealedMemory | None = None, adapters: tuple[tuple[Path, float], ...] = ()) -> None:
         self.path = path
+        self.adapters = adapters
+        """LoRA files that belong to it, verified too, and how strongly each applies."""
         self._memory = memory
 
     def close(self) -> None:
@@ -118,7 +120,8 @@ class ContentStore:
             return self._sealed is not None and self._sealed.holds(self._sealed.content_name(version.sha256))
         path = self.directory / version.file
         if not version.files:
-            return path.is_file() and path.stat().st_size == version.size_bytes
+            adapters = all(_has_size(self.file_path(item.sha256), item.size_bytes) for item in version.adapters)
+            return adapters and _has_size(path, version.size_bytes)
         return all(_has_size(path / file.path, file.size_bytes) for file in version.files)
 
     def open(self, version: ModelVersion, watch: Watch | None = None) -> OpenedContent:
@@ -140,7 +143,9 @@ class ContentStore:
                     f"The folder of the model {version.id} holds {min(strays)}, which was not imported; it is not used.",
                     code="setup.model_digest",
                 )
-        return OpenedContent(path)
+        for adapter in version.adapters:
+            self._check(self.file_path(adapter.sha256), adapter.sha256, version, watch)
+        return OpenedContent(path, adapters=tuple((self.file_path(item.sha256), item.scale) for item in version.adapters))
 
     def remove(self, version: ModelVersion) -> None:
         """Delete the content; nothing happens where it is already gone."""
@@ -150,6 +155,11 @@ class ContentStore:
             shutil.rmtree(self.directory / version.file, ignore_errors=True)
         elif version.format != "served":
             (self.directory / version.file).unlink(missing_ok=True)
+
+    def remove_files(self, digests: Iterable[str]) -> None:
+        """Delete single files; nothing happens where one is already gone."""
+        for sha256 in digests:
+            self.file_path(sha256).unlink(missing_ok=True)
 
     def _decrypted(self, version: ModelVersion, watch: Watch | None) -> OpenedContent:
         if not self.holds(version) or self._sealed is None:

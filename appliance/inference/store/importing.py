@@ -14,6 +14,7 @@ from appliance.errors import InvalidInput
 from appliance.inference.modelfile import Modelfile, parse_modelfile, render_modelfile
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, Watch, digest_of, folder_digest
+from appliance.inference.store.gguf import read_gguf
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.records import Signer
@@ -74,6 +75,7 @@ def prepare(
     size = sum(file.size_bytes for file in files) if files else path.stat().st_size
     sha256 = folder_digest(files) if files else digest_of(path, watch)
     _expect(order.sha256, sha256)
+    adapters = _adapters(order, facts, directory)
     signer = check_signature(order.signature, sha256, signers) if order.signature else None
     need = needed_mb(facts, size)
     name = clean_name(order.name or incoming.suggested_name or facts.title)
@@ -98,10 +100,16 @@ def prepare(
         state=VersionState.CANDIDATE,
         files=files,
         encrypted=order.encrypt,
-        prompt=_prompt(order, facts),
+        prompt=_prompt(order, facts, adapters),
         signer=signer.fingerprint if signer else None,
     )
-    return Prepared(version, lambda: _store(content, path, version))
+
+    def store() -> None:
+        for adapter in adapters:
+            content.settle_file(directory / adapter.path, adapter.sha256)
+        _store(content, path, version)
+
+    return Prepared(version, store)
 
 
 def check_order(order: Order) -> None:
@@ -156,18 +164,36 @@ def _expect(wanted: str, found: str) -> None:
         )
 
 
-def _prompt(order: Order, facts: Facts) -> Mapping[str, Any]:
+def _prompt(order: Order, facts: Facts, adapters: Sequence[StoredFile]) -> Mapping[str, Any]:
     """What a Modelfile adds, in its own words; it is parsed again where it is used."""
     if order.modelfile is None:
         return {}
     parsed = _read_modelfile(order.modelfile)
-    if parsed.adapters:
-        raise InvalidInput(
-            "Adapters named by a Modelfile are not imported yet; merge the adapter into the model first.", code="model.adapter"
-        )
     if facts.kind != "language":
         raise InvalidInput("A Modelfile belongs to a language model.", code="modelfile.kind")
-    return {"modelfile": render_modelfile(replace(parsed, source="."))}
+    described = [{"sha256": adapter.sha256, "size_bytes": adapter.size_bytes, "scale": 1.0} for adapter in adapters]
+    return {"modelfile": render_modelfile(replace(parsed, source=".", adapters=())), "adapters": described}
+
+
+def _adapters(order: Order, facts: Facts, directory: Path) -> list[StoredFile]:
+    """Copies of the adapters the Modelfile names, beside it or by their full path. Raises `InvalidInput` (`model.adapter`)."""
+    if order.modelfile is None:
+        return []
+    copies = []
+    for number, name in enumerate(_read_modelfile(order.modelfile).adapters):
+        source = order.modelfile.parent / name
+        if not source.is_file():
+            raise InvalidInput(f"There is no adapter {name} beside the Modelfile.", code="model.adapter")
+        if order.encrypt or facts.format != "gguf":
+            raise InvalidInput("Adapters belong to GGUF models that are not encrypted.", code="model.adapter")
+        copy = Path(shutil.copyfile(source, directory / f"adapter-{number}"))
+        header = read_gguf(copy)
+        if header.metadata.get("general.type") != "adapter" or header.architecture != facts.architecture:
+            raise InvalidInput(
+                f"{name} is no adapter for a model of the architecture {facts.architecture}.", code="model.adapter"
+            )
+        copies.append(StoredFile(copy.name, digest_of(copy), copy.stat().st_size))
+    return copies
 
 
 def _read_modelfile(path: Path) -> Modelfile:

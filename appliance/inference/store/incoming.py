@@ -89,6 +89,9 @@ def gguf_facts(header: GgufHeader) -> Facts:
         )
     if not header.parameters:
         raise InvalidInput("This GGUF file holds no weights.", code="model.no_weights")
+    context = header.number("context_length")
+    if not context:
+        raise InvalidInput("This GGUF file does not say how long its context is.", code="model.no_context")
     heads = header.number("attention.head_count")
     width = header.number("embedding_length") // heads if heads else 0
     pooled = f"{header.architecture}.pooling_type" in metadata
@@ -100,7 +103,7 @@ def gguf_facts(header: GgufHeader) -> Facts:
         architecture=header.architecture,
         quantisation=header.quantisation,
         parameters_m=round(header.parameters / 1e6, 1),
-        context_tokens=header.number("context_length"),
+        context_tokens=context,
         kv_bytes_per_token=kv_bytes_per_token(
             layers=header.number("block_count"),
             kv_heads=header.number("attention.head_count_kv", heads),

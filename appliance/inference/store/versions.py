@@ -49,6 +49,15 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredAdapter:
+    """A LoRA file that a version is loaded with, and how strongly it applies."""
+
+    sha256: str
+    size_bytes: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a model says of itself, read from its own bytes."""
 
@@ -102,6 +111,11 @@ class ModelVersion:
     def file(self) -> str:
         """Where its content lies below the store's directory, unless it is encrypted."""
         return f"folders/{self.sha256}" if self.files else f"files/{self.sha256[:2]}/{self.sha256}"
+
+    @property
+    def adapters(self) -> tuple[StoredAdapter, ...]:
+        """What its Modelfile adds to the weights."""
+        return tuple(StoredAdapter(**adapter) for adapter in self.prompt.get("adapters", ()))
 
     def as_model(self) -> Model:
         """As runtimes and pages see it."""

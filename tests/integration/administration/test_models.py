@@ -440,3 +440,33 @@ def test_a_local_ollama_s_own_files_are_taken_and_checked(models, administrator,
     with pytest.raises(InvalidInput) as refusal:
         models.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
     assert refusal.value.stable_code == "model.ollama"
+
+
+def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(appliance, models, administrator, source):
+    path = model_file(source)
+    modelfile = source / "Modelfile"
+    modelfile.write_text("FROM ./tiny.gguf\nADAPTER ./house.gguf\n")
+
+    def refused() -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            take_in(models, administrator, path, modelfile=modelfile)
+        assert refusal.value.stable_code == "model.adapter"
+
+    refused()  # not there
+    adapter = model_file(source, "house.gguf")
+    refused()  # a whole model
+    model_file(source, "house.gguf", **{"general.type": "adapter", "general.architecture": "bert"})
+    refused()  # of another architecture
+    model_file(source, "house.gguf", **{"general.type": "adapter"})
+    with pytest.raises(InvalidInput):
+        take_in(models, administrator, path, modelfile=modelfile, encrypt=True)
+    version = take_in(models, administrator, path, modelfile=modelfile)
+    opened = appliance.models.open_version(version.id)
+    ((stored, scale),) = opened.adapters
+    assert (stored.read_bytes(), scale) == (adapter.read_bytes(), 1.0)
+    stored.write_bytes(b"something else")
+    with pytest.raises(SetupError) as refusal:
+        appliance.models.open_version(version.id)
+    assert refusal.value.stable_code == "setup.model_digest"
+    models.delete(administrator, version.id)
+    assert not stored.exists()
