@@ -122,8 +122,10 @@ class Appliance:
     def gate(self) -> Gate:
         from appliance.egress.destinations import load_destinations
         from appliance.egress.gate import Gate
+        from appliance.egress.windows import load_windows
 
-        return Gate(load_destinations(POLICIES_DIR / "destinations.toml"), self.database, self.audit)
+        file = POLICIES_DIR / "destinations.toml"
+        return Gate(load_destinations(file), self.database, self.audit, load_windows(file))
 
     @cached_property
     def router(self) -> Router:
