@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 LONGEST = 8
+GUESSES = 16
+"""Most guesses in one step, those of all answers together: they take memory beside that of what is kept."""
+
 _GRAM = 3
 # Tried on recorded answers: 1.35 x on those asked to copy, 0.995 x at worst on 30 stories and explanations.
 _SUFFIX_AT_FIRST = 4

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import structlog
 
 from appliance.errors import ApplianceError, Unavailable
-from appliance.inference.llamacpp.drafting import LONGEST, Drafter, StepCosts
+from appliance.inference.llamacpp.drafting import GUESSES, LONGEST, Drafter, StepCosts
 from appliance.inference.llamacpp.native import BATCH_TOKENS, DecodeAborted, NativeModel
 from appliance.inference.llamacpp.prefix import Memory, shared_length
 from appliance.inference.llamacpp.schedule import Share, Turns, read_shares, reading_room
@@ -176,13 +176,13 @@ class Engine:
     def _writing(self) -> list[Share]:
         """The next token of each answer being written, with what probably follows it."""
         writers = [ticket for ticket in self._running if ticket.pending is not None]
-        others, shares = len(writers) - 1, []
+        others, left, shares = len(writers) - 1, GUESSES, []
         for ticket in writers:
             drafted: list[int] = []
             if ticket.drafter is not None:
-                most = min(LONGEST, ticket.request.max_tokens - ticket.written - 1)
+                most = min(LONGEST, ticket.request.max_tokens - ticket.written - 1, left)
                 drafted = ticket.drafter.propose(others, self._costs, most)
-                others += len(drafted)
+                others, left = others + len(drafted), left - len(drafted)
             assert ticket.pending is not None
             shares.append(Share(ticket, [ticket.pending, *drafted], 1 + len(drafted), len(drafted)))
         return shares

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError
 from appliance.inference.llamacpp.dialect import dialect_of
-from appliance.inference.llamacpp.drafting import LONGEST
+from appliance.inference.llamacpp.drafting import GUESSES
 from appliance.inference.llamacpp.engine import Engine
 from appliance.inference.llamacpp.native import Adapter, NativeModel
 from appliance.inference.llamacpp.room import require_room
@@ -26,8 +26,8 @@ _SEQUENCES_PER_SLOT = 2  # one that is being written, one that rests
 class LlamaCppRuntime:
     """One model, several conversations at a time, in slots.
 
-    All of them share a memory that is an eighth larger than the longest prompt with its answer. What was read stays there until
-    the room is needed, so that a prompt which begins like an earlier one costs only its new part.
+    All of them share the memory that the longest prompt with its answer takes. What was read stays there until the room is
+    needed, so that a prompt which begins like an earlier one costs only its new part.
     """
 
     def __init__(
@@ -52,15 +52,13 @@ class LlamaCppRuntime:
         self._model = model
         self._context_tokens = context_tokens
         self._device = device
-        guesses = slots * LONGEST
-        capacity = context_tokens + max(context_tokens // 8, guesses)
         self._native = NativeModel(
             path,
             name=model.id,
-            context_tokens=capacity + guesses,
+            context_tokens=context_tokens + GUESSES,
             threads=threads,
             sequences=_SEQUENCES_PER_SLOT * slots,
-            outputs=slots * (1 + LONGEST),
+            outputs=slots + GUESSES,
             gpu=device != "cpu",
             adapters=adapters,
         )
@@ -71,7 +69,7 @@ class LlamaCppRuntime:
             raise
         self._arrivals = count()
         limit = _WAITING_PER_SLOT * slots if waiting_limit is None else waiting_limit
-        self._engine = Engine(self._native, slots=slots, capacity=capacity, waiting_limit=limit, drafting=drafting)
+        self._engine = Engine(self._native, slots=slots, capacity=context_tokens, waiting_limit=limit, drafting=drafting)
 
     @property
     def model(self) -> Model:
