@@ -38,7 +38,7 @@ class Trial:
 
     def row(self) -> dict[str, Any]:
         """As the table of trials holds it."""
-        return {"format": self.format, **self.measured}
+        return {"format": self.format} | {name: value for name, value in self.measured.items() if name != "context_tokens"}
 
 
 def conversions_of(quantisation: str) -> Mapping[str, int]:
