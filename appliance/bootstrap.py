@@ -135,7 +135,7 @@ class Appliance:
 
         loader = Loader(
             self.models,
-            self.gate,
+            lambda: self.gate,
             context_tokens=self.settings.context_tokens,
             threads=self.threads,
             slots=self.answers_at_once,

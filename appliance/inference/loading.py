@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from appliance.egress.gate import Gate
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from appliance.errors import NotFound
 from appliance.inference.pool import RuntimeKey
 from appliance.inference.registry import LoadRequest, runtime_spec
 from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
 
+if TYPE_CHECKING:
+    from appliance.egress.gate import Gate
+
 
 class Loader:
     """Loads what a `RuntimePool` asks for, its content verified in full each time."""
 
-    def __init__(self, models: ModelStore, gate: Gate, *, context_tokens: int, threads: int, slots: int) -> None:
+    def __init__(self, models: ModelStore, gate: Callable[[], Gate], *, context_tokens: int, threads: int, slots: int) -> None:
+        """`gate` is asked for only by a model in a server: the HTTP client behind it takes 10 MB."""
         self._models = models
         self._gate = gate
         self._context_tokens = context_tokens
@@ -37,7 +43,7 @@ class Loader:
                     slots=self._slots,
                     adapters=content.adapters if content else (),
                     destination=key.destination,
-                    gate=self._gate,
+                    gate=self._gate() if key.destination else None,
                 )
             )
         finally:
