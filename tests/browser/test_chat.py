@@ -231,7 +231,9 @@ def test_a_telephone_shows_all_of_it(box, open_page, keeper):
 
 def test_only_those_who_may_choose_the_model_are_asked(box, open_page) -> None:
     alice = box.person("alice")
-    box.upload(alice, "lighthouse.md", b"# The lighthouse\n\nThe lighthouse is open to visitors on Fridays between ten and four.\n")
+    box.upload(
+        alice, "lighthouse.md", b"# The lighthouse\n\nThe lighthouse is open to visitors on Fridays between ten and four.\n"
+    )
     page = open_page()
     box.sign_in(page, "alice")
     page.goto(f"{box.url}/chat")

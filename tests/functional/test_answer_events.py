@@ -143,7 +143,10 @@ def test_while_nobody_works_on_it_the_questions_ahead_are_told_to_whoever_waits(
     box.sink.reset(1)
     box.sink.stage("searching")
     with box.stream() as response:
-        assert [event[:2] for event in events_of(response, "stage")] == [("reset", {"attempt": 1}), ("stage", {"name": "searching"})]
+        assert [event[:2] for event in events_of(response, "stage")] == [
+            ("reset", {"attempt": 1}),
+            ("stage", {"name": "searching"}),
+        ]
 
 
 def test_a_lost_connection_resumes_without_loss_or_repetition(box):

@@ -74,7 +74,15 @@ class Box:
 
     def start(self, redis_url: str = "", wait: bool = True, before: str = "") -> None:
         """`before` is source that runs first in the supervisor's process."""
-        command = [sys.executable, "-c", before + _RUN, str(self.settings.data_dir), str(self.stand_ins), str(self.port), redis_url]
+        command = [
+            sys.executable,
+            "-c",
+            before + _RUN,
+            str(self.settings.data_dir),
+            str(self.stand_ins),
+            str(self.port),
+            redis_url,
+        ]
         environment = {**os.environ, "SECRET_OF_THE_CALLER": "x"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         if wait:

@@ -252,7 +252,9 @@ def test_a_required_seal_that_is_not_there_is_one_sentence_and_nothing_runs(box)
     said, words = box.process.communicate(timeout=20)
     assert box.process.returncode == 1
     assert len(words.strip().splitlines()) == 1
-    assert words.startswith("The seal is required here, and layers of it are missing: namespace (every process: the kernel refuses")
+    assert words.startswith(
+        "The seal is required here, and layers of it are missing: namespace (every process: the kernel refuses"
+    )
     assert "starting" not in said
     assert not reports(box)
 

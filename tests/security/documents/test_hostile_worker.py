@@ -12,7 +12,14 @@ from tests.browser.conftest import WordEmbedder
 from tests.documents_samples import KETTLE, markdown
 from tests.security.documents.hostile_corpus import ARCHIVES, LETTERS, MARKUP, OFFICE, PDFS
 
-WANTED = {"too many parts", "a name that leads up", "hidden macros", "a billion laughs", "ten thousand pages", "a table in a circle"}
+WANTED = {
+    "too many parts",
+    "a name that leads up",
+    "hidden macros",
+    "a billion laughs",
+    "ten thousand pages",
+    "a table in a circle",
+}
 WANTED |= {"one slide, 7,000 times", "remarks in remarks", "two ends"}
 
 
