@@ -22,6 +22,7 @@ from appliance.errors import ApplianceError
 from web.authentication import session_alive
 
 KEEP_ALIVE_S = 15.0
+_ASK_AGAIN_S = 0.25
 RETRY_MS = 1_000
 """How long a browser waits before it connects again."""
 
@@ -72,7 +73,9 @@ async def _frames(request: Request[Any, Any, Any], source: AsyncIterator[Event])
             pending = asyncio.ensure_future(anext(source))
     finally:
         closing.cancel()
-        pending.cancel()
+        while not pending.done():
+            pending.cancel()  # one that falls on the very end of a read is lost: ask again
+            await asyncio.wait({pending}, timeout=_ASK_AGAIN_S)
         # how it ended has been told already, or there is nobody left to tell
         await asyncio.gather(closing, pending, return_exceptions=True)
         await source.aclose()  # type: ignore[attr-defined]

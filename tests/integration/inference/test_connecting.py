@@ -117,7 +117,7 @@ def test_a_model_of_ollama_is_connected_once_and_answers(appliance, administrato
     again = lambda: appliance.model_administration.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)  # noqa: E731
     assert code_of(again, Conflict) == "model.already"
     appliance.model_administration.activate(administrator, version.id)
-    load = Loader(appliance.models, gate, context_tokens=512, threads=1, slots=1)
+    load = Loader(appliance.models, lambda: gate, context_tokens=512, threads=1, slots=1)
     runtime = load(RuntimeKey("ollama", version.id, "cpu", ""))
     question = (PromptMessage("system", "Answer briefly."), PromptMessage("user", "How many days of leave do we have?"))
     assert "".join(delta.text for delta in runtime.complete(CompletionRequest(question, 20))) == "Thirty days."
@@ -129,7 +129,7 @@ def test_a_model_at_a_destination_is_connected_and_answers(appliance, administra
     told = Told(name="large", parameters_m=24_000, licence="Apache-2.0")
     version = appliance.model_administration.connect(administrator, "destination:lan:big", told, gate)
     assert (version.id, version.size_class, version.context_tokens, version.memory_mb) == ("large@1", SizeClass.MEDIUM, 512, 0)
-    runtime = Loader(appliance.models, gate, context_tokens=512, threads=1, slots=1)(
+    runtime = Loader(appliance.models, lambda: gate, context_tokens=512, threads=1, slots=1)(
         RuntimeKey("openai_http", "large@1", "cpu", "lan")
     )
     question = (PromptMessage("user", "How many days of leave do we have?"),)
@@ -138,5 +138,5 @@ def test_a_model_at_a_destination_is_connected_and_answers(appliance, administra
     other = RuntimeKey("openai_http", "large@1", "cpu", "other")
     elsewhere = replace(gate.destinations["lan"], name="other")
     wider = Gate({**gate.destinations, "other": elsewhere}, appliance.database, appliance.audit)
-    loader = Loader(appliance.models, wider, context_tokens=512, threads=1, slots=1)
+    loader = Loader(appliance.models, lambda: wider, context_tokens=512, threads=1, slots=1)
     assert code_of(lambda: loader(other), SetupError) == "inference.no_model"

@@ -161,7 +161,7 @@ def test_a_process_of_the_box_has_no_internet_sockets_at_all(data_dir: Path, ser
 
 
 def test_a_process_writes_below_its_data_and_nowhere_else_and_runs_nothing_it_wrote(data_dir: Path, tmp_path: Path) -> None:
-    elsewhere = Path(sys.prefix) / f"cloister-test-{os.getpid()}"
+    elsewhere = Path.home() / f".cloister-test-{os.getpid()}"  # no scratch place, wherever the checkout lies
     script = """
 import subprocess, sys
 for place in sys.argv[1:]:
