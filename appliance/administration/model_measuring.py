@@ -90,7 +90,7 @@ class ModelMeasuring:
             return self._store_measured(principal, version, measured, rows)
         sha256 = digest_of(best.path)
         for known in self._store.versions():  # made before, by an earlier optimize or by the box itself
-            if (known.name, known.sha256, known.encrypted) == (version.name, sha256, False):
+            if (known.name, known.sha256, known.encrypted, known.prompt) == (version.name, sha256, False, version.prompt):
                 return self._store_measured(principal, known, measured, rows)
         made = _variant(version, best.path, sha256, measured, rows)
         return self._models.record(principal, Prepared(made, lambda: self._settle(best.path, sha256)))

@@ -137,7 +137,9 @@ class ModelAdministration:
         with self._database.read() as connection:
             known = records.load_versions(connection)
         for other in known:
-            if (other.name, other.sha256, other.encrypted) == (version.name, version.sha256, version.encrypted):
+            if (other.name, other.sha256, other.encrypted) == (version.name, version.sha256, version.encrypted) and (
+                other.prompt == version.prompt or version.format == "served"
+            ):
                 raise Conflict(f"This model is here already, as {other.id}.", code="model.already", version=other.id)
             if other.name == version.name and other.kind != version.kind:
                 raise InvalidInput(f"{version.name} is a {other.kind} model on this box; choose another name.", code="model.name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from appliance.inference.store.connecting import Told
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion
 from appliance.settings import load_settings
+from appliance.supervisor.own_gate import own_gate
 
 Act = Callable[[Appliance, Principal, argparse.Namespace, Output], int]
 
@@ -34,11 +36,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0 when the act was done, or when everything verified held."""
-    appliance = open_appliance(load_settings(arguments.data))
-    try:
+    settings = load_settings(arguments.data)
+    appliance = open_appliance(settings)
+    with own_gate(settings) as appliance.gate_place, closing(appliance):
         return VERBS[arguments.verb][1](appliance, acting_principal(appliance, arguments.person), arguments, output)
-    finally:
-        appliance.close()
 
 
 def _version_argument(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,7 @@ def _connect_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parameters", type=float, metavar="MILLIONS", help="where the server does not say it itself")
     parser.add_argument("--context", type=int, metavar="TOKENS", help="where the server does not say it itself")
     parser.add_argument("--licence", default="", metavar="NAME", help="where the server does not say it itself")
+    parser.add_argument("--modelfile", type=Path, metavar="FILE", help="system text, examples and parameters")
 
 
 def _order_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +134,7 @@ def _pull(appliance: Appliance, principal: Principal, arguments: argparse.Namesp
 
 
 def _connect(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
-    told = Told(arguments.name, arguments.parameters, arguments.context, arguments.licence)
+    told = Told(arguments.name, arguments.parameters, arguments.context, arguments.licence, arguments.modelfile)
     return _imported(output, appliance.model_administration.connect(principal, arguments.source, told, appliance.gate))
 
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from appliance.errors import NotFound
+from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.pool import RuntimeKey
 from appliance.inference.registry import LoadRequest, runtime_spec
 from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
+from appliance.inference.store.modelfiles import modelfile_of
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate
@@ -31,9 +33,10 @@ class Loader:
         version = next((version for version in self._models.versions() if version.id == key.model_id), None)
         if version is None:
             raise NotFound(f"There is no model {key.model_id} on this box.", code="inference.no_model")
+        modelfile = modelfile_of(version.prompt)
         content = None if version.format == "served" else self._models.open_version(version.id)
         try:
-            return runtime_spec(key.runtime).load(
+            runtime = runtime_spec(key.runtime).load(
                 LoadRequest(
                     model=version.as_model(),
                     path=content.path if content else None,
@@ -42,6 +45,7 @@ class Loader:
                     device=key.device,
                     slots=self._slots,
                     adapters=content.adapters if content else (),
+                    template=modelfile.template if modelfile else "",
                     destination=key.destination,
                     gate=self._gate() if key.destination else None,
                 )
@@ -49,3 +53,4 @@ class Loader:
         finally:
             if content is not None:
                 content.close()  # what is loaded is in the runtime's own memory
+        return InstructedRuntime(runtime, modelfile) if modelfile else runtime

@@ -48,6 +48,12 @@ class Modelfile:
         """The texts at which an answer ends."""
         return tuple(str(value) for name, value in self.parameters if name == _STOP)
 
+    @property
+    def licence(self) -> str:
+        """The first line with words of its first LICENSE: its name, as a rule."""
+        lines = self.licences[0].splitlines() if self.licences else []
+        return next((line.strip() for line in lines if line.strip()), "")
+
 
 def parse_modelfile(text: str) -> Modelfile:
     """Raises `InvalidInput` (`modelfile.*`, `data["line"]`) for anything it does not know."""

@@ -26,18 +26,48 @@ class PromptMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingRules:
+    """How the next token is chosen beside the temperature; None is no such rule. The names are those of a Modelfile.
+
+    Rules of `top_k` to `typical_p` need a temperature. A runtime that does not know a rule leaves it out; what the models of a
+    format may ask for is decided when they are imported (store/modelfiles.py).
+    """
+
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+    def given(self) -> dict[str, int | float]:
+        """The rules there are, by name."""
+        return {name: value for name in self.__dataclass_fields__ if (value := getattr(self, name)) is not None}
+
+
+NO_RULES = SamplingRules()
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """A prompt and its limits. `cancelled` may be set from another thread; the runtime then stops within one step.
 
     `person` (a principal's id) is whom fair shares are counted by; `conversation` (an id) is what a runtime may keep its memory
     of a prompt by. At most one of `grammar` (GBNF) and `json_schema` (a JSON document) constrains the answer; a runtime that
     cannot constrain refuses with `InvalidInput` (`inference.unsupported`). After `deadline_s` seconds it ends as `CANCELLED`.
+
+    With a temperature of 0 the likeliest token is chosen, unless the Modelfile of the version says otherwise; `repeatable` is
+    whether a sampled answer shall be the same whenever nothing runs beside it, which costs what was read before.
     """
 
     messages: tuple[PromptMessage, ...]
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    sampling: SamplingRules = NO_RULES
+    repeatable: bool = True
     cancelled: threading.Event = field(default_factory=threading.Event)
     person: str = ""
     conversation: str = ""

@@ -31,7 +31,7 @@ class Piece:
 
 
 def completion_body(request: CompletionRequest, name: str, dialect: Dialect, *, stream: bool = True) -> bytes:
-    """Raises `InvalidInput` (`inference.unsupported`) for a constraint that the dialect has no word for."""
+    """Raises `InvalidInput` (`inference.unsupported`) for a constraint or a rule that the dialect has no word for."""
     body: dict[str, Any] = {
         "model": name,
         "messages": written(request.messages),
@@ -43,7 +43,7 @@ def completion_body(request: CompletionRequest, name: str, dialect: Dialect, *, 
     }
     if stream:
         body["stream_options"] = {"include_usage": True}
-    return json.dumps({**body, **_constraint(request, dialect)}).encode()
+    return json.dumps({**body, **_sampling(request, dialect), **_constraint(request, dialect)}).encode()
 
 
 def written(messages: Sequence[PromptMessage]) -> list[dict[str, str]]:
@@ -53,6 +53,21 @@ def written(messages: Sequence[PromptMessage]) -> list[dict[str, str]]:
 def template_options(dialect: Dialect) -> dict[str, Any]:
     """What the chat template is told, where the dialect can tell it anything."""
     return {} if dialect is Dialect.OPENAI else dict(_TEMPLATE)
+
+
+def _sampling(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:
+    """The rules under the names of the dialect. Raises `InvalidInput` for one that it has no name for."""
+    names: dict[str, str | None] = dict.fromkeys(("top_p", "presence_penalty", "frequency_penalty"))
+    if dialect is not Dialect.OPENAI:
+        names |= dict.fromkeys(("top_k", "min_p"))
+    if dialect is Dialect.VLLM:
+        names["repeat_penalty"] = "repetition_penalty"
+    if dialect is Dialect.LLAMA_SERVER:
+        names |= dict.fromkeys(("typical_p", "repeat_penalty", "repeat_last_n"))
+    unknown = request.sampling.given().keys() - names
+    if unknown:
+        raise InvalidInput(f"This server does not know the parameter {min(unknown)}.", code="inference.unsupported")
+    return {names[name] or name: value for name, value in request.sampling.given().items()}
 
 
 def _constraint(request: CompletionRequest, dialect: Dialect) -> dict[str, Any]:

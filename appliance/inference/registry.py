@@ -35,7 +35,8 @@ class LoadRequest:
 
     `destination` is where that server is: an address of this machine (Ollama), or the name of a destination of the egress `gate`
     (openai_http); what it calls the model stands in `model.source`, as "ollama:NAME" or "destination:PLACE:NAME". `slots` is how
-    many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies.
+    many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies;
+    `template` is the TEMPLATE of the version's Modelfile, for runtimes that write conversations down themselves.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class LoadRequest:
     device: str = "cpu"
     slots: int = 4
     adapters: tuple[tuple[Path, float], ...] = ()
+    template: str = ""
     destination: str = ""
     gate: Gate | None = None
 

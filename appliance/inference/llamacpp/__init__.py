@@ -50,6 +50,7 @@ def _load(request: LoadRequest) -> Runtime:
         slots=request.slots,
         device=request.device,
         adapters=[Adapter(path, scale) for path, scale in request.adapters],
+        template=request.template,
     )
 
 

@@ -1,4 +1,5 @@
-"""How a conversation is written down for a model: in ChatML where it knows the markers, else by its own template.
+"""How a conversation is written down for a model: as its Modelfile says, in ChatML where it knows the markers, or by its own
+template.
 
 Markers are told from text that merely looks like one: only what the template itself wrote may become a control token. A document
 could open a turn of its own otherwise.
@@ -24,8 +25,15 @@ class Dialect(Protocol):
         """The same, ready for the answer."""
 
 
-def dialect_of(native: NativeModel) -> Dialect:
-    """Raises `SetupError` (`setup.model_template`) for a model that knows neither ChatML nor a template of its own."""
+def dialect_of(native: NativeModel, modelfile_template: str = "") -> Dialect:
+    """Raises `SetupError` (`setup.model_template`) for a model that knows neither ChatML nor a template of its own.
+
+    The TEMPLATE of a Modelfile goes before both.
+    """
+    if modelfile_template:
+        from appliance.inference.llamacpp.template import ModelfileTemplate
+
+        return ModelfileTemplate(native, modelfile_template)
     try:
         return _ChatML(native)
     except SetupError:

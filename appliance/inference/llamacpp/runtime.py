@@ -42,7 +42,9 @@ class LlamaCppRuntime:
         device: str = "cpu",
         adapters: Sequence[Adapter] = (),
         drafting: bool = True,
+        template: str = "",
     ) -> None:
+        """`template` is the TEMPLATE of a Modelfile, where there is one."""
         if context_tokens > model.context_tokens:
             raise SetupError(
                 f"The setting context_tokens is {context_tokens}, but {model.id} was trained for {model.context_tokens}.",
@@ -63,7 +65,7 @@ class LlamaCppRuntime:
             adapters=adapters,
         )
         try:
-            self._dialect = dialect_of(self._native)
+            self._dialect = dialect_of(self._native, template)
         except ApplianceError:
             self._native.close()
             raise
@@ -99,14 +101,14 @@ class LlamaCppRuntime:
                 context_tokens=self._context_tokens,
             )
         grammar = _grammar(request)
-        sampler = self._native.sampler(Sampling(request.temperature, request.seed, grammar=grammar))
+        sampler = self._native.sampler(Sampling(request.temperature, request.seed, request.sampling, grammar=grammar))
         ticket = Ticket(
             request,
             prompt,
             public=self._public(request.messages),
             sampler=sampler,
             arrival=next(self._arrivals),
-            alone=request.temperature > 0,
+            alone=request.temperature > 0 and request.repeatable,
             ends_at=None if request.deadline_s is None else time.monotonic() + request.deadline_s,
         )
         try:

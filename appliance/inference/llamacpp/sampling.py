@@ -12,6 +12,10 @@ import numpy.typing as npt
 
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference.llamacpp.library import last_error, prompt_library
+from appliance.inference.models import NO_RULES, SamplingRules
+
+_PENALTY_WINDOW = 64
+_KEPT_AT_LEAST = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,7 @@ class Sampling:
 
     temperature: float
     seed: int
-    repeat_penalty: float = 1.0
-    repeat_window: int = 64
+    rules: SamplingRules = NO_RULES
     dry_multiplier: float = 0.8
     dry_allowed_length: int = 8
     grammar: str = ""
@@ -38,16 +41,17 @@ class Sampler:
         self._lib, self._context, self._quick = lib, context, prompt_library()
         self._grammar = _grammar(lib, vocabulary, sampling.grammar) if sampling.grammar else None
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        self._greedy = sampling.temperature <= 0 and sampling.repeat_penalty == 1.0
+        penalties = _penalties(sampling.rules)
+        self._greedy = sampling.temperature <= 0 and penalties is None
         self._repeats = _Repeats(sampling.dry_allowed_length) if sampling.dry_multiplier else None
-        if sampling.repeat_penalty != 1.0:
-            size = lib.llama_vocab_n_tokens(vocabulary)
-            self._add(lib.llama_sampler_init_penalties(size, sampling.repeat_window, sampling.repeat_penalty, 0.0, 0.0))
+        if penalties is not None:
+            self._add(lib.llama_sampler_init_penalties(lib.llama_vocab_n_tokens(vocabulary), *penalties))
         if sampling.dry_multiplier:
             breakers = (ctypes.c_char_p * 1)(b"\n")
             length = sampling.dry_allowed_length
             self._add(lib.llama_sampler_init_dry(vocabulary, sampling.dry_multiplier, 1.75, length, context_tokens, breakers, 1))
         if sampling.temperature > 0:
+            self._narrow(sampling.rules)
             self._add(lib.llama_sampler_init_temp(sampling.temperature))
             self._add(lib.llama_sampler_init_dist(sampling.seed))
         else:
@@ -55,6 +59,17 @@ class Sampler:
 
     def _add(self, step: Any) -> None:
         self._lib.llama_sampler_chain_add(self._chain, step)
+
+    def _narrow(self, rules: SamplingRules) -> None:
+        """In the order in which llama.cpp's own programs do it."""
+        if rules.top_k:
+            self._add(self._lib.llama_sampler_init_top_k(rules.top_k))
+        if rules.typical_p is not None:
+            self._add(self._lib.llama_sampler_init_typical(rules.typical_p, _KEPT_AT_LEAST))
+        if rules.top_p is not None:
+            self._add(self._lib.llama_sampler_init_top_p(rules.top_p, _KEPT_AT_LEAST))
+        if rules.min_p is not None:
+            self._add(self._lib.llama_sampler_init_min_p(rules.min_p, _KEPT_AT_LEAST))
 
     def choose(self, place: int, scores: npt.NDArray[np.float32], best: int) -> int:
         """The token after the batch's token at `place`, whose `scores` are given and whose highest is `best`; remembered."""
@@ -93,6 +108,13 @@ class Sampler:
         self._lib.llama_sampler_free(self._chain)
         if self._grammar is not None:
             self._lib.llama_sampler_free(self._grammar)
+
+
+def _penalties(rules: SamplingRules) -> tuple[int, float, float, float] | None:
+    """Window, and penalties for repeating, for frequency and for presence; None where none is asked for."""
+    repeat, frequency, presence = rules.repeat_penalty or 1.0, rules.frequency_penalty or 0.0, rules.presence_penalty or 0.0
+    window = _PENALTY_WINDOW if rules.repeat_last_n is None else rules.repeat_last_n
+    return None if (repeat, frequency, presence) == (1.0, 0.0, 0.0) or window == 0 else (window, repeat, frequency, presence)
 
 
 class _Repeats:

@@ -95,6 +95,7 @@ class OllamaRuntime:
                 "num_predict": request.max_tokens,
                 "temperature": request.temperature,
                 "seed": request.seed,
+                **request.sampling.given(),
             },
         }
         if request.json_schema:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.egress.calls import Call
@@ -12,6 +13,7 @@ from appliance.errors import InvalidInput, Unavailable
 from appliance.inference import openai_wire as wire
 from appliance.inference.store.importing import Prepared, clean_name
 from appliance.inference.store.memory import box_mb, kv_bytes_per_token, needed_mb, require_room
+from appliance.inference.store.modelfiles import check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.versions import Facts, ModelVersion, VersionState, size_class
 
 if TYPE_CHECKING:
@@ -31,13 +33,14 @@ class Told:
     parameters_m: float | None = None
     context_tokens: int | None = None
     licence: str = ""
+    modelfile: Path | None = None
 
 
 def connected(source: str, told: Told, gate: Gate, *, person: str) -> Prepared:
     """The version to record; nothing is stored. `person` (a principal's id) is on whose behalf a destination is asked.
 
-    Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`), and what server and gate raise: `Unavailable`
-    (`inference.*`), `Denied` (`inference.remote_model`, `egress.refused`).
+    Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`, `modelfile.*`), and what both raise:
+    `Unavailable` (`inference.*`), `Denied` (`inference.remote_model`, `egress.refused`).
     """
     kind, _, rest = source.partition(":")
     place, _, name = rest.partition(":")
@@ -149,6 +152,13 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
         )
     if not context_tokens or context_tokens <= 0:
         raise InvalidInput("How many tokens does it hold? The server does not say: use --context.", code="model.context")
+    modelfile = None if told.modelfile is None else read_modelfile(told.modelfile)
+    if modelfile is not None:
+        if modelfile.adapters:
+            raise InvalidInput("ADAPTER belongs to a model whose file is on this box.", code="model.adapter")
+        facts = replace(facts, context_tokens=context_tokens)
+        check_usable(modelfile, facts)
+        context_tokens = with_context(facts, modelfile).context_tokens
     return ModelVersion(
         id="",
         kind="language",
@@ -166,4 +176,5 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
         size_bytes=seen.size_bytes,
         source=source[:500],
         state=VersionState.CANDIDATE,
+        prompt=prompt_of(modelfile) if modelfile else {},
     )

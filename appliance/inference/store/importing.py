@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from appliance.errors import InvalidInput
-from appliance.inference.modelfile import Modelfile, parse_modelfile, render_modelfile
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, Watch, digest_of, folder_digest
-from appliance.inference.store.gguf import read_gguf
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
+from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.records import Signer
 from appliance.inference.store.signatures import check_signature
-from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, VersionState, size_class
+from appliance.inference.store.versions import ModelVersion, StoredFile, VersionState, size_class
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -75,7 +73,12 @@ def prepare(
     size = sum(file.size_bytes for file in files) if files else path.stat().st_size
     sha256 = folder_digest(files) if files else digest_of(path, watch)
     _expect(order.sha256, sha256)
-    adapters = _adapters(order, facts, directory)
+    modelfile, adapters = None, list[StoredFile]()
+    if order.modelfile is not None:
+        modelfile = read_modelfile(order.modelfile)
+        check_usable(modelfile, facts)
+        facts = with_context(facts, modelfile)
+        adapters = adapters_of(modelfile, order.modelfile.parent, facts, directory, encrypt=order.encrypt)
     signer = check_signature(order.signature, sha256, signers) if order.signature else None
     need = needed_mb(facts, size)
     name = clean_name(order.name or incoming.suggested_name or facts.title)
@@ -93,14 +96,20 @@ def prepare(
         size_class=size_class(facts.parameters_m),
         context_tokens=facts.context_tokens,
         memory_mb=need,
-        licence=_licence(order.licence or facts.licence or _licence_file(path) or (entry.licence if entry else "")),
+        licence=_licence(
+            order.licence
+            or facts.licence
+            or _licence_file(path)
+            or (modelfile.licence if modelfile else "")
+            or (entry.licence if entry else "")
+        ),
         sha256=sha256,
         size_bytes=size,
         source=incoming.origin[:500],
         state=VersionState.CANDIDATE,
         files=files,
         encrypted=order.encrypt,
-        prompt=_prompt(order, facts, adapters),
+        prompt=prompt_of(modelfile, adapters) if modelfile else {},
         signer=signer.fingerprint if signer else None,
     )
 
@@ -119,7 +128,7 @@ def check_order(order: Order) -> None:
     if order.name:
         clean_name(order.name)
     if order.modelfile is not None:
-        _read_modelfile(order.modelfile)
+        read_modelfile(order.modelfile)
 
 
 def clean_name(name: str) -> str:
@@ -162,47 +171,6 @@ def _expect(wanted: str, found: str) -> None:
             found=found,
             expected=wanted.lower(),
         )
-
-
-def _prompt(order: Order, facts: Facts, adapters: Sequence[StoredFile]) -> Mapping[str, Any]:
-    """What a Modelfile adds, in its own words; it is parsed again where it is used."""
-    if order.modelfile is None:
-        return {}
-    parsed = _read_modelfile(order.modelfile)
-    if facts.kind != "language":
-        raise InvalidInput("A Modelfile belongs to a language model.", code="modelfile.kind")
-    described = [{"sha256": adapter.sha256, "size_bytes": adapter.size_bytes, "scale": 1.0} for adapter in adapters]
-    return {"modelfile": render_modelfile(replace(parsed, source=".", adapters=())), "adapters": described}
-
-
-def _adapters(order: Order, facts: Facts, directory: Path) -> list[StoredFile]:
-    """Copies of the adapters the Modelfile names, beside it or by their full path. Raises `InvalidInput` (`model.adapter`)."""
-    if order.modelfile is None:
-        return []
-    copies = []
-    for number, name in enumerate(_read_modelfile(order.modelfile).adapters):
-        source = order.modelfile.parent / name
-        if not source.is_file():
-            raise InvalidInput(f"There is no adapter {name} beside the Modelfile.", code="model.adapter")
-        if order.encrypt or facts.format != "gguf":
-            raise InvalidInput("Adapters belong to GGUF models that are not encrypted.", code="model.adapter")
-        copy = Path(shutil.copyfile(source, directory / f"adapter-{number}"))
-        header = read_gguf(copy)
-        if header.metadata.get("general.type") != "adapter" or header.architecture != facts.architecture:
-            raise InvalidInput(
-                f"{name} is no adapter for a model of the architecture {facts.architecture}.", code="model.adapter"
-            )
-        copies.append(StoredFile(copy.name, digest_of(copy), copy.stat().st_size))
-    return copies
-
-
-def _read_modelfile(path: Path) -> Modelfile:
-    if not path.is_file():
-        raise InvalidInput(f"There is no file {path}.", code="modelfile.missing")
-    try:
-        return parse_modelfile(path.read_text("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InvalidInput("The Modelfile is no text.", code="modelfile.text") from error
 
 
 def _licence(text: str) -> str:
