@@ -65,6 +65,11 @@ class Settings:
     def run_dir(self) -> Path:
         return self.data_dir / "run"
 
+    @property
+    def gate_path(self) -> Path:
+        """Where the gate listens, while the box runs and destinations are named."""
+        return self.run_dir / "gate.sock"
+
 
 def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings for `data_dir`; `overrides` that are None count as not given. Raises `SetupError` for what it does not know."""
@@ -108,6 +113,11 @@ def default_data_dir(environment: Mapping[str, str] | None = None) -> Path:
         return Path(given["CLOISTER_DATA"])
     home = Path(given.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return home / "cloister"
+
+
+def environment_says(name: str) -> bool:
+    """Whether the variable is set to 1; for what is no setting."""
+    return os.environ.get(name) == "1"
 
 
 def set_environment(variables: Mapping[str, str]) -> bool:

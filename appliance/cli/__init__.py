@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError
-from appliance.inference.telemetry import OPT_OUTS
+from appliance.inference.telemetry import opt_outs
 from appliance.settings import default_data_dir, set_environment
 
 COMMANDS = {
@@ -20,7 +20,7 @@ COMMANDS = {
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "select": "say which model would answer, and why the others would not",
-    "egress": "show what keeps data on this box, process by process, and what has left it",
+    "egress": "show what keeps data on this box and what has left it, and prove that nothing leaves",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; exit code 0 means that it held."""
     words = sys.argv[1:] if arguments is None else arguments
     # commands run outside the seal: here the opt-outs are all there is
-    set_environment(OPT_OUTS)
+    set_environment(opt_outs())
     parser = argparse.ArgumentParser(prog="cloister", description="A private assistant appliance.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in words if word in COMMANDS), None)

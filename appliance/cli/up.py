@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.cli.output import Output
 from appliance.identity.models import SYSTEM
-from appliance.inference.telemetry import OPT_OUTS
+from appliance.inference.telemetry import opt_outs
 from appliance.settings import Settings, load_settings
 from appliance.supervisor.run import Notice, Running
 from appliance.supervisor.run import run as run_box
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         elif what.event == "stopping":
             output.progress("Stopping ...")
 
-    run_box(settings, ready=ready, notice=notice, prepare=prepare, opt_outs=OPT_OUTS)
+    run_box(settings, ready=ready, notice=notice, prepare=prepare, opt_outs=opt_outs())
     _record(settings, EventName.APPLIANCE_STOPPED)
     output.progress("Stopped.")
     return 0

@@ -106,7 +106,7 @@ def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads:
     import onnxruntime
     from tokenizers import Tokenizer
 
-    onnxruntime.disable_telemetry_events()
+    silence(onnxruntime)
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -7,10 +7,11 @@ it is loaded. They belong into the environment of every process of the appliance
 from __future__ import annotations
 
 import sys
-from types import MappingProxyType
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
 
 from appliance.errors import SetupError
-from appliance.settings import set_environment
+from appliance.settings import environment_says, set_environment
 
 OPT_OUTS = MappingProxyType(
     {
@@ -22,12 +23,21 @@ OPT_OUTS = MappingProxyType(
         "OLLAMA_NO_CLOUD": "1",
     }
 )
+WITHOUT_OPT_OUTS = "CLOISTER_WITHOUT_OPT_OUTS"
+"""Set to 1 for half of `cloister egress prove` only: libraries may try to report, so that the seal has something to hold back."""
 
 
-def silence() -> None:
-    """Put the opt-outs into the environment of this process and its children.
+def opt_outs() -> Mapping[str, str]:
+    """What the environment of every process of the appliance says to libraries."""
+    return {WITHOUT_OPT_OUTS: "1"} if environment_says(WITHOUT_OPT_OUTS) else OPT_OUTS
+
+
+def silence(library: ModuleType | None = None) -> None:
+    """Put the opt-outs into the environment of this process and its children; of a loaded `library`, end the reporting.
 
     Raises `SetupError` if a reporting library is already loaded without them: then it may have reported.
     """
-    if set_environment(OPT_OUTS) and "onnxruntime" in sys.modules:
+    if library is not None and opt_outs() is OPT_OUTS:
+        library.disable_telemetry_events()
+    if set_environment(opt_outs()) and "onnxruntime" in sys.modules:
         raise SetupError("onnxruntime was loaded before its telemetry was switched off.", code="setup.telemetry")

@@ -29,6 +29,7 @@ class Keys:
     blob_names: bytes
     audit_sealing: bytes
     sessions: bytes
+    reports: bytes
 
 
 def derive_keys(root: bytes) -> Keys:
@@ -43,6 +44,7 @@ def derive_keys(root: bytes) -> Keys:
         blob_names=derive("blob-names"),
         audit_sealing=derive("audit-sealing"),
         sessions=derive("sessions"),
+        reports=derive("reports"),
     )
 
 

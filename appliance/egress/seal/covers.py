@@ -40,7 +40,7 @@ _REMOVABLE = Path("/run/media")
 _LIMIT = "size=256m"
 
 
-def cover(kept: Iterable[Path]) -> None:
+def cover(kept: Iterable[Path], source: str = SOURCE) -> None:
     """Cover the directories, in a mount namespace of our own; what is `kept` stays visible below them. Raises `OSError`."""
     # what is mounted later, a stick with a model, is seen here, too; what is mounted here is seen nowhere else
     calls.mount("none", "/", None, calls.MS_REC | calls.MS_SLAVE)
@@ -49,7 +49,7 @@ def cover(kept: Iterable[Path]) -> None:
     for place in places:
         scratch = str(place) in SCRATCH
         calls.mount(
-            SOURCE, str(place), "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, f"mode={'1777' if scratch else '755'},{_LIMIT}"
+            source, str(place), "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, f"mode={'1777' if scratch else '755'},{_LIMIT}"
         )
     for path, descriptor in saved:
         if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112 - a descriptor, not a path

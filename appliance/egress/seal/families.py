@@ -10,6 +10,7 @@ import ctypes
 import errno
 import platform
 import struct
+from collections.abc import Iterable
 
 from appliance.egress.seal.calls import libc
 
@@ -34,8 +35,12 @@ def restrict_families(allowed: tuple[int, ...]) -> bool:
     """From here on socket(2) knows only `allowed`. Needs no-new-privileges. False where kernel or machine know no filters."""
     if platform.machine() not in _CALLS:
         return False
-    statements = program(platform.machine(), allowed)
-    return install(b"".join(struct.pack("=HBBI", *statement) for statement in statements))
+    return install(assembled(program(platform.machine(), allowed)))
+
+
+def assembled(statements: Iterable[tuple[int, int, int, int]]) -> bytes:
+    """As the kernel wants them (struct sock_filter)."""
+    return b"".join(struct.pack("=HBBI", *statement) for statement in statements)
 
 
 def program(machine: str, allowed: tuple[int, ...]) -> list[tuple[int, int, int, int]]:

@@ -71,8 +71,8 @@ def _make(answer: socket.socket, kept: Iterable[Path]) -> None:
 
 def _answer(answer: socket.socket, kept: Iterable[Path]) -> int:
     try:
-        through_user = _leave()
-        _raise_loopback()
+        through_user = leave()
+        raise_loopback()
     except OSError as error:
         answer.send(_words(error).encode()[:_WORDS_BYTES])
         return 1
@@ -87,7 +87,7 @@ def _answer(answer: socket.socket, kept: Iterable[Path]) -> int:
     return 0
 
 
-def _leave() -> bool:
+def leave() -> bool:
     """Into new namespaces; whether that took a user namespace."""
     wanted = calls.CLONE_NEWNET | calls.CLONE_NEWNS
     if os.geteuid() == 0:
@@ -110,7 +110,7 @@ def _words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _raise_loopback() -> None:
+def raise_loopback() -> None:
     """A new network namespace has a loopback interface that is down."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("=16sh14x", b"lo", _IFF_UP))

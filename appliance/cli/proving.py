@@ -1,0 +1,85 @@
+"""`cloister egress prove` and `cloister egress verify-report`."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.cli.output import Output
+from appliance.egress.proof.pages import attempts, leave
+from appliance.egress.proof.prove import prove
+from appliance.egress.proof.report import Report
+from appliance.egress.proof.signing import OF_THE_BOX, OF_THE_PROOF, box_key, check, fingerprint_of, signed
+from appliance.errors import InvalidInput
+from appliance.settings import load_settings
+
+_PREPARED = "manifest.json"
+
+
+def prove_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the report goes (default: egress-proof-TIME here)")
+    parser.add_argument("--model", type=Path, action="append", default=[], metavar="PATH", help="ask this model, too; repeatable")
+    parser.add_argument("--idle", type=float, default=0.0, metavar="SECONDS", help="let each day end with so much idleness")
+    parser.add_argument("--short", action="store_true", help="two days of the four: quiet without the seal, held by the seal")
+
+
+def run_prove(arguments: argparse.Namespace, output: Output) -> int:
+    """Exit code 0 only where who tried was seen, nobody of the box tried with opt-outs, and all were held without."""
+    settings = load_settings(arguments.data)
+    key = box_key(settings)
+    models = settings.models_dir if (settings.models_dir / _PREPARED).exists() else None
+    report = prove(models, arguments.model, arguments.idle, short=arguments.short, told=output.progress)
+    signer = OF_THE_BOX if key else OF_THE_PROOF
+    key = key or Ed25519PrivateKey.generate()
+    fingerprint = fingerprint_of(key.public_key().public_bytes_raw())
+    directory = arguments.out or Path(f"egress-proof-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")
+    files = leave(directory, report, signed(report, key, signer), fingerprint)
+    document: dict[str, object] = {
+        "held": report.held,
+        "problems": report.problems,
+        "legs": {leg.name: {"attempts": len(leg.attempts), "seconds": leg.seconds} for leg in report.legs},
+        "report": str(files[0]),
+        "fingerprint": fingerprint,
+        "signer": signer,
+    }
+    output.result(document, *_lines(report), f"Report: {files[0]}, signed with {fingerprint} ({signer}).")
+    return 0 if report.held else 1
+
+
+def _lines(report: Report) -> list[str]:
+    lines = ["Nothing left the box." if report.held else "The proof did not hold."]
+    lines += [f"FAILURE {sentence}" for sentence in report.problems]
+    for leg in report.legs:
+        lines.append(f"{leg.name}: {len(leg.attempts)} attempts in {leg.seconds:.0f} s")
+        lines += [f"  {item}" for item in attempts(leg)]
+    return lines
+
+
+def verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("report", type=Path, metavar="FILE", help="report.json, as `cloister egress prove` left it")
+    parser.add_argument("--key", metavar="FINGERPRINT", help="the key that must have signed it")
+
+
+def run_verify(arguments: argparse.Namespace, output: Output) -> int:
+    """Exit code 0 where the report is as it was signed, by the key that was asked for, and says that the proof held."""
+    checked = check(arguments.report)
+    own = box_key(load_settings(arguments.data))
+    ours = own is not None and fingerprint_of(own.public_key().public_bytes_raw()) == checked.fingerprint
+    if arguments.key and checked.fingerprint != arguments.key.lower():
+        raise InvalidInput("The report was signed with another key.", code="report.signer")
+    worth = "the key of this box" if ours else f"a key that this box does not know (its maker says: {checked.signer})"
+    document: dict[str, object] = {
+        "intact": True,
+        "held": checked.report.held,
+        "fingerprint": checked.fingerprint,
+        "of_this_box": ours,
+        "made": checked.report.made,
+    }
+    verdict = "says that nothing left the box" if checked.report.held else "says that the proof did not hold"
+    output.result(
+        document, f"Unchanged since {checked.report.made}, and {verdict}.", f"Signed with {checked.fingerprint}: {worth}."
+    )
+    return 0 if checked.report.held else 1

@@ -1,0 +1,1 @@
+"""The proof: a whole day of the box in a network where everything answers, and whoever calls is written down."""

@@ -1,0 +1,185 @@
+"""The scripted day: everything a box does, in an order in which people do it, step by step.
+
+A step that fails does not end the day, it is told: what was not done proves nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appliance.egress.proof import samples
+from appliance.egress.proof.boxes import Box
+from appliance.egress.proof.visitor import Visitor
+from appliance.errors import ApplianceError, Unavailable
+
+_FINISHED = {"READY", "FAILED"}
+_PATIENCE_S = 240.0
+_ADMINISTRATOR, _OFFICER = "keeper", "inspector"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """`detail` says what was done, or why it was not."""
+
+    name: str
+    held: bool
+    detail: str
+    seconds: float
+
+
+class Day:
+    """One box, from start to shutdown. `models` are further ones, files or folders, to import and ask."""
+
+    def __init__(self, box: Box, models: list[Path], idle_s: float, *, shell: bool) -> None:
+        self._box = box
+        self._models = models
+        self._idle_s = idle_s
+        self._shell = shell
+        self._password = secrets.token_urlsafe(16)
+        self._steps: list[Step] = []
+        self._administrator = Visitor("")
+        self._collection = ""
+
+    def run(self, between: Callable[[], str]) -> list[Step]:
+        """`between` is called while the box runs, after its set-up; what it returns is the detail of its step."""
+        script: list[tuple[str, Callable[[], str]]] = [
+            ("start", self._start),
+            ("set-up", self._set_up),
+            ("a try from inside", between),
+            ("files", self._files),
+            *([("further models", self._import)] if self._models else []),
+            ("questions", self._questions),
+            ("crash", self._crash),
+            ("export", self._export),
+            ("backup", self._backup),
+            *([("shell", self._commands)] if self._shell else []),
+            *([("idle", self._idle)] if self._idle_s else []),
+            ("shutdown", self._stop),
+        ]
+        for name, act in script:
+            if name != "start" and not self._box.url:
+                break
+            self._steps.append(_done(name, act))
+        return self._steps
+
+    def _start(self) -> str:
+        missing = self._box.start()
+        return f"layers of the seal missing: {len(missing)}"
+
+    def _set_up(self) -> str:
+        self._administrator = Visitor(self._box.url)
+        self._administrator.set_up(self._box.setup_token, _ADMINISTRATOR, self._password)
+        self._administrator.call("POST", "/api/people", _person(_OFFICER, self._password, "officer"))
+        self._collection = self._administrator.call("GET", "/api/collections")[0]["id"]
+        return "an administrator by the one-time link, an officer"
+
+    def _files(self) -> str:
+        contents = samples.files()
+        for name, content in contents.items():
+            self._administrator.upload(self._collection, name, content)
+        found = self._settled()
+        for document in found:
+            if document["status"] == "READY":
+                self._administrator.call("GET", f"/api/documents/{document['id']}/pages/1")
+            if document["status"] == "READY" and document["name"].endswith(".pdf"):
+                self._administrator.fetch("GET", f"/api/documents/{document['id']}/pages/1/image")
+        told = ", ".join(f"{each['name']} {each['status'].lower()}" for each in sorted(found, key=lambda each: each["name"]))
+        if not any(each["status"] == "READY" for each in found):
+            raise Unavailable(f"No file could be read: {told}.", code="proof.files")
+        return told
+
+    def _import(self) -> str:
+        told = []
+        for path in self._models:
+            code, said = self._box.command("models", "import", str(path), "--as", _ADMINISTRATOR)
+            if code == 0:
+                code, said = self._box.command("models", "activate", said["id"], "--as", _ADMINISTRATOR)
+            if code:
+                raise Unavailable(f"{path.name} could not be imported: {said.get('error', said)}.", code="proof.model")
+            told.append(said["id"])
+        return ", ".join(told)
+
+    def _questions(self) -> str:
+        """One for each model that may answer here, and thereby one on each runtime that has a model."""
+        choices = self._administrator.call("GET", "/api/model-choices") or {"": ""}
+        told = [self._answered(self._asked(samples.QUESTION, model)) for model in choices]
+        return "; ".join(told)
+
+    def _crash(self) -> str:
+        """The worst moments: without a word in the middle of an answer, and by a fault in native code."""
+        message = self._asked(samples.QUESTION + " And by whom?", "")
+        self._box.killed("worker-answers", signal.SIGKILL)
+        self._box.killed("worker-ingest", signal.SIGSEGV)
+        self._administrator.upload(self._collection, "after.txt", b"The south light is painted red every spring.\n")
+        answered = self._answered(message)
+        self._settled()
+        return f"worker-answers by SIGKILL, worker-ingest by SIGSEGV; afterwards {answered}"
+
+    def _export(self) -> str:
+        officer = Visitor(self._box.url)
+        officer.sign_in(_OFFICER, self._password)
+        kinds = ("csv", "jsonl")
+        return ", ".join(f"{kind} {len(officer.fetch('GET', f'/api/audit/export?format={kind}'))} bytes" for kind in kinds)
+
+    def _backup(self) -> str:
+        if not self._box.has_command("backup"):
+            return "not done: this version has no command for it"
+        code, said = self._box.command("backup", "--out", str(self._box.data_dir.parent / f"{self._box.data_dir.name}.backup"))
+        if code:
+            raise Unavailable(f"The backup was refused: {said}.", code="proof.backup")
+        return "made"
+
+    def _commands(self) -> str:
+        """These run outside the seal, so that only the opt-outs keep their libraries quiet."""
+        asked = ("ask", samples.QUESTION, "--as", _ADMINISTRATOR)
+        codes = {words[0]: self._box.command(*words)[0] for words in (asked, ("doctor",), ("select", "--explain"))}
+        return ", ".join(f"{name} exit code {code}" for name, code in codes.items())
+
+    def _idle(self) -> str:
+        time.sleep(self._idle_s)
+        return f"{self._idle_s:.0f} s"
+
+    def _stop(self) -> str:
+        code = self._box.stop()
+        if code:
+            raise Unavailable(f"The box ended with exit code {code}.", code="proof.stop")
+        return "exit code 0"
+
+    def _asked(self, question: str, model: str) -> str:
+        conversation = self._administrator.call("POST", "/api/conversations", {"model": model})
+        asked = self._administrator.call("POST", f"/api/conversations/{conversation['id']}/messages", {"text": question})
+        return str(asked["answer"]["id"])
+
+    def _answered(self, message_id: str) -> str:
+        answer = self._administrator.answer(message_id)
+        if answer.get("status") != "DONE":
+            raise Unavailable(f"A question was not answered: {answer.get('reason')}.", code="proof.answer")
+        return f"{answer['model']} cites {len(answer['citations'])}"
+
+    def _settled(self) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            found: list[dict[str, Any]] = self._administrator.call("GET", "/api/documents")
+            if all(document["status"] in _FINISHED for document in found):
+                return found
+            time.sleep(0.2)
+        raise Unavailable("The files were not all read in time.", code="proof.files")
+
+
+def _person(name: str, password: str, role: str) -> dict[str, object]:
+    return {"name": name, "password": password, "roles": [role]}
+
+
+def _done(name: str, act: Callable[[], str]) -> Step:
+    began = time.monotonic()
+    try:
+        held, detail = True, act()
+    except (ApplianceError, KeyError, IndexError, ValueError, OSError) as error:  # the box's own words go into the report
+        held, detail = False, error.sentence if isinstance(error, ApplianceError) else repr(error)
+    return Step(name, held, detail, round(time.monotonic() - began, 1))

@@ -1,0 +1,47 @@
+"""The ground on which the box is put to the proof: namespaces where every name has an address and every address answers.
+
+The other way round than the seal: there a call fails at once, and nobody learns that it was tried; here it succeeds, so that
+whoever wants out says where to. Services of the machine that would resolve a name for a caller are covered, as in the seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from appliance.egress.proof.wires import Wire, make_wire
+from appliance.egress.seal import calls, covers
+from appliance.egress.seal.namespace import leave, raise_loopback
+
+RESOLVER = "198.18.0.2"
+_SOURCE = "cloister-proof"
+_PLACE = Path("/run/cloister-proof")
+_FILES = {
+    "/etc/resolv.conf": f"nameserver {RESOLVER}\noptions timeout:2 attempts:1\n",
+    "/etc/nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
+}
+
+
+def enter_ground(kept: Iterable[Path]) -> tuple[Wire, bool]:
+    """Leave this machine's network for good; the wire, and whether that took a user namespace.
+
+    For a process with one thread. Paths in `kept` stay visible. Raises `OSError` where the kernel refuses.
+    """
+    through_user = leave()
+    raise_loopback()
+    covers.cover(kept, _SOURCE)
+    _PLACE.mkdir()
+    for name, content in _FILES.items():
+        stand_in = _PLACE / Path(name).name
+        stand_in.write_text(content)
+        calls.mount(str(stand_in), str(_seen(Path(name))), None, calls.MS_BIND)
+    return make_wire(), through_user
+
+
+def _seen(file: Path) -> Path:
+    """Where the file really lies; made anew where it lay below a directory that is covered now."""
+    real = file.resolve()
+    if not real.exists() and any(real.is_relative_to(place) for place in ("/run", "/var/run")):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.touch()
+    return real

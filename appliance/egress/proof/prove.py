@@ -1,0 +1,135 @@
+"""Runs the days and puts together what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from appliance.egress.proof.leg import EXIT_NO_GROUND, Leg, Orders, environment
+from appliance.egress.proof.report import FORMAT, Machine, Report, problems
+from appliance.egress.seal.confinement import CODE
+from appliance.egress.seal.landlock import landlock_version
+from appliance.errors import SetupError, Unavailable
+
+# name, sealed, opt-outs
+AS_DELIVERED = ("sealed, with opt-outs", True, True)
+QUIET = ("unsealed, with opt-outs", False, True)
+CONTAINED = ("sealed, without opt-outs", True, False)
+LOUD = ("unsealed, without opt-outs", False, False)
+SHORT, WHOLE = (QUIET, CONTAINED), (LOUD, CONTAINED, QUIET, AS_DELIVERED)
+_AT_ONCE = 2
+_LEG_LIMIT_S = 3_600
+_OURS = ("appliance", "web", "workers", "policies")
+
+
+def prove(models_dir: Path | None, models: Sequence[Path], idle_s: float, *, short: bool, told: Callable[[str], None]) -> Report:
+    """Live through the days; `models_dir` holds prepared default models (None prepares them), `models` are further ones.
+
+    `told` hears of each leg that is done. Raises `SetupError` (`proof.no_ground`) where this kernel gives no namespaces.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="cl-", ignore_cleanup_errors=True) as directory:
+        work = Path(directory)
+        prepared = models_dir or _prepared(work, told)
+        orders = [
+            Orders(
+                name=name,
+                work_dir=str(work / str(number)),
+                models_dir=str(prepared.resolve()),
+                sealed=sealed,
+                opt_outs=opt_outs,
+                models=[str(path.resolve()) for path in models],
+                idle_s=idle_s,
+                shell=opt_outs and not short,
+            )
+            for number, (name, sealed, opt_outs) in enumerate(SHORT if short else WHOLE)
+        ]
+
+        def done(order: Orders) -> Leg:
+            leg = _run(order)
+            told(f"{leg.name}: {len(leg.attempts)} attempts, {leg.seconds:.0f} s")
+            return leg
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            legs = list(pool.map(done, orders))
+    found = problems(legs)
+    return Report(
+        format=FORMAT,
+        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        seconds=round(time.monotonic() - began, 1),
+        machine=machine(),
+        legs=legs,
+        held=not found,
+        problems=found,
+    )
+
+
+def machine() -> Machine:
+    """Versions of everything that ran, and a digest of our own code as it lies there."""
+    digest = hashlib.sha256()
+    for file in sorted(file for name in _OURS for file in (CODE / name).rglob("*") if file.is_file()):
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(CODE)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return Machine(
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        landlock=max(0, landlock_version()),
+        python=platform.python_version(),
+        code_sha256=digest.hexdigest(),
+        packages=dict(sorted((each.name, each.version) for each in metadata.distributions())),
+    )
+
+
+def _prepared(work: Path, told: Callable[[str], None]) -> Path:
+    """The default models, made once for all legs by the command that makes a box."""
+    told("Preparing the default models")
+    data = work / "models-of-all"
+    command = [sys.executable, "-c", "import sys; from appliance.cli import main; sys.exit(main())"]
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [*command, "init", "--data", str(data), "--admin", "nobody", "--password-stdin"],
+        input=f"{os.urandom(16).hex()}\n",
+        cwd=CODE,
+        env=environment(work),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LEG_LIMIT_S,
+    )
+    if ran.returncode:
+        raise SetupError(f"The default models could not be prepared: {ran.stderr.strip()[-300:]}", code="proof.models")
+    return data / "models"
+
+
+def _run(orders: Orders) -> Leg:
+    work = Path(orders.work_dir)
+    work.mkdir()
+    try:
+        ran = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "appliance.egress.proof.leg", msgspec.json.encode(orders).decode()],
+            cwd=CODE,
+            env=environment(work),
+            capture_output=True,
+            check=False,
+            timeout=_LEG_LIMIT_S,
+        )
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    words = ran.stderr.decode(errors="replace").strip()
+    if ran.returncode == EXIT_NO_GROUND:
+        raise SetupError(f"The proof needs namespaces of its own, and this kernel refuses: {words}.", code="proof.no_ground")
+    if ran.returncode:
+        raise Unavailable(f"The day {orders.name} broke off: {words[-500:]}", code="proof.leg")
+    return msgspec.json.decode(ran.stdout.splitlines()[-1], type=Leg)
