@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?=
 PORT ?=
 BIN := .venv/bin
+EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
 
 .PHONY: run install develop test lint bench lock
 
@@ -30,6 +31,6 @@ bench: develop
 
 lock: develop
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	  --extra build pyproject.toml -o requirements.lock
+	  $(EXTRAS) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-	  --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	  $(EXTRAS) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock

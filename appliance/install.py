@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +35,15 @@ FEATURES = {
     "avx512_vnni": "GGML_AVX512_VNNI",
     "avx512_bf16": "GGML_AVX512_BF16",
 }
+# extra -> what it alone adds to the lock; a test compares
+EXTRAS = {
+    "nvidia": ("nvidia-ml-py",),
+    "genai": ("onnxruntime-genai",),
+    "foundry": ("foundry-local-sdk", "onnxruntime-genai-core"),
+}
+# the oldest glibc that their wheels run on, by architecture
+GENAI_WHEELS = {"x86_64": (2, 28), "aarch64": (2, 28)}
+FOUNDRY_WHEELS = {"x86_64": (2, 28), "aarch64": (2, 34)}
 
 
 class InstallError(Exception):
@@ -50,6 +59,29 @@ def build_options(machine: str, cpuinfo: str) -> list[str]:
     switches = [f"{option}={'ON' if feature in flags else 'OFF'}" for feature, option in FEATURES.items()]
     never = [f"GGML_AMX_{kind}=OFF" for kind in ("TILE", "INT8", "BF16")]
     return ["GGML_NATIVE=OFF", *switches, *never]
+
+
+def extras_left_out(machine: str, glibc: tuple[int, int], *, nvidia: bool) -> dict[str, str]:
+    """Extras that this box cannot use, with the reason; `glibc` is (0, 0) where the C library is another one."""
+    no_wheel = f"there is no wheel for {machine} with " + ("glibc {}.{}".format(*glibc) if any(glibc) else "this C library")
+    left_out = {} if nvidia else {"nvidia": "no NVIDIA driver is loaded"}
+    for extra, wheels in (("genai", GENAI_WHEELS), ("foundry", FOUNDRY_WHEELS)):
+        if glibc < wheels.get(machine, (sys.maxsize, 0)):
+            left_out[extra] = no_wheel
+    return left_out
+
+
+def without(lock: str, extras: Iterable[str]) -> str:
+    """The lock without what only these extras need."""
+    names = {name for extra in extras for name in EXTRAS[extra]}
+    blocks = re.findall(r"^(?![ #\n]).*(?:\n .*)*\n?", lock, re.MULTILINE)
+    return "".join(block for block in blocks if re.split(r"[=\s]", block, maxsplit=1)[0] not in names)
+
+
+def _glibc() -> tuple[int, int]:
+    name, version = platform.libc_ver()
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if name == "glibc" and match else (0, 0)
 
 
 def _stamp(lock: Path, options: list[str]) -> str:
@@ -113,12 +145,15 @@ def install(*, development: bool) -> None:
     environment = ROOT / ".venv"
     lock = ROOT / ("requirements-dev.lock" if development else "requirements.lock")
     cpuinfo = Path("/proc/cpuinfo")
-    options = build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else "")
+    build = build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else "")
+    driver = Path("/proc/driver/nvidia").exists()
+    left_out = extras_left_out(platform.machine(), _glibc(), nvidia=driver or development)
     stamp_file = environment / ".installed"
     stamps = stamp_file.read_text().split() if stamp_file.exists() else []
     # the development lock holds everything the other does
-    satisfied = {_stamp(lock, options), _stamp(ROOT / "requirements-dev.lock", options)}
-    if satisfied & set(stamps):
+    complete = [*build, *extras_left_out(platform.machine(), _glibc(), nvidia=True)]
+    stamp = _stamp(lock, [*build, *left_out])
+    if {stamp, _stamp(ROOT / "requirements-dev.lock", complete)} & set(stamps):
         return
     for compiler in (("cc", "gcc", "clang"), ("c++", "g++", "clang++")):
         if not any(map(shutil.which, compiler)):
@@ -140,14 +175,17 @@ def install(*, development: bool) -> None:
             "The virtual environment could not be made",
         )
     print("Installing; llama.cpp is compiled for this processor, about ten minutes on two cores ...", flush=True)
-    settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
-    requirements = ["--require-hashes", "--build-constraints", "requirements.lock", lock.name]
+    settings = [part for option in build for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
+    for extra, reason in left_out.items():
+        print(f"  without {extra}: {reason}", flush=True)
+    wanted = environment / ".requirements.txt"
+    wanted.write_text(without(lock.read_text(), left_out))
     # what is not compiled here would be compiled at every start
-    requirements.append("--compile-bytecode")
+    requirements = ["--require-hashes", "--build-constraints", "requirements.lock", "--compile-bytecode", str(wanted)]
     _with_clock(lambda: _run([uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements], "The installation failed"))
     here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
     _run(here, "The appliance itself could not be installed")
-    stamp_file.write_text(_stamp(lock, options))
+    stamp_file.write_text(stamp)
 
 
 def main() -> int:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,49 @@ def test_the_locks_are_hashed_and_name_no_host():
         hashed = re.findall(r"^[a-z0-9][^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
         assert len(pinned) == len(hashed) > 70
         assert "http" not in re.sub(r"^(httpx|httpcore)\S*", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("machine", "glibc", "nvidia", "expected"),
+    [
+        ("x86_64", (2, 36), False, {"nvidia"}),
+        ("x86_64", (2, 28), True, set()),
+        ("x86_64", (2, 27), True, {"genai", "foundry"}),
+        ("x86_64", (0, 0), True, {"genai", "foundry"}),
+        ("aarch64", (2, 31), True, {"foundry"}),
+        ("aarch64", (2, 36), True, set()),
+        ("riscv64", (2, 41), False, {"nvidia", "genai", "foundry"}),
+    ],
+)
+def test_extras_this_box_has_no_use_or_no_wheel_for_are_left_out_with_a_reason(machine, glibc, nvidia, expected):
+    left_out = install.extras_left_out(machine, glibc, nvidia=nvidia)
+    assert set(left_out) == expected
+    assert all(left_out.values())
+
+
+def test_a_lock_without_an_extra_lacks_what_only_that_extra_adds_and_nothing_else():
+    lock = (ROOT / "requirements.lock").read_text()
+    assert install.without(lock, []) == lock
+    smaller = install.without(lock, ["foundry"])
+    names = [set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)) for text in (lock, smaller)]
+    assert names[0] - names[1] == {"foundry-local-sdk", "onnxruntime-genai-core"}
+    assert smaller.count("--hash") < lock.count("--hash")
+    assert "foundry" not in smaller
+
+
+def test_the_parts_of_each_extra_are_what_the_packages_themselves_ask_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    told = {entry["name"]: entry["requires-dist"] for entry in project["tool"]["uv"]["dependency-metadata"]}
+    locked = set(re.findall(r"^([a-z0-9-]+)==", install.without((ROOT / "requirements.lock").read_text(), install.EXTRAS), re.M))
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^A-Za-z0-9._-]", entry)[0].lower().replace("_", "-") for entry in requirements}
+
+    for extra, adds in install.EXTRAS.items():
+        reached, left = set(), names(project["project"]["optional-dependencies"][extra])
+        while left:
+            name = left.pop()
+            reached.add(name)
+            asked = told.get(name) or [one for one in importlib.metadata.requires(name) or [] if "extra ==" not in one]
+            left |= names(asked) - reached
+        assert reached - locked == set(adds), extra

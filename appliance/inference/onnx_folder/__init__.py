@@ -1,0 +1,1 @@
+"""Turning a GGUF file into a folder for ONNX Runtime GenAI, without a training framework."""
