@@ -65,11 +65,6 @@ class Settings:
     def run_dir(self) -> Path:
         return self.data_dir / "run"
 
-    @property
-    def gate_path(self) -> Path:
-        """Where the gate listens, while the box runs and destinations are named."""
-        return self.run_dir / "gate.sock"
-
 
 def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings for `data_dir`; `overrides` that are None count as not given. Raises `SetupError` for what it does not know."""
