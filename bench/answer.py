@@ -1,9 +1,11 @@
 """The browser's stream against llama.cpp alone: time to the first delta and decode rate for the same prompts, in one run.
 
 The question goes through everything: HTTP, policy, audit, queue, search, prompt, model, Redis stream, server-sent events. The
-other side is handed the finished prompt of that very answer as tokens and does nothing but decode. Targets: first delta no later
-than 1.15 x + 30 ms, decode rate at least 0.95 x. A micro model's sentences are shown once they are checked, and quotations
-lead: `first_delta` is then a quotation, and `first_token` the event that says that the model has begun to write.
+other side is handed the finished prompt of such an answer as tokens and does nothing but decode. Targets: first delta no later
+than 1.15 x + 30 ms, decode rate at least 0.95 x. Everything is asked twice. First as shipped: a micro model's sentences are
+shown once they are checked, and quotations lead; `first_delta` is then a quotation, and `first_token` the event that says that
+the model has begun to write. Such answers end after a sentence or two, too soon for a rate; so the model is declared a larger
+one for the second time, whose text is streamed as it comes, and the rate is that of the pieces as they arrive.
 """
 
 from __future__ import annotations
@@ -11,17 +13,24 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import update
+
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.identity.store import principal_by_name
 from appliance.inference.llamacpp.native import BATCH_TOKENS, NativeModel
 from appliance.inference.llamacpp.runtime import LlamaCppRuntime
 from appliance.inference.llamacpp.sampling import Sampling
-from appliance.inference.models import CompletionRequest, PromptMessage
+from appliance.inference.models import CompletionRequest, Model, PromptMessage
 from appliance.inference.selection.models import DEFAULT_CLASSIFICATION, SelectionRequest
+from appliance.inference.store.versions import SizeClass
 from appliance.inference.stub import stub_router
 from appliance.settings import load_settings
+from appliance.storage.tables import model_versions
 from bench.running_box import MODELS, NAME, ROOT, Client, running_box
 
 HANDBOOK = ROOT / "appliance" / "administration" / "handbook"
@@ -33,14 +42,33 @@ QUESTIONS = (
     "What must I do when my laptop is lost?",
     "Which costs does the expense rule not pay for?",
 )
+LONGER = (
+    "What are the rules for annual leave and how is it carried over?",
+    "What should I do when a sailing is cancelled because of a storm?",
+    "How are travel expenses paid back and what is not paid?",
+    "What are the rules for visitors who come to the office?",
+    "What happens when a laptop is lost or stolen?",
+    "How do I report an accident at work?",
+    "What is the password rule and how often is it changed?",
+    "How is overtime counted and paid?",
+    "Who may drive the company car and when?",
+    "What must be done before a ferry leaves the pier?",
+    "What are the duties of the harbour master in a storm?",
+    "How long is the probation period and what happens at its end?",
+)
 ALLOWED, ALLOWED_MS = 1.15, 30.0
+ROUNDS, LONG_ENOUGH = 1, 24
+
+Pair = tuple[dict[str, float], dict[str, float]]
+"""What was measured through the appliance, and what of the library alone."""
 
 
 class Recording:
     """A runtime that remembers the prompt it was given and says nothing."""
 
-    def __init__(self, runtime: LlamaCppRuntime) -> None:
+    def __init__(self, runtime: LlamaCppRuntime, model: Model) -> None:
         self._runtime = runtime
+        self.model = model
         self.messages: tuple[PromptMessage, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
@@ -54,57 +82,67 @@ class Recording:
 def main() -> None:
     with running_box((HANDBOOK,)) as (client, directory):
         appliance = open_appliance(load_settings(directory, {}))
-        prompts = recorded_prompts(appliance)
         model = appliance.models.active("language")
+        with appliance.router.lend(appliance.router.select(SelectionRequest(DEFAULT_CLASSIFICATION))) as runtime:
+            shipped = recorded_prompts(appliance, runtime, model, QUESTIONS)  # type: ignore[arg-type]
+            larger = recorded_prompts(appliance, runtime, replace(model, size_bytes=10**10), LONGER)  # type: ignore[arg-type]
         native = NativeModel(MODELS / model.file, context_tokens=4096, threads=appliance.threads)
-        pairs = []
         ask(client, QUESTIONS[0])  # the first answer of a process warms up what is loaded lazily
-        for question, prompt in prompts.items():
-            there = ask(client, question)
-            alone = decode(native, prompt, there["tokens"])
-            pairs.append((there, alone))
+        begun = compare(client, native, shipped)
+        with appliance.database.write() as connection:
+            connection.execute(update(model_versions).values(size_class=SizeClass.SMALL))
+        written = [pair for _ in range(ROUNDS) for pair in compare(client, native, larger)]
         native.close()
         appliance.close()
-    report(pairs)
+    report(begun, [pair for pair in written if pair[0]["tokens"] >= LONG_ENOUGH])
 
 
-def recorded_prompts(appliance: Appliance) -> dict[str, list[int]]:
-    """The exact prompt of each question, as tokens; questions that are refused without the model are left out."""
-    with appliance.router.lend(appliance.router.select(SelectionRequest(DEFAULT_CLASSIFICATION))) as runtime:
-        recording = Recording(runtime)  # type: ignore[arg-type]
-        appliance.__dict__["router"] = stub_router(recording)  # type: ignore[arg-type]
-        with appliance.database.read() as connection:
-            from appliance.identity.store import principal_by_name
-
-            principal = principal_by_name(connection, NAME)
-        assert principal is not None
-        prompts = {}
-        for question in QUESTIONS:
-            recording.messages = ()
-            appliance.chat.answer_now(principal, question)
-            if recording.messages:
-                prompts[question] = recording.render(recording.messages)
+def recorded_prompts(
+    appliance: Appliance, runtime: LlamaCppRuntime, model: Model, questions: Sequence[str]
+) -> dict[str, list[int]]:
+    """The prompt of each question to such a model, as tokens; questions that are refused without the model are left out."""
+    recording = Recording(runtime, model)
+    appliance.__dict__["router"] = stub_router(recording)  # type: ignore[arg-type]
+    appliance.__dict__.pop("chat", None)
+    with appliance.database.read() as connection:
+        principal = principal_by_name(connection, NAME)
+    assert principal is not None
+    prompts = {}
+    for question in questions:
+        recording.messages = ()
+        appliance.chat.answer_now(principal, question)
+        if recording.messages:
+            prompts[question] = recording.render(recording.messages)
     return prompts
+
+
+def compare(client: Client, native: NativeModel, prompts: dict[str, list[int]]) -> list[Pair]:
+    """Each question through the appliance, and right after it the same work by the library alone."""
+    pairs = []
+    for question, prompt in prompts.items():
+        there = ask(client, question)
+        pairs.append((there, decode(native, prompt, int(there["tokens"]))))
+    return pairs
 
 
 def ask(client: Client, question: str) -> dict[str, float]:
     conversation = client.call("POST", "/api/conversations", {})
     started = time.monotonic()
     asked = client.call("POST", f"/api/conversations/{conversation['id']}/messages", {"text": question})
-    shown = writing = 0.0
+    shown, writing = [], 0.0
     for name, data in client.events(f"/api/messages/{asked['answer']['id']}/events"):
         if name == "delta":
-            shown = shown or time.monotonic()
+            shown.append(time.monotonic())
         elif name == "stage" and data["name"] == "writing":
             writing = time.monotonic()
         elif name == "done":
             break
-    spent_ms = data["timing"]["written_ms"] - data["timing"]["first_token_ms"]
+    tokens = data["completion_tokens"]
     return {
-        "shown_ms": (shown - started) * 1000,
+        "shown_ms": (shown[0] - started) * 1000,
         "first_ms": (writing - started) * 1000,
-        "per_s": (data["completion_tokens"] - 1) / spent_ms * 1000,
-        "tokens": data["completion_tokens"],
+        "per_s": (tokens - 1) / (shown[-1] - shown[0]) if len(shown) > 1 else 0.0,
+        "tokens": tokens,
     }
 
 
@@ -116,7 +154,7 @@ def decode(native: NativeModel, prompt: list[int], count: int) -> dict[str, floa
         native.decode(prompt[position : position + BATCH_TOKENS])
     token = sampler.next_token()
     first = time.monotonic()
-    for _ in range(int(count) - 1):
+    for _ in range(count - 1):
         native.decode([token])
         token = sampler.next_token()
     ended = time.monotonic()
@@ -124,20 +162,21 @@ def decode(native: NativeModel, prompt: list[int], count: int) -> dict[str, floa
     return {"first_ms": (first - started) * 1000, "per_s": (count - 1) / (ended - first), "prompt_tokens": len(prompt)}
 
 
-def report(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> None:
-    over = [there["first_ms"] / (ALLOWED * alone["first_ms"] + ALLOWED_MS) for there, alone in pairs]
-    rates = [there["per_s"] / alone["per_s"] for there, alone in pairs if there["tokens"] >= 8]
+def report(begun: list[Pair], written: list[Pair]) -> None:
+    over = [there["first_ms"] / (ALLOWED * alone["first_ms"] + ALLOWED_MS) for there, alone in begun]
     result = {
         "bench": "answer",
-        "questions": len(pairs),
-        "prompt_tokens": round(statistics.median(alone["prompt_tokens"] for _, alone in pairs)),
-        "first_delta_ms": round(statistics.median(there["shown_ms"] for there, _ in pairs)),
-        "first_token_ms": round(statistics.median(there["first_ms"] for there, _ in pairs)),
-        "first_token_alone_ms": round(statistics.median(alone["first_ms"] for _, alone in pairs)),
+        "questions": len(begun),
+        "prompt_tokens": round(statistics.median(alone["prompt_tokens"] for _, alone in begun)),
+        "first_delta_ms": round(statistics.median(there["shown_ms"] for there, _ in begun)),
+        "first_token_ms": round(statistics.median(there["first_ms"] for there, _ in begun)),
+        "first_token_alone_ms": round(statistics.median(alone["first_ms"] for _, alone in begun)),
         "first_token_of_allowed": round(statistics.median(over), 3),
         "first_token_of_allowed_worst": round(max(over), 3),
-        "decode_ratio": round(statistics.median(rates), 3),
-        "decode_per_s": round(statistics.median(there["per_s"] for there, _ in pairs), 1),
+        "answers_streamed": len(written),
+        "tokens_streamed": round(statistics.median(there["tokens"] for there, _ in written)),
+        "decode_ratio": round(statistics.median(there["per_s"] / alone["per_s"] for there, alone in written), 3),
+        "decode_per_s": round(statistics.median(there["per_s"] for there, _ in written), 1),
     }
     print(json.dumps(result))
 

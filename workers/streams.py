@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 import structlog
 
-FLUSH_MS = 30
+FLUSH_MS = 50
 """Deltas that arrive within this time of the last write travel together; the first one travels at once."""
 
 _KEPT_AFTER_END_S = 600

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,13 +69,19 @@ class RuntimeSpec:
 
 def runtime_specs() -> dict[str, RuntimeSpec]:
     """Every installed runtime by name. Importing one must cost nothing but its own module."""
-    specs = [entry.load() for entry in entry_points(group=GROUP)]
+    specs = [entry.load() for entry in _entries()]
     return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
 
 
 def runtime_names() -> frozenset[str]:
     """Every name that a policy may speak of; loads nothing."""
-    return BUILT_IN | {entry.name for entry in entry_points(group=GROUP)}
+    return BUILT_IN | {entry.name for entry in _entries()}
+
+
+@cache
+def _entries() -> tuple[EntryPoint, ...]:
+    # every question asks, and reading what is installed takes longer than choosing among it
+    return tuple(entry_points(group=GROUP))
 
 
 def runtime_spec(name: str) -> RuntimeSpec:

@@ -26,12 +26,12 @@ class StepCosts:
 
     def __init__(self) -> None:
         # until steps were seen: a step of one token and a step of five, as they relate on two cores
-        self._count, self._tokens, self._squares, self._seconds, self._products = 2.0, 6.0, 26.0, 2.7, 9.5
+        self._count, self._tokens, self._squares, self._seconds, self._products = 2.0, 6.0, 26.0, 3.1, 11.5
 
     def learn(self, tokens: int, seconds: float) -> None:
         if self._count < 3:  # the first real step gives the scale
-            scale = seconds / (0.75 + 0.19 * tokens)
-            self._seconds, self._products = 2.7 * scale, 9.5 * scale
+            scale = seconds / (0.725 + 0.275 * tokens)
+            self._seconds, self._products = 3.1 * scale, 11.5 * scale
         keep = 0.97
         self._count = keep * self._count + 1
         self._tokens = keep * self._tokens + tokens
