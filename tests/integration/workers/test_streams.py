@@ -76,7 +76,7 @@ def test_the_first_delta_goes_at_once_and_the_next_ones_together(settings: Setti
         clock.now += 0.005
         sink.delta(letter, offset)
     assert shown(read(settings, "m")) == "a"
-    clock.now += 0.030
+    clock.now += FLUSH_MS / 1_000
     sink.delta("e", 4)
     assert shown(read(settings, "m")) == "abcde"
     sink.delta("f", 5)
