@@ -7,6 +7,7 @@ carries only what it uses.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from appliance.identity.sessions import Sessions
 from appliance.inference.cores import available_cores
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.parallel import answers_at_once
-from appliance.inference.registry import runtime_names, runtime_specs
+from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
 from appliance.inference.selection.models import Offer, Seal
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
@@ -62,6 +63,8 @@ class Appliance:
 
     def __init__(self, settings: Settings, root_key: bytes, page_cache_mb: int) -> None:
         self.settings = settings
+        self.gate_place: Callable[[], Path] = lambda: settings.gate_path
+        """Where the gate listens; a command without a running box sets another (supervisor/own_gate.py)."""
         self.keys = derive_keys(root_key)
         self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
@@ -98,7 +101,7 @@ class Appliance:
         from appliance.administration.models import ModelAdministration
 
         catalogue = Catalogue(POLICIES_DIR / "models.toml")
-        return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue)
+        return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue, self.ollama_address)
 
     @cached_property
     def model_measuring(self) -> ModelMeasuring:
@@ -122,10 +125,8 @@ class Appliance:
     def gate(self) -> Gate:
         from appliance.egress.destinations import load_destinations
         from appliance.egress.gate import Gate
-        from appliance.egress.windows import load_windows
 
-        file = POLICIES_DIR / "destinations.toml"
-        return Gate(load_destinations(file), self.database, self.audit, load_windows(file))
+        return Gate(load_destinations(POLICIES_DIR / "destinations.toml"), self.gate_place, self.database, self.audit)
 
     @cached_property
     def router(self) -> Router:
@@ -139,6 +140,7 @@ class Appliance:
             context_tokens=self.settings.context_tokens,
             threads=self.threads,
             slots=self.answers_at_once,
+            spec_of=lambda name: runtime_spec(name, self.runtimes()),
         )
         pool = RuntimePool(loader)
         return Router(hardware=probe_hardware, offers=self.offers, policy=self.routing, seal=self.seal, pool=pool)
@@ -180,7 +182,21 @@ class Appliance:
 
     def offers(self) -> list[Offer]:
         """What may be selected from: installed models through the runtimes of this box."""
-        return offers_of(self.models.versions(), runtime_specs(), self.settings.context_tokens)
+        return offers_of(self.models.versions(), self.runtimes(), self.settings.context_tokens)
+
+    def runtimes(self) -> dict[str, RuntimeSpec]:
+        """Every installed runtime by name; Ollama's is that of the Ollama which the box starts itself, where it does."""
+        specs = dict(runtime_specs())
+        if self.ollama_address and "ollama" in specs:
+            from appliance.inference.ollama import ollama_at
+
+            specs["ollama"] = ollama_at(self.ollama_address)
+        return specs
+
+    @property
+    def ollama_address(self) -> str:
+        """Where the Ollama answers that the box starts itself; empty where it starts none."""
+        return f"unix:{self.settings.ollama_socket}" if self.settings.ollama_program else ""
 
     def seal(self) -> Seal:
         """What keeps this process from reaching others, as the kernel shows it now."""

@@ -43,6 +43,7 @@ class Settings:
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
+    ollama_program: str = _setting("", "start this Ollama inside the seal: the path of its program, or find; empty starts none")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
 
     @property
@@ -64,6 +65,20 @@ class Settings:
     @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
+
+    @property
+    def ollama_dir(self) -> Path:
+        """Models of the Ollama that the box starts itself, and the only other thing it may write."""
+        return self.data_dir / "ollama"
+
+    @property
+    def ollama_socket(self) -> Path:
+        return self.ollama_dir / "ollama.sock"
+
+    @property
+    def gate_path(self) -> Path:
+        """Where the gate listens, while the box runs and destinations are named."""
+        return self.run_dir / "gate.sock"
 
 
 def load_settings(data_dir: Path, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

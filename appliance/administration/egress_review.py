@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.audit.log import AuditLog
-from appliance.egress.meter import PERIOD_MS, Calls, Counters, gate_calls, network_counters
+from appliance.egress.asking import gate_count
+from appliance.egress.frames import Count
+from appliance.egress.meter import PERIOD_MS, Calls, Counters, gate_calls, network_counters, unrecorded
 from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import Report, read_reports
+from appliance.errors import Unavailable
 from appliance.identity.models import SYSTEM, Principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -17,9 +22,21 @@ from appliance.settings import Settings
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
+_MOMENT_S = 0.5
+
+
+class GateState(msgspec.Struct, frozen=True):
+    """What the gate counted itself since it started, and how many calls and refusals of those the audit log lacks."""
+
+    count: Count
+    unrecorded: int
+
 
 class EgressStatus(msgspec.Struct, frozen=True):
-    """`strength` is that of the weakest process; None where none has reported. `counters` is None where they cannot be read."""
+    """`strength` is that of the weakest process behind the seal; None where none has reported.
+
+    `counters` is None where they cannot be read, `gate` where none answers: it runs only where destinations are named.
+    """
 
     time_ms: int
     strength: Strength | None
@@ -27,6 +44,7 @@ class EgressStatus(msgspec.Struct, frozen=True):
     processes: list[Report]
     counters: Counters | None
     last_hour: Calls
+    gate: GateState | None
 
     @property
     def gaps(self) -> list[str]:
@@ -61,9 +79,12 @@ class EgressReview:
             "calls": status.last_hour.made,
             "refusals": status.last_hour.refused,
         }
+        if status.gate:
+            facts |= {"unrecorded": status.gate.unrecorded, "strangers": status.gate.count.strangers}
         if status.counters:
             facts |= {name: getattr(status.counters, name) for name in ("loopback_bytes", "foreign_bytes", "sockets")}
-        outcome = Outcome.FAILURE if status.gaps or not status.counters else Outcome.SUCCESS
+        strange = status.gate is not None and (status.gate.unrecorded or status.gate.count.strangers)
+        outcome = Outcome.FAILURE if status.gaps or not status.counters or strange else Outcome.SUCCESS
         with self._database.write() as connection:
             self._audit.append(connection, AuditEvent(EventName.EGRESS_METERED, SYSTEM, outcome=outcome, facts=facts))
         return len(status.gaps)
@@ -72,16 +93,33 @@ class EgressReview:
         """Without asking anybody, and without a record: for the box itself and for its command line."""
         now = now_ms()
         reports = read_reports(self._settings.run_dir)
+        sealed = [report for report in reports if not report.is_gate]
         with self._database.read() as connection:
             calls = gate_calls(connection, now - PERIOD_MS)
         return EgressStatus(
             time_ms=now,
-            strength=min((each.strength for each in reports), key=list(Strength).index, default=None),
+            strength=min((each.strength for each in sealed), key=list(Strength).index, default=None),
             required=self._settings.require_seal,
             processes=reports,
-            counters=_counters(reports),
+            counters=_counters(sealed),
             last_hour=calls,
+            gate=self._gate(),
         )
+
+    def _gate(self) -> GateState | None:
+        try:
+            count = gate_count(self._settings.gate_path)
+        except Unavailable:
+            return None
+        lacking = self._unrecorded(count)
+        if lacking:  # a refusal is counted a moment before it is written down
+            time.sleep(_MOMENT_S)
+            lacking = self._unrecorded(count)
+        return GateState(count, lacking)
+
+    def _unrecorded(self, count: Count) -> int:
+        with self._database.read() as connection:
+            return unrecorded(connection, count)
 
 
 def _counters(reports: list[Report]) -> Counters | None:

@@ -57,6 +57,7 @@ CLASSES = MappingProxyType(
         EventName.DOCUMENT_UPLOADED: EventClass(_FILE_HOSTING, 1),
         EventName.EGRESS_CALLED: EventClass(_NETWORK, 6),
         EventName.EGRESS_METERED: EventClass(_NETWORK, 6),
+        EventName.EGRESS_OPENED: EventClass(_NETWORK, 1),
         EventName.EGRESS_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.EGRESS_REFUSED: EventClass(_NETWORK, 5),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),

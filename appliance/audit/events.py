@@ -43,6 +43,7 @@ class EventName(StrEnum):
     DOCUMENT_UPLOADED = "document.uploaded"
     EGRESS_CALLED = "egress.called"
     EGRESS_METERED = "egress.metered"
+    EGRESS_OPENED = "egress.opened"
     EGRESS_READ = "egress.read"
     EGRESS_REFUSED = "egress.refused"
     MIGRATION_APPLIED = "migration.applied"

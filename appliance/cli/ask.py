@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from appliance.bootstrap import open_appliance
 from appliance.chat.models import MessageStatus
@@ -11,6 +12,7 @@ from appliance.cli.output import Output
 from appliance.errors import NotFound
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
+from appliance.supervisor.own_gate import own_gate
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Print the answer; exit code 1 when it failed, 0 also when the documents do not contain it."""
     settings = load_settings(arguments.data)
     appliance = open_appliance(settings)
-    try:
+    with own_gate(settings) as appliance.gate_place, closing(appliance):
         prepare_models(settings.models_dir, output.progress)
         principal = acting_principal(appliance, arguments.person)
         collection_id = None
@@ -36,8 +38,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         message = appliance.chat.answer_now(
             principal, arguments.question, collection_id=collection_id, chosen_model=arguments.model
         )
-    finally:
-        appliance.close()
     citations = [
         {
             "number": citation.number,

@@ -31,7 +31,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _run_status(arguments: argparse.Namespace, output: Output) -> int:
-    """Exit code 0 only where processes run, every layer of each holds, and nothing seen from here speaks against it."""
+    """Exit code 0 only where processes run, every layer of each holds, and nothing seen from here speaks against it.
+
+    The gate, where destinations are named, is none of the sealed; of it those layers count that it can have.
+    """
     appliance = open_appliance(load_settings(arguments.data))
     try:
         status = appliance.egress.found()
@@ -40,23 +43,34 @@ def _run_status(arguments: argparse.Namespace, output: Output) -> int:
     against = {report.process: contradictions(report) for report in status.processes}
     document = msgspec.to_builtins(status) | {"gaps": status.gaps, "contradictions": against}
     output.result(document, *_lines(status, against))
-    return 0 if status.processes and not status.gaps and not any(against.values()) else 1
+    strange = status.gate is not None and (status.gate.unrecorded or status.gate.count.strangers)
+    return 0 if status.processes and not status.gaps and not any(against.values()) and not strange else 1
 
 
 def _lines(status: EgressStatus, against: dict[str, list[str]]) -> list[str]:
     if not status.processes:
         return ["No process of this box runs, so there is nothing to seal."]
-    lines = [f"Seal: {status.strength} (the weakest of {len(status.processes)} processes)"]
+    sealed = [report for report in status.processes if not report.is_gate]
+    lines = [f"Seal: {status.strength} (the weakest of {len(sealed)} processes)"]
     for report in status.processes:
         held = [layer.name for layer in report.layers if layer.held]
         lines.append(f"  {report.process}: {', '.join(held) or 'no layer holds'}")
         because = f" ({report.reason})" if report.reason else ""
+        if report.is_gate:
+            lines.append(f"    not sealed: {report.reason or 'it is the way out'}")
         lines += [f"    WARNING {layer.name}: {layer.detail}{because}" for layer in report.missing]
         lines += [f"    WARNING seen from outside: {sentence}" for sentence in against[report.process]]
     if status.counters:
         foreign = ", ".join(status.counters.foreign) or "none"
         lines.append(f"Interfaces besides loopback: {foreign}; {status.counters.foreign_bytes} bytes moved on them")
         lines.append(f"Internet sockets in use: {status.counters.sockets}")
+    if status.gate:
+        count = status.gate.count
+        lines.append(f"The gate counted {count.calls} calls and {count.refused} refusals since it started")
+        if status.gate.unrecorded:
+            lines.append(f"WARNING {status.gate.unrecorded} of them are not in the audit log")
+        if count.strangers:
+            lines.append(f"WARNING {count.strangers} tries of another account to use the gate")
     lines.append(f"Calls through the gate in the last hour: {status.last_hour.made}, refused: {status.last_hour.refused}")
     return lines
 

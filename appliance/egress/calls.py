@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 from appliance.audit.events import ResourceRef
 from appliance.egress.destinations import Purpose
+from appliance.egress.interruption import Flag
+
+OWN_WORDS = "own-words"
+"""Instead of a classification: nothing of any person or document is in the body, only a few words the box made up itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to a named destination. `body` is JSON, or empty for a GET.
 
-    `person` (a principal's id) is on whose behalf it is made, empty where the box acts for itself; `about` is what else the
-    record should name. At most `limit_bytes` come back; between two pieces of the answer may lie `silence_s`, and
-    `cancelled` or `deadline_s` (seconds in all) end it at once.
+    `classification` is the highest one among what the body holds; an inference server gets no body without it, any other
+    destination none with it. `person` (a principal's id) is on whose behalf it is made, empty where the box acts for itself;
+    `about` is what else the record should name. At most `limit_bytes` come back; between two pieces of the answer may lie
+    `silence_s`, and `cancelled` or `deadline_s` (seconds in all) end it at once.
     """
 
     destination: str
     purpose: Purpose
     path: str
     body: bytes = b""
+    classification: str = ""
     person: str = ""
     about: tuple[ResourceRef, ...] = ()
     limit_bytes: int = 1_000_000
     silence_s: float = 60.0
     deadline_s: float | None = None
-    cancelled: threading.Event | None = None
+    cancelled: Flag | None = None

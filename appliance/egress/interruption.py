@@ -12,16 +12,23 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 _LOOK_S = 0.02
 _CONNECTED = {"connection.connect_tcp.complete", "connection.connect_unix_socket.complete", "connection.start_tls.complete"}
 
 
+class Flag(Protocol):
+    """What a caller sets to end an exchange: a `threading.Event`, or something else that can be looked at."""
+
+    def is_set(self) -> bool:
+        """Whether it should end."""
+
+
 class Interruption:
     """What may end one exchange early. `cancelled` belongs to the caller; `deadline_s` counts from the making of this."""
 
-    def __init__(self, cancelled: threading.Event | None = None, deadline_s: float | None = None) -> None:
+    def __init__(self, cancelled: Flag | None = None, deadline_s: float | None = None) -> None:
         self._cancelled = cancelled
         self._ends = None if deadline_s is None else time.monotonic() + deadline_s
         self._socket: socket.socket | None = None

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from appliance.audit.events import EventName
-from appliance.storage.tables import audit_events
+from appliance.egress.frames import Count
+from appliance.storage.tables import audit_events, audit_resources
 
 PERIOD_MS = 3_600_000
 _LOOPBACK = "lo"
@@ -50,9 +51,21 @@ def network_counters(pid: str = "self") -> Counters:
 
 def gate_calls(connection: Connection, since_ms: int) -> Calls:
     """As the audit log has them: every call and every refusal is an event there."""
-    names = {"made": EventName.EGRESS_CALLED, "refused": EventName.EGRESS_REFUSED}
+    names = {"made": EventName.EGRESS_OPENED, "refused": EventName.EGRESS_REFUSED}
     query = select(audit_events.c.event, func.count()).where(
         audit_events.c.event.in_([str(name) for name in names.values()]), audit_events.c.time_ms >= since_ms
     )
     found = dict(connection.execute(query.group_by(audit_events.c.event)).tuples().all())
     return Calls(**{field: found.get(str(name), 0) for field, name in names.items()})
+
+
+def unrecorded(connection: Connection, count: Count) -> int:
+    """Calls and refusals that the gate counted and the audit log does not have: none, unless a caller kept them to itself."""
+    mine = audit_resources.c.kind == "gate", audit_resources.c.resource_id == count.gate
+    query = select(audit_events.c.event, func.count()).join(audit_resources, audit_resources.c.seq == audit_events.c.seq)
+    logged: dict[str, int] = dict(connection.execute(query.where(*mine).group_by(audit_events.c.event)).tuples().all())
+    missing = {
+        EventName.EGRESS_OPENED: count.calls - logged.get(str(EventName.EGRESS_OPENED), 0),
+        EventName.EGRESS_REFUSED: count.refused - logged.get(str(EventName.EGRESS_REFUSED), 0),
+    }
+    return sum(max(0, lacking) for lacking in missing.values())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
-from appliance.egress.destinations import Destination, Purpose
+from appliance.egress.calls import Call
+from appliance.egress.frames import Opened
 from appliance.identity.models import SYSTEM, Principal
 
 INTERRUPTED = "egress.interrupted"
@@ -22,14 +23,31 @@ class Traffic:
     reason_code: str = ""
 
 
-def call_ended(
-    destination: Destination, person: Principal | None, about: tuple[ResourceRef, ...], traffic: Traffic, duration_ms: int
-) -> AuditEvent:
+def call_opened(opened: Opened, call: Call, person: Principal | None) -> AuditEvent:
+    """A call that the gate has agreed to, before anything of it is sent."""
+    facts: dict[str, str | int] = {
+        "host": opened.host,
+        "port": opened.port,
+        "purpose": str(call.purpose),
+        "body_bytes": len(call.body),
+    }
+    if call.classification:
+        facts["classification"] = call.classification
+    return AuditEvent(
+        name=EventName.EGRESS_OPENED,
+        principal=SYSTEM,
+        on_behalf_of=person,
+        resources=_resources(call.destination, call, opened.gate),
+        facts=facts,
+    )
+
+
+def call_ended(opened: Opened, call: Call, person: Principal | None, traffic: Traffic, duration_ms: int) -> AuditEvent:
     """A call that left the box, however it ended."""
     facts: dict[str, str | int] = {
-        "host": destination.host,
-        "port": destination.port,
-        "purpose": str(destination.purpose),
+        "host": opened.host,
+        "port": opened.port,
+        "purpose": str(call.purpose),
         "bytes_out": traffic.bytes_out,
         "bytes_in": traffic.bytes_in,
         "status": traffic.status,
@@ -41,21 +59,25 @@ def call_ended(
         name=EventName.EGRESS_CALLED,
         principal=SYSTEM,
         on_behalf_of=person,
-        resources=(ResourceRef("destination", destination.name), *about),
+        resources=_resources(call.destination, call, opened.gate),
         outcome=Outcome.SUCCESS if traffic.reason_code in {"", INTERRUPTED} else Outcome.FAILURE,
         facts=facts,
     )
 
 
-def call_refused(
-    name: str, purpose: Purpose, person: Principal | None, about: tuple[ResourceRef, ...], reason: str
-) -> AuditEvent:
-    """A call that was not let out; nothing was sent."""
+def call_refused(name: str, call: Call, person: Principal | None, reason: str, gate: str = "") -> AuditEvent:
+    """A call that was not let out; nothing was sent. `gate` is empty where the gate was not even asked."""
     return AuditEvent(
         name=EventName.EGRESS_REFUSED,
         principal=SYSTEM,
         on_behalf_of=person,
-        resources=(ResourceRef("destination", name), *about),
+        resources=_resources(name, call, gate),
         outcome=Outcome.FAILURE,
-        facts={"purpose": str(purpose), "reason": reason},
+        facts={"purpose": str(call.purpose), "reason": reason},
     )
+
+
+def _resources(name: str, call: Call, gate: str) -> tuple[ResourceRef, ...]:
+    """With the gate, so that its own count can be compared with the log."""
+    passed = (ResourceRef("gate", gate),) if gate else ()
+    return (ResourceRef("destination", name), *call.about, *passed)

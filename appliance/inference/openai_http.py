@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from appliance.audit.events import ResourceRef
-from appliance.egress.calls import Call
+from appliance.egress.calls import OWN_WORDS, Call
 from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import ApplianceError, SetupError, Unavailable
 from appliance.inference import openai_wire as wire
@@ -27,6 +27,7 @@ _CODES = {
     "egress.silent": "inference.timeout",
     "egress.unreachable": "inference.unreachable",
     "egress.certificates": "inference.unreachable",
+    "egress.gate": "inference.unreachable",
 }
 _ABSENT = {"inference.unreachable", "inference.no_model"}
 _OK = 200
@@ -38,9 +39,15 @@ _COUNTS_KEPT = 64
 _TEMPLATE_SLACK = 4
 """Tokens by which a server's count of a prompt may differ from what it says it read: marks of beginning and end."""
 
+_Count = Callable[[tuple[PromptMessage, ...], str], int]
+"""The length of a prompt that holds nothing above a classification."""
+
 
 class OpenAIRuntime:
-    """One model of one destination. Each call is on record at the gate, so health is what the last call found."""
+    """One model of one destination. Each call is on record, so health is what the last call found.
+
+    Prompts are sent by what `under` gives; without a classification the gate lets none of them out.
+    """
 
     def __init__(
         self, model: Model, name: str, gate: Gate, destination: str, context_tokens: int, *, silence_s: float = _SILENCE_S
@@ -54,7 +61,7 @@ class OpenAIRuntime:
         self._dialect = gate.destinations[destination].dialect
         self._refuse_ollama()
         _check_context(self._holds(), context_tokens, name)
-        self._count: Callable[[tuple[PromptMessage, ...]], int] = functools.lru_cache(_COUNTS_KEPT)(self._counter())
+        self._count: _Count = functools.lru_cache(_COUNTS_KEPT)(self._counter())
 
     @property
     def model(self) -> Model:
@@ -64,16 +71,28 @@ class OpenAIRuntime:
     def context_tokens(self) -> int:
         return self._context_tokens
 
+    def under(self, classification: str) -> Runtime:
+        """The same model, for prompts that hold nothing above this classification."""
+        return _Lent(self, classification)
+
     def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
-        """What the server counts, where it has a tokenizer to ask; else the most it can be (docs/decisions.md)."""
-        return self._count(tuple(messages))
+        return self.count(messages, "")
 
     def complete(self, request: CompletionRequest) -> Iterator[Delta]:
+        return self.answer(request, "")
+
+    def count(self, messages: Sequence[PromptMessage], classification: str) -> int:
+        """What the server counts, where it has a tokenizer to ask; else the most it can be (docs/decisions.md)."""
+        return self._count(tuple(messages), classification)
+
+    def answer(self, request: CompletionRequest, classification: str) -> Iterator[Delta]:
+        """As `Runtime.complete`."""
         body = wire.completion_body(request, self._name, self._dialect)
-        count = self.count_tokens(request.messages)
+        count = self.count(request.messages, classification)
         check_fits(count, request.max_tokens, self._context_tokens)
         exact = self._dialect is not Dialect.OPENAI
-        return self._stream(request, body, count - _TEMPLATE_SLACK if exact else fewest_tokens(request.messages))
+        fewest = count - _TEMPLATE_SLACK if exact else fewest_tokens(request.messages)
+        return self._stream(request, body, classification, fewest)
 
     def health(self) -> Health:
         if self._closed:
@@ -89,12 +108,13 @@ class OpenAIRuntime:
         """The server keeps its model."""
         self._closed = True
 
-    def _stream(self, request: CompletionRequest, body: bytes, fewest: int) -> Iterator[Delta]:
+    def _stream(self, request: CompletionRequest, body: bytes, classification: str, fewest: int) -> Iterator[Delta]:
         ended, usage, written = None, None, 0
         about = (ResourceRef("conversation", request.conversation),) if request.conversation else ()
         call = self._call(
             "/v1/chat/completions",
             body,
+            classification=classification,
             person=request.person,
             about=about,
             limit_bytes=_ANSWER_LIMIT_BYTES,
@@ -178,40 +198,41 @@ class OpenAIRuntime:
             case Dialect.OPENAI:
                 return None
 
-    def _counter(self) -> Callable[[tuple[PromptMessage, ...]], int]:
+    def _counter(self) -> _Count:
         match self._dialect:
             case Dialect.VLLM:
                 return self._counted_by_vllm
             case Dialect.LLAMA_SERVER:
                 return self._counted_by_llama_server
             case Dialect.OPENAI:
-                return template_cost([self._measured(probe) for probe in PROBES]).most_tokens
+                cost = template_cost([self._measured(probe) for probe in PROBES])
+                return lambda messages, _: cost.most_tokens(messages)
 
-    def _counted_by_vllm(self, messages: tuple[PromptMessage, ...]) -> int:
+    def _counted_by_vllm(self, messages: tuple[PromptMessage, ...], classification: str) -> int:
         options = wire.template_options(self._dialect)
         body = {"model": self._name, "messages": wire.written(messages), "add_generation_prompt": True, **options}
-        return _number(self._asked("/tokenize", body).get("count"))
+        return _number(self._asked("/tokenize", body, classification).get("count"))
 
-    def _counted_by_llama_server(self, messages: tuple[PromptMessage, ...]) -> int:
+    def _counted_by_llama_server(self, messages: tuple[PromptMessage, ...], classification: str) -> int:
         body = {"messages": wire.written(messages), **wire.template_options(self._dialect)}
-        prompt = self._asked("/apply-template", body).get("prompt")
-        found = self._asked("/tokenize", {"content": prompt, "add_special": True, "parse_special": True}).get("tokens")
+        prompt = self._asked("/apply-template", body, classification).get("prompt")
+        options = {"content": prompt, "add_special": True, "parse_special": True}
+        found = self._asked("/tokenize", options, classification).get("tokens")
         return _number(len(found) if isinstance(found, list) else None)
 
     def _measured(self, messages: tuple[PromptMessage, ...]) -> int:
         body = wire.completion_body(CompletionRequest(messages, 1), self._name, self._dialect, stream=False)
         with self._watched():
-            usage = wire.decoded(self._read("/v1/chat/completions", body, self._silence_s)).get("usage") or {}
+            usage = wire.decoded(self._read("/v1/chat/completions", body, OWN_WORDS, self._silence_s)).get("usage") or {}
         return _number(usage.get("prompt_tokens"))
 
-    def _asked(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _asked(self, path: str, body: dict[str, Any] | None = None, classification: str = "") -> dict[str, Any]:
+        written = b"" if body is None else json.dumps(body).encode()
         with self._watched():
-            return wire.decoded(
-                self._read(path, b"" if body is None else json.dumps(body).encode(), min(_SHORT_S, self._silence_s))
-            )
+            return wire.decoded(self._read(path, written, classification, min(_SHORT_S, self._silence_s)))
 
-    def _read(self, path: str, body: bytes, silence_s: float) -> bytes:
-        with self._gate.open(self._call(path, body, silence_s=silence_s)) as reply:
+    def _read(self, path: str, body: bytes, classification: str, silence_s: float) -> bytes:
+        with self._gate.open(self._call(path, body, classification=classification, silence_s=silence_s)) as reply:
             answer = reply.read()
             if reply.status != _OK:
                 raise wire.failure(reply.status, answer)
@@ -219,6 +240,33 @@ class OpenAIRuntime:
 
     def _call(self, path: str, body: bytes, **limits: Any) -> Call:
         return Call(self._destination, Purpose.INFERENCE, path, body, **limits)
+
+
+class _Lent:
+    """A runtime for the prompts of one classification."""
+
+    def __init__(self, runtime: OpenAIRuntime, classification: str) -> None:
+        self._runtime, self._classification = runtime, classification
+
+    @property
+    def model(self) -> Model:
+        return self._runtime.model
+
+    @property
+    def context_tokens(self) -> int:
+        return self._runtime.context_tokens
+
+    def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
+        return self._runtime.count(messages, self._classification)
+
+    def complete(self, request: CompletionRequest) -> Iterator[Delta]:
+        return self._runtime.answer(request, self._classification)
+
+    def health(self) -> Health:
+        return self._runtime.health()
+
+    def close(self) -> None:
+        """Lent, not given: the runtime stays."""
 
 
 def _check_context(holds: Any, context_tokens: int, name: str) -> None:

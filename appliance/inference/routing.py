@@ -10,7 +10,7 @@ from appliance.errors import Denied, InvalidInput
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.pool import RuntimeKey, RuntimePool
-from appliance.inference.runtime import Runtime
+from appliance.inference.runtime import Runtime, SendsElsewhere
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import CHOICE_DENIED, Offer, Seal, Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
@@ -46,7 +46,7 @@ class Router:
         chosen = selection.require()
         key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
         with self._pool.use(key) as runtime:
-            yield runtime
+            yield runtime.under(selection.classification) if isinstance(runtime, SendsElsewhere) else runtime
 
     def check_choice(self, roles: Collection[Role], chosen: str) -> None:
         """Whether a person with these roles may choose this model, by its name or the id of a version.

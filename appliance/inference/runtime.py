@@ -36,6 +36,14 @@ class Runtime(Protocol):
         """Give the memory back."""
 
 
+@runtime_checkable
+class SendsElsewhere(Protocol):
+    """A runtime whose prompts leave the box: it is lent for one classification of documents at a time."""
+
+    def under(self, classification: str) -> Runtime:
+        """The same model, for prompts that hold nothing above this classification."""
+
+
 class Embeds(Protocol):
     """What searching and comparing need of an embedder."""
 

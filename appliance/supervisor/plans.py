@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+from pathlib import Path
 
+from appliance.egress.asking import gate_answers
+from appliance.egress.seal.layers import GATE, OLLAMA
+from appliance.inference.parallel import answers_at_once
 from appliance.settings import Settings
 from appliance.supervisor import wire
 from appliance.supervisor.children import ChildPlan, python_module
+from appliance.supervisor.ollama_server import ollama_answers
 from appliance.supervisor.names import REDIS, WEB, heartbeat_key, worker_name
 from appliance.supervisor.redis_server import redis_command
 from appliance.supervisor.sockets import door_answers
@@ -14,6 +20,21 @@ from appliance.supervisor.sockets import door_answers
 
 def redis_plan(settings: Settings) -> ChildPlan:
     return ChildPlan(REDIS, tuple(redis_command(settings)), lambda _: wire.answers(settings))
+
+
+def gate_plan(settings: Settings, root: Path, listener: socket.socket) -> ChildPlan:
+    """The socket is ours and outlives the process: who calls while it starts anew waits a little, and is answered."""
+    words = ("--data", str(settings.data_dir), "--fd", str(listener.fileno()), "--policies", str(root / "policies"))
+    command = python_module("appliance.supervisor.gate_process", *words)
+    return ChildPlan(GATE, command, lambda _: gate_answers(settings.gate_path), (listener.fileno(),))
+
+
+def ollama_plan(settings: Settings, program: Path) -> ChildPlan:
+    settings.ollama_dir.mkdir(mode=0o700, exist_ok=True)
+    words = ("--program", str(program), "--directory", str(settings.ollama_dir), "--context", str(settings.context_tokens))
+    words += ("--at-once", str(answers_at_once(settings.answers_at_once)))
+    command = python_module("appliance.supervisor.ollama_server", *words)
+    return ChildPlan(OLLAMA, command, lambda _: ollama_answers(settings.ollama_socket))
 
 
 def web_plan(settings: Settings, descriptor: int, port: int) -> ChildPlan:

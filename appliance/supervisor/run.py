@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from appliance.egress.seal.layers import GATE
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
@@ -19,10 +21,11 @@ from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
 from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.names import QueueName
-from appliance.supervisor.plans import redis_plan, web_plan, worker_plan
+from appliance.supervisor.ollama_server import ollama_program
+from appliance.supervisor.plans import gate_plan, ollama_plan, redis_plan, web_plan, worker_plan
 from appliance.supervisor.sealing import Missing, Seal, make_seal, network_reasons
 from appliance.supervisor.signals import Signals
-from appliance.supervisor.sockets import bind_front_door, socket_path
+from appliance.supervisor.sockets import bind_front_door, bind_gate, socket_path
 
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 9.0
@@ -71,6 +74,7 @@ def run(
     """
     began = time.monotonic()
     socket_path(settings)
+    ollama = ollama_program(settings)
     with ExitStack() as stack:
         stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
         door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
@@ -82,7 +86,11 @@ def run(
         if signals.ending:
             return
         port = int(door.getsockname()[1])
-        first = () if settings.redis_url else (redis_plan(settings),)
+        first = [] if settings.redis_url else [redis_plan(settings)]
+        if GATE in reasons:
+            first.append(gate_plan(settings, root, stack.enter_context(_gate_listener(settings))))
+        if ollama is not None:
+            first.append(ollama_plan(settings, ollama))
         rest = (web_plan(settings, door.fileno(), port), *(worker_plan(settings, queue) for queue in QueueName))
         environment, logs = child_environment(settings, opt_outs or {}), settings.data_dir / "logs"
         make = partial(_child, environment=environment, logs=logs, seal=seal)
@@ -92,6 +100,13 @@ def run(
             return
         ready(Running(settings.host, port, time.monotonic() - began, prepared, seal.missing))
         box.watch()
+
+
+@contextmanager
+def _gate_listener(settings: Settings) -> Iterator[socket.socket]:
+    with closing(bind_gate(settings.gate_path)) as listener:
+        yield listener
+    settings.gate_path.unlink(missing_ok=True)
 
 
 def _existing_redis_answers(settings: Settings) -> bool:

@@ -16,13 +16,17 @@ import msgspec
 
 from appliance.egress.destinations import Destination, load_destinations
 from appliance.egress.seal.confinement import CODE, Confinement, fasten, kept_paths
-from appliance.egress.seal.layers import Layer, Name, measure, network_namespace
+from appliance.egress.seal.layers import BEHIND_THE_SEAL, GATE, OLLAMA, Layer, Name, measure, measure_gate, network_namespace
 from appliance.egress.seal.namespace import Namespace, make_namespace
 from appliance.egress.seal.reports import confine_own, forget_reports, note_outside, report_own
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.supervisor.names import WEB, QueueName, worker_name
+from appliance.supervisor.ollama_server import ollama_program, program_places
 
+OLLAMA_REASON = "it speaks TCP, in a network that has nothing but loopback"
+GATE_REASON = "its work is to call the machines that destinations.toml names"
+_DNS_PORT = 53
 _TELEMETRY_FILES = Path(".cache", "Microsoft", "DeveloperTools", ".onnxruntime")
 
 
@@ -52,7 +56,7 @@ class Seal:
     def enter(self, process: str) -> None:
         """Close all layers; for a child, between fork and exec. Raises `OSError` where a namespace cannot be joined."""
         reason = self.reasons.get(process, "")
-        fasten(_confinement(self.settings, self.root, reason), None if reason else self.namespace)
+        fasten(_confinement(self.settings, self.root, process, reason), None if reason else self.namespace)
         os.chdir(self.root)
 
     def report(self, process: str) -> None:
@@ -76,9 +80,15 @@ def make_seal(settings: Settings, root: Path, reasons: dict[str, str]) -> Seal:
     namespace, problem = _namespace(settings, root)
     note_outside(settings.run_dir, reasons | ({"": problem} if problem else {}))
     seal = Seal(settings, root, namespace, reasons, ())
-    layers = _tried(lambda: seal.enter(""))
+    layers = _tried(lambda: seal.enter(""), measure)
     missing = [Missing("every process", layer.name, _why(layer, problem)) for layer in layers if not layer.held]
-    missing += [Missing(process, Name.NAMESPACE, reason) for process, reason in reasons.items()]
+    missing += [Missing(process, Name.NAMESPACE, reason) for process, reason in reasons.items() if process != GATE]
+    if GATE in reasons:
+        missing += [
+            Missing(GATE, layer.name, layer.detail)
+            for layer in _tried(lambda: seal.enter(GATE), measure_gate)
+            if layer.name is Name.PORTS and not layer.held
+        ]
     if settings.require_seal and missing:
         seal.close()
         lacking = "; ".join(each.sentence for each in missing)
@@ -93,20 +103,40 @@ def network_reasons(settings: Settings, root: Path) -> dict[str, str]:
         why = "the Redis named by redis_url is reached through the network"
         reasons = dict.fromkeys((WEB, *(worker_name(queue) for queue in QueueName)), why)
     if _destinations(root):
-        reasons[worker_name(QueueName.ANSWERS)] = "destinations.toml names machines it may speak to"
+        reasons[GATE] = GATE_REASON
     return reasons
 
 
 def seal_own(settings: Settings, process: str) -> None:
     """For the program of a process, at its start: close what no supervisor of ours closed before, and report what holds."""
     reason = network_reasons(settings, CODE).get(process, "")
-    confine_own(settings.run_dir, process, _confinement(settings, CODE, reason))
+    confine_own(settings.run_dir, process, _confinement(settings, CODE, process, reason))
 
 
-def _confinement(settings: Settings, root: Path, reason: str) -> Confinement:
-    """What a process may still use; one that speaks to named machines also reads the authorities that vouch for them."""
-    authorities = [found.ca_file for found in _destinations(root).values() if found.ca_file] if reason else []
-    return Confinement(settings.data_dir, reason, (root, *authorities))
+def seal_gate(settings: Settings, root: Path, *, reported: bool) -> None:
+    """As `seal_own`, for the gate, whose destinations lie in `root`; one that serves a single command leaves no report."""
+    confinement = _confinement(settings, root, GATE, GATE_REASON)
+    if reported:
+        confine_own(settings.run_dir, GATE, confinement)
+    else:
+        fasten(confinement, None)
+
+
+def _confinement(settings: Settings, root: Path, process: str, reason: str) -> Confinement:
+    if process == OLLAMA:
+        own, programs = settings.ollama_dir, _ollama_places(settings)
+        return Confinement(settings.data_dir, OLLAMA_REASON, (root,), own=own, programs=programs)
+    if process != GATE:
+        return Confinement(settings.data_dir, reason, (root,))
+    try:
+        destinations = _destinations(root).values()
+    except SetupError:  # it will say so itself, and end: until then it reaches nobody
+        return Confinement(settings.data_dir, reason, (root,), (), gate=True)
+    authorities = [found.ca_file for found in destinations if found.ca_file]
+    ports = {found.port for found in destinations}
+    # names that do not fit into a datagram are asked for by TCP
+    ports |= {_DNS_PORT} if ports else set()
+    return Confinement(settings.data_dir, reason, (root, *authorities), tuple(sorted(ports)), gate=True)
 
 
 def _destinations(root: Path) -> Mapping[str, Destination]:
@@ -117,10 +147,15 @@ def _destinations(root: Path) -> Mapping[str, Destination]:
 
 def _namespace(settings: Settings, root: Path) -> tuple[Namespace | None, str]:
     try:
-        made = make_namespace([*kept_paths(settings.data_dir), root, *_redis_places(settings)])
+        made = make_namespace([*kept_paths(settings.data_dir), root, *_redis_places(settings), *_ollama_places(settings)])
     except OSError as error:
         return None, f"the kernel refuses: {error.strerror or error}"
     return made, made.problem
+
+
+def _ollama_places(settings: Settings) -> tuple[Path, ...]:
+    program = ollama_program(settings)
+    return program_places(program) if program else ()
 
 
 def _redis_places(settings: Settings) -> list[Path]:
@@ -133,7 +168,7 @@ def _why(layer: Layer, problem: str) -> str:
     return problem if problem and layer.name in {Name.NAMESPACE, Name.SERVICES} else layer.detail
 
 
-def _tried(enter: Callable[[], None]) -> Sequence[Layer]:
+def _tried(enter: Callable[[], None], look: Callable[[int], list[Layer]]) -> Sequence[Layer]:
     """The layers of a child that entered, and did nothing else."""
     outside = network_namespace()
     read_end, write_end = os.pipe()
@@ -142,7 +177,7 @@ def _tried(enter: Callable[[], None]) -> Sequence[Layer]:
         try:
             os.close(read_end)
             enter()
-            os.write(write_end, msgspec.json.encode(measure(outside)))
+            os.write(write_end, msgspec.json.encode(look(outside)))
         finally:
             os._exit(0)
     os.close(write_end)
@@ -150,7 +185,7 @@ def _tried(enter: Callable[[], None]) -> Sequence[Layer]:
         words = answer.read()
     os.waitpid(child, 0)
     if not words:
-        return [Layer(name, held=False, detail="a process that tried it died") for name in Name]
+        return [Layer(name, held=False, detail="a process that tried it died") for name in BEHIND_THE_SEAL]
     return msgspec.json.decode(words, type=list[Layer])
 
 

@@ -29,6 +29,20 @@ def socket_path(settings: Settings) -> Path:
     return path
 
 
+def bind_gate(path: Path) -> socket.socket:
+    """The socket at which the gate is asked; nobody but our own account may connect. Raises `SetupError`."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SetupError(f"{path} cannot be made: {error.strerror or error}.", code="setup.unwritable") from error
+    return listener
+
+
 def bind_front_door(host: str, port: int) -> socket.socket:
     """A listening TCP socket, bound before anything else starts. Raises `SetupError` for a busy port or a foreign address.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from appliance.administration.egress_review import EgressStatus
+from appliance.administration.egress_review import EgressStatus, GateState
 from appliance.egress.seal.reports import Report
 
 
@@ -15,18 +15,44 @@ class LayerOut(msgspec.Struct):
 
 
 class SealedProcessOut(msgspec.Struct):
-    """`reason` says why a process was started with fewer layers, empty where it was not."""
+    """`reason` says why a process was started with fewer layers, empty where it was not. `gate`: it is the one way out."""
 
     name: str
     strength: str
     measured_ms: int
     reason: str
+    gate: bool
     layers: list[LayerOut]
 
     @classmethod
     def of(cls, report: Report) -> SealedProcessOut:
         layers = [LayerOut(layer.name, layer.held, layer.detail) for layer in report.layers]
-        return cls(report.process, report.strength, report.measured_ms, report.reason, layers)
+        return cls(report.process, report.strength, report.measured_ms, report.reason, report.is_gate, layers)
+
+
+class GateOut(msgspec.Struct):
+    """What the gate counted itself since `since_ms`; `unrecorded` of it is missing in the audit log."""
+
+    since_ms: int
+    calls: int
+    refusals: int
+    strangers: int
+    bytes_out: int
+    bytes_in: int
+    unrecorded: int
+
+    @classmethod
+    def of(cls, state: GateState) -> GateOut:
+        count = state.count
+        return cls(
+            since_ms=count.since_ms,
+            calls=count.calls,
+            refusals=count.refused,
+            strangers=count.strangers,
+            bytes_out=count.bytes_out,
+            bytes_in=count.bytes_in,
+            unrecorded=state.unrecorded,
+        )
 
 
 class EgressOut(msgspec.Struct):
@@ -43,6 +69,7 @@ class EgressOut(msgspec.Struct):
     sockets: int | None
     calls: int
     refusals: int
+    gate: GateOut | None
 
     @classmethod
     def of(cls, status: EgressStatus) -> EgressOut:
@@ -59,4 +86,5 @@ class EgressOut(msgspec.Struct):
             sockets=counters.sockets if counters else None,
             calls=status.last_hour.made,
             refusals=status.last_hour.refused,
+            gate=GateOut.of(status.gate) if status.gate else None,
         )

@@ -11,6 +11,7 @@ const LAYERS = {
   files: "own files only",
   privileges: "no privileges",
   core: "no core dumps",
+  ports: "ports of named machines only",
 };
 const OPEN = {
   namespace: "shares the network of the machine",
@@ -20,11 +21,13 @@ const OPEN = {
   files: "can open every file of its account",
   privileges: "has privileges, or can gain them",
   core: "may leave memory dumps",
+  ports: "can reach every port",
 };
 const figure = (value, show = String) => (value === null ? "cannot be read" : show(value));
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 function line(process) {
+  if (process.gate) return gate(process);
   const missing = process.layers.filter((layer) => !layer.held);
   const because = process.reason ? ` (${process.reason})` : "";
   return h(
@@ -40,9 +43,28 @@ function line(process) {
   );
 }
 
+// Layers that it cannot have are no gaps, and are not shown as if they were.
+const badge = (layer) => h("span.badge", { class: layer.held ? "ok" : "bad", title: layer.detail }, layer.name === "families" && layer.held ? "UNIX and IP sockets only" : ((layer.held ? LAYERS : OPEN)[layer.name] ?? layer.name));
+
+function gate(process) {
+  const shown = process.layers.filter((layer) => layer.held || !["namespace", "unreachable", "services"].includes(layer.name));
+  return h(
+    "tr",
+    { "data-sealed": process.name },
+    h("td", {}, h("strong", {}, "the gate")),
+    h("td", {}, h("div.layers", {}, shown.map(badge)), h("p.muted.small", {}, `Not sealed: ${process.reason || "it is the way out"}. It holds no key and no document, and asks for each call whether the lists allow it.`)),
+  );
+}
+
+function sealed(seal) {
+  const count = seal.processes.filter((process) => !process.gate).length;
+  return count === seal.processes.length ? `All ${count} processes are` : `All ${count} processes but the gate are`;
+}
+
 function verdict(seal) {
+  if (seal.gate && (seal.gate.unrecorded > 0 || seal.gate.strangers > 0)) return h("p.notice.warn", {}, `The gate counted ${plural(seal.gate.unrecorded, "act")} that the audit log does not have, and ${plural(seal.gate.strangers, "attempt")} of another account.`);
   if (seal.processes.length === 0) return h("p.notice.warn", {}, "No process has said what keeps it from the network: it may be able to reach other machines.");
-  if (seal.gaps.length === 0) return h("p.notice.good", {}, `All ${seal.processes.length} processes are sealed: none of them has a network, and the kernel refuses them the means to reach one.`);
+  if (seal.gaps.length === 0) return h("p.notice.good", {}, `${sealed(seal)} sealed: none of them has a network, and the kernel refuses them the means to reach one.`);
   return h("p.notice.warn", {}, `The seal has ${plural(seal.gaps.length, "gap")}: not every layer holds for every process. What is missing is marked below.`);
 }
 
@@ -66,6 +88,7 @@ export async function showSeal(place) {
       pair("internet sockets in use", figure(seal.sockets)),
       pair("calls that left through the gate, last hour", String(seal.calls)),
       pair("calls the gate refused, last hour", String(seal.refusals)),
+      seal.gate && pair("calls and bytes out by the gate's own count", `${seal.gate.calls}, ${size(seal.gate.bytes_out)} since ${moment(seal.gate.since_ms, true)}`),
       pair("a gap keeps the box from starting", seal.required ? "yes" : "no (require_seal)"),
       pair("as of", moment(seal.time_ms, true)),
     ),

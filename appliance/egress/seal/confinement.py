@@ -28,25 +28,40 @@ _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the seal's own, or a
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a process of the box still needs. `network` is why it needs more than UNIX sockets, empty where it does not."""
+    """What a process of the box still needs. `network` is why it needs more than UNIX sockets, empty where it does not.
+
+    `ports` are those it may reach by TCP then, None is all. The gate is given nothing of the data but the place for its report.
+    A program that is not ours is given that and a directory of its `own`; `programs` are where it lies.
+    """
 
     data_dir: Path
     network: str = ""
     also_readable: tuple[Path, ...] = field(default=())
+    ports: tuple[int, ...] | None = None
+    gate: bool = False
+    own: Path | None = None
+    programs: tuple[Path, ...] = ()
 
     def files(self) -> list[tuple[Path, int]]:
         """Paths with their Landlock rights: programs are read and run, data is read and written and never run."""
         run = landlock.READ | landlock.EXECUTE
         python = {Path(place) for place in (*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path) if place}
         return [
-            *((path, run) for path in sorted(python | {CODE, *program_places()})),
+            *((path, run) for path in sorted(python | {CODE, *program_places(), *self.programs})),
             *((Path(name), run) for name in _SYSTEM),
             *((Path(name), landlock.READ) for name in (*_READABLE, *mimetypes.knownfiles)),
             (Path("/dev"), landlock.READ | landlock.USE_DEVICES),
             *((path, landlock.READ) for path in self.also_readable),
-            *((Path(name), landlock.READ | landlock.WRITE) for name in _SCRATCH),
-            *((path, landlock.READ | landlock.WRITE) for path in data_places(self.data_dir)),
+            *((path, landlock.READ | landlock.WRITE) for path in self._writable()),
         ]
+
+    def _writable(self) -> list[Path]:
+        report = self.data_dir / "run" / "seal"
+        if self.gate:
+            return [report]
+        if self.own is not None:
+            return [report, self.own, *map(Path, _SCRATCH)]
+        return [*map(Path, _SCRATCH), *data_places(self.data_dir)]
 
 
 def program_places() -> set[Path]:
@@ -73,7 +88,7 @@ def fasten(confinement: Confinement, namespace: Namespace | None) -> None:
     calls.gain_nothing_new()
     calls.drop_capabilities(KEPT_CAPABILITIES)
     if landlock.landlock_version() >= _OLDEST_LANDLOCK:
-        landlock.restrict_files(confinement.files(), tcp=bool(confinement.network))
+        landlock.restrict_files(confinement.files(), ports=confinement.ports if confinement.network else ())
     families.restrict_families(families.WITH_IP if confinement.network else families.UNIX_ONLY)
 
 

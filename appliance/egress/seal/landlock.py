@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from appliance.egress.seal.calls import libc
 # the numbers are the same on all architectures
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
-_RULE_PATH_BENEATH = 1
+_RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
 _RIGHTS_KNOWN = ((1, 13), (2, 14), (3, 15), (5, 16))  # (since version, rights known then), counted from bit 0
-_TCP = 0b11  # bind and connect, since version 4
+_TCP, _CONNECT = 0b11, 0b10  # bind and connect, since version 4
 _SCOPES = 0b11  # abstract sockets and signals, since version 6
 
 EXECUTE = 1 << 0
@@ -31,16 +31,17 @@ def landlock_version() -> int:
     return int(libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION))
 
 
-def restrict_files(allowed: Iterable[tuple[Path, int]], *, tcp: bool = False) -> bool:
+def restrict_files(allowed: Iterable[tuple[Path, int]], *, ports: Sequence[int] | None = ()) -> bool:
     """From here on only what lies below the paths of `allowed` can be used, each with its rights; no signals to others.
 
-    Without `tcp` no TCP either. Paths that are not there are left out. Needs no-new-privileges. False where the kernel refuses.
+    TCP connects to `ports` alone, whatever the machine, and listens nowhere; None leaves all of it. Paths that are not there are
+    left out. Needs no-new-privileges. False where the kernel refuses.
     """
     version = landlock_version()
     if version < 1:
         return False
     known = (1 << max(bits for since, bits in _RIGHTS_KNOWN if version >= since)) - 1
-    attributes = struct.pack("=QQQ", known, _TCP if version >= 4 and not tcp else 0, _SCOPES if version >= 6 else 0)
+    attributes = struct.pack("=QQQ", known, _TCP if version >= 4 and ports is not None else 0, _SCOPES if version >= 6 else 0)
     ruleset = libc.syscall(_CREATE_RULESET, attributes, 8 if version < 4 else 16 if version < 6 else 24, 0)
     if ruleset < 0:
         return False
@@ -48,6 +49,8 @@ def restrict_files(allowed: Iterable[tuple[Path, int]], *, tcp: bool = False) ->
         with _opened(path) as descriptor:
             possible = known if path.is_dir() else known & _OF_FILES
             libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights & possible, descriptor), 0)
+    for port in ports or ():
+        libc.syscall(_ADD_RULE, ruleset, _RULE_NET_PORT, struct.pack("=QQ", _CONNECT, port), 0)
     done = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
     return bool(done)

@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -34,6 +34,20 @@ class Name(StrEnum):
     FILES = "files"
     PRIVILEGES = "privileges"
     CORE = "core"
+    PORTS = "ports"
+
+
+GATE = "gate"
+"""The name of the one process that has a network, because its work is to call. What it lacks by nature is told, and is no gap."""
+
+OLLAMA = "ollama"
+"""The name of the one process behind the seal that speaks TCP, on loopback, where that is all there is."""
+
+BEHIND_THE_SEAL = tuple(name for name in Name if name is not Name.PORTS)
+"""Layers of every process but the gate."""
+
+OPEN_BY_NATURE = frozenset({Name.NAMESPACE, Name.UNREACHABLE, Name.SERVICES})
+"""Layers that the gate cannot have."""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -55,6 +69,20 @@ class Strength(StrEnum):
 def measure(outside_namespace: int | None = None) -> list[Layer]:
     """Every layer of the calling process. `outside_namespace` is the inode of the network namespace it must not be in."""
     return [_looked(name, look) for name, look in _looks(outside_namespace)]
+
+
+def measure_gate(outside_namespace: int | None = None) -> list[Layer]:
+    """As `measure`, for the gate: it may open IP sockets, and TCP takes it to the ports of named destinations only."""
+    looks = dict(_looks(outside_namespace)) | {Name.FAMILIES: _families_with_ip, Name.PORTS: _ports}
+    return [_looked(name, look) for name, look in looks.items()]
+
+
+def measure_ollama(outside_namespace: int | None = None) -> list[Layer]:
+    """As `measure`, for Ollama: IP sockets are no gap in a network that has nothing but loopback."""
+    looks = dict(_looks(outside_namespace))
+    if _looked(Name.NAMESPACE, looks[Name.NAMESPACE]).held:
+        looks[Name.FAMILIES] = _families_with_ip
+    return [_looked(name, look) for name, look in looks.items()]
 
 
 def strength(layers: list[Layer]) -> Strength:
@@ -131,10 +159,30 @@ def _services() -> tuple[bool, str]:
 
 
 def _families() -> tuple[bool, str]:
-    """IP may be among what a process needs; netlink, raw packets and the rest never are."""
+    return _refused({"IP": socket.AF_INET, "netlink": socket.AF_NETLINK}, "UNIX sockets only")
+
+
+def _families_with_ip() -> tuple[bool, str]:
+    return _refused({"netlink": socket.AF_NETLINK, "packet": socket.AF_PACKET}, "UNIX and IP sockets only")
+
+
+def _ports() -> tuple[bool, str]:
+    """Nobody is meant to answer at this port, and nothing leaves: it is one of this machine."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            probe.connect(("127.0.0.1", _DISCARD_PORT))
+    except PermissionError:
+        return True, "TCP to the ports of named destinations only"
+    except OSError as error:
+        return False, f"TCP to every port ({error.strerror})"
+    return False, "TCP to every port"
+
+
+def _refused(families: Mapping[str, int], sentence: str) -> tuple[bool, str]:
     if calls.status_field("Seccomp") != "2":
         return False, "no system call filter"
-    for family, name in ((socket.AF_INET, "IP"), (socket.AF_NETLINK, "netlink")):
+    for name, family in families.items():
         try:
             socket.socket(family, socket.SOCK_DGRAM).close()
         except OSError as error:
@@ -142,7 +190,7 @@ def _families() -> tuple[bool, str]:
                 continue
             raise
         return False, f"{name} sockets can be opened"
-    return True, "UNIX sockets only"
+    return True, sentence
 
 
 def _files() -> tuple[bool, str]:

@@ -14,7 +14,18 @@ from typing import TypeVar
 import msgspec
 
 from appliance.egress.seal.confinement import Confinement, fasten
-from appliance.egress.seal.layers import Layer, Strength, measure, network_namespace, strength
+from appliance.egress.seal.layers import (
+    GATE,
+    OLLAMA,
+    OPEN_BY_NATURE,
+    Layer,
+    Strength,
+    measure,
+    measure_gate,
+    measure_ollama,
+    network_namespace,
+    strength,
+)
 from appliance.storage.clock import now_ms
 
 _DIRECTORY = "seal"
@@ -34,8 +45,14 @@ class Report(msgspec.Struct, frozen=True):
     reason: str = ""
 
     @property
+    def is_gate(self) -> bool:
+        return self.process == GATE
+
+    @property
     def missing(self) -> list[Layer]:
-        return [layer for layer in self.layers if not layer.held]
+        """What should hold and does not."""
+        open_by_nature = OPEN_BY_NATURE if self.is_gate else frozenset()
+        return [layer for layer in self.layers if not layer.held and layer.name not in open_by_nature]
 
 
 class _Outside(msgspec.Struct):
@@ -55,10 +72,12 @@ def note_outside(run_dir: Path, reasons: dict[str, str]) -> None:
 def report_own(run_dir: Path, process: str) -> Report:
     """Measure the calling process and leave the report."""
     outside = _read(run_dir / _DIRECTORY / f"{_OUTSIDE}.json", _Outside)
-    layers = measure(outside.network_namespace if outside else None)
+    layers = _measured(process, outside.network_namespace if outside else None)
     reasons = outside.reasons if outside else {}
     reason = reasons.get(process) or reasons.get("", "")
-    report = Report(process, os.getpid(), pid_namespace(), now_ms(), strength(layers), layers, reason)
+    # for a process that can call, no filter counts as a seal
+    worth = Strength.NONE if process == GATE else strength(layers)
+    report = Report(process, os.getpid(), pid_namespace(), now_ms(), worth, layers, reason)
     _write(run_dir, process, report)
     return report
 
@@ -77,7 +96,7 @@ def confine_own(run_dir: Path, process: str, confinement: Confinement) -> Report
     known = _read(run_dir / _DIRECTORY / f"{process}.json", Report)
     ours = known is not None and (known.pid, known.pid_namespace) == (os.getpid(), pid_namespace())
     # an id alone may be that of a container before this one
-    if not ours or known is None or _held(known.layers) != _held(measure()):
+    if not ours or known is None or _held(known.layers) != _held(_measured(process)):
         fasten(confinement, None)
     return report_own(run_dir, process)
 
@@ -93,6 +112,10 @@ def read_reports(run_dir: Path) -> list[Report]:
 def forget_reports(run_dir: Path) -> None:
     """For start and end: what stands there was told by processes that are gone."""
     shutil.rmtree(run_dir / _DIRECTORY, ignore_errors=True)
+
+
+def _measured(process: str, outside: int | None = None) -> list[Layer]:
+    return {GATE: measure_gate, OLLAMA: measure_ollama}.get(process, measure)(outside)
 
 
 def _held(layers: list[Layer]) -> list[bool]:

