@@ -101,7 +101,9 @@ class Appliance:
         from appliance.administration.models import ModelAdministration
 
         catalogue = Catalogue(POLICIES_DIR / "models.toml")
-        return ModelAdministration(self.database, self.access, self.audit, self.models, catalogue, self.ollama_address)
+        return ModelAdministration(
+            self.database, self.access, self.audit, self.models, catalogue, ollama_address=self.ollama_address
+        )
 
     @cached_property
     def model_measuring(self) -> ModelMeasuring:

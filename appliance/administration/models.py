@@ -48,7 +48,18 @@ class Verified:
 class ModelAdministration:
     """Versions of models and their states. Activation retires the version of the same name that was active before."""
 
-    def __init__(self, database: Database, access: Access, audit: AuditLog, store: ModelStore, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        database: Database,
+        access: Access,
+        audit: AuditLog,
+        store: ModelStore,
+        catalogue: Catalogue,
+        *,
+        ollama_address: str = "",
+    ) -> None:
+        """`ollama_address` is where the Ollama of this box answers, the usual place where it is empty."""
+        self._ollama_address = ollama_address
         self.catalogue = catalogue
         self._database = database
         self._access = access
@@ -94,7 +105,7 @@ class ModelAdministration:
         """
         self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
         with self._refusals(principal):
-            return self.record(principal, connected(source, told, gate, person=principal.id))
+            return self.record(principal, connected(source, told, gate, person=principal.id, ollama_address=self._ollama_address))
 
     def verify(self, principal: Principal, version_id: str | None = None, *, watch: Watch | None = None) -> tuple[Verified, ...]:
         """Read the content of one version, or of all, and compare it with its digest. Raises `NotFound`, `Denied`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from appliance.errors import NotFound
 from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.pool import RuntimeKey
-from appliance.inference.registry import LoadRequest, runtime_spec
+from appliance.inference.registry import LoadRequest, RuntimeSpec, runtime_spec
 from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
 from appliance.inference.store.modelfiles import modelfile_of
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 class Loader:
     """Loads what a `RuntimePool` asks for, its content verified in full each time."""
 
-    def __init__(self, models: ModelStore, gate: Callable[[], Gate], *, context_tokens: int, threads: int, slots: int) -> None:
+    def __init__(
+        self,
+        models: ModelStore,
+        gate: Callable[[], Gate],
+        *,
+        context_tokens: int,
+        threads: int,
+        slots: int,
+        spec_of: Callable[[str], RuntimeSpec] = runtime_spec,
+    ) -> None:
         """`gate` is asked for only by a model in a server: the HTTP client behind it takes 10 MB."""
+        self._spec_of = spec_of
         self._models = models
         self._gate = gate
         self._context_tokens = context_tokens
@@ -36,7 +46,7 @@ class Loader:
         modelfile = modelfile_of(version.prompt)
         content = None if version.format == "served" else self._models.open_version(version.id)
         try:
-            runtime = runtime_spec(key.runtime).load(
+            runtime = self._spec_of(key.runtime).load(
                 LoadRequest(
                     model=version.as_model(),
                     path=content.path if content else None,

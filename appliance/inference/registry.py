@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -84,9 +84,9 @@ def _entries() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
-def runtime_spec(name: str) -> RuntimeSpec:
-    """The runtime of this name. Raises `NotFound` (`inference.no_runtime`)."""
+def runtime_spec(name: str, specs: Mapping[str, RuntimeSpec] | None = None) -> RuntimeSpec:
+    """The runtime of this name, of `specs` or of all that are installed. Raises `NotFound` (`inference.no_runtime`)."""
     try:
-        return runtime_specs()[name]
+        return (runtime_specs() if specs is None else specs)[name]
     except KeyError:
         raise NotFound(f"There is no runtime named {name} on this box.", code="inference.no_runtime") from None

@@ -12,8 +12,8 @@ from appliance.inference.parallel import answers_at_once
 from appliance.settings import Settings
 from appliance.supervisor import wire
 from appliance.supervisor.children import ChildPlan, python_module
-from appliance.supervisor.ollama_server import ollama_answers
 from appliance.supervisor.names import REDIS, WEB, heartbeat_key, worker_name
+from appliance.supervisor.ollama_server import ollama_answers
 from appliance.supervisor.redis_server import redis_command
 from appliance.supervisor.sockets import door_answers
 
@@ -31,8 +31,8 @@ def gate_plan(settings: Settings, root: Path, listener: socket.socket) -> ChildP
 
 def ollama_plan(settings: Settings, program: Path) -> ChildPlan:
     settings.ollama_dir.mkdir(mode=0o700, exist_ok=True)
-    words = ("--program", str(program), "--directory", str(settings.ollama_dir), "--context", str(settings.context_tokens))
-    words += ("--at-once", str(answers_at_once(settings.answers_at_once)))
+    numbers = ("--context", str(settings.context_tokens), "--at-once", str(answers_at_once(settings.answers_at_once)))
+    words = ("--program", str(program), "--directory", str(settings.ollama_dir), *numbers)
     command = python_module("appliance.supervisor.ollama_server", *words)
     return ChildPlan(OLLAMA, command, lambda _: ollama_answers(settings.ollama_socket))
 

@@ -18,7 +18,7 @@ from appliance.inference.ollama import SPEC
 from appliance.inference.ollama.client import LocalClient
 from appliance.inference.ollama.models import create_model, delete_model, describe_model, list_models
 from appliance.inference.ollama.runtime import OllamaRuntime
-from appliance.inference.ollama.serving import find_ollama, serving
+from appliance.inference.ollama_program import find_ollama, serving
 from appliance.inference.registry import LoadRequest
 from appliance.inference.store import ModelStore
 
@@ -41,9 +41,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert PROGRAM is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
     directory = tmp_path_factory.mktemp("ollama")
-    started = serving(PROGRAM, directory, address, context_tokens=CONTEXT, answers_at_once=1)
+    started = serving(PROGRAM, directory, port, context_tokens=CONTEXT, answers_at_once=1)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(started.command, env=dict(started.environment), stdout=log, stderr=log)
     client = LocalClient(address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -9,27 +10,54 @@ from urllib.parse import urlsplit
 
 from appliance.errors import ApplianceError, SetupError
 from appliance.inference.models import Model
-from appliance.inference.ollama.names import DEFAULT_ADDRESS
-from appliance.inference.ollama.serving import find_ollama
+from appliance.inference.ollama.names import DEFAULT_ADDRESS, checked_address
+from appliance.inference.ollama_program import find_ollama
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
 
 if TYPE_CHECKING:
     from appliance.inference.ollama.client import LocalClient
 
+OUTSIDE = (
+    "This process is sealed: it reaches the Ollama that the box starts itself (setting ollama_program), or one that "
+    "destinations.toml names, and no other."
+)
 _KNOCK_S = 0.3
+_SEALED = frozenset({errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENETUNREACH})
 
 
-def _probe() -> Availability:
+def ollama_at(address: str = "") -> RuntimeSpec:
+    """The runtime for the Ollama at `address`, the usual one of this machine where it is empty."""
+    return RuntimeSpec(
+        "ollama", "Ollama", frozenset({"served"}), lambda: _probe(address), lambda request: _load(request, address)
+    )
+
+
+def _probe(address: str) -> Availability:
     if find_spec("ollama") is None:
         return Availability(usable=False, reason="The Python package ollama is not installed.")
-    usual = urlsplit(DEFAULT_ADDRESS)
     try:
-        socket.create_connection((str(usual.hostname), usual.port or 0), _KNOCK_S).close()
-    except OSError:
+        _knock(address or DEFAULT_ADDRESS)
+    except OSError as error:
+        if address:
+            return Availability(usable=False, reason="The Ollama that this box starts does not answer.")
+        if error.errno in _SEALED:
+            return Availability(usable=False, reason=OUTSIDE)
         there = "is installed here, but does not answer" if find_ollama() else "is not installed here, and none answers"
         return Availability(usable=False, reason=f"Ollama {there} at {DEFAULT_ADDRESS}.")
     return Availability(usable=True)
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError` where nobody listens."""
+    base, path = checked_address(address)
+    if path is None:
+        parts = urlsplit(base)
+        socket.create_connection((str(parts.hostname), parts.port or 0), _KNOCK_S).close()
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+        knocking.settimeout(_KNOCK_S)
+        knocking.connect(path)
 
 
 def open_client(address: str = "") -> LocalClient:
@@ -46,10 +74,10 @@ def open_client(address: str = "") -> LocalClient:
     return LocalClient(address or DEFAULT_ADDRESS)
 
 
-def _load(request: LoadRequest) -> Runtime:
-    """`request.destination` is the server's address, the usual one where it is empty. Raises what `OllamaRuntime` raises."""
+def _load(request: LoadRequest, address: str) -> Runtime:
+    """`request.destination` is the server's address, `address` where it is empty. Raises what `OllamaRuntime` raises."""
     name = _name(request.model)
-    client = open_client(request.destination)
+    client = open_client(request.destination or address)
     from appliance.inference.ollama.models import check_unchanged
     from appliance.inference.ollama.runtime import OllamaRuntime
 
@@ -69,4 +97,4 @@ def _name(model: Model) -> str:
     return name
 
 
-SPEC = RuntimeSpec("ollama", "Ollama", frozenset({"served"}), _probe, _load)
+SPEC = ollama_at()

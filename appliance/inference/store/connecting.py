@@ -36,7 +36,7 @@ class Told:
     modelfile: Path | None = None
 
 
-def connected(source: str, told: Told, gate: Gate, *, person: str) -> Prepared:
+def connected(source: str, told: Told, gate: Gate, *, person: str, ollama_address: str = "") -> Prepared:
     """The version to record; nothing is stored. `person` (a principal's id) is on whose behalf a destination is asked.
 
     Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`, `modelfile.*`), and what both raise:
@@ -45,7 +45,7 @@ def connected(source: str, told: Told, gate: Gate, *, person: str) -> Prepared:
     kind, _, rest = source.partition(":")
     place, _, name = rest.partition(":")
     if kind == "ollama" and rest:
-        seen = _in_ollama(rest)
+        seen = _in_ollama(rest, ollama_address)
     elif kind == "destination" and place and name:
         seen = _at_destination(place, name, gate, person)
     else:
@@ -65,12 +65,12 @@ class _Seen:
     sha256: str = ""
 
 
-def _in_ollama(name: str) -> _Seen:
+def _in_ollama(name: str, address: str) -> _Seen:
     from appliance.inference.ollama import open_client
     from appliance.inference.ollama.models import describe_model, list_models
     from appliance.inference.ollama.names import same_name
 
-    client = open_client()
+    client = open_client(address)
     try:
         details = describe_model(client, name)
         listed = next((model for model in list_models(client) if same_name(model.name, name)), None)

@@ -1,4 +1,7 @@
-"""How an Ollama of our own is started: on loopback, with its models in the data directory, and without its cloud."""
+"""How an Ollama of our own is started: on loopback, with its models in the data directory, and without its cloud.
+
+Beside the package `ollama` and not in it, since whoever starts it needs nothing of what speaks to it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from appliance.errors import SetupError
-from appliance.inference.ollama.names import checked_address
 
 _WAITING_AT_MOST = 16
 _USUAL_PLACES = "/usr/local/bin:/usr/bin:/opt/ollama/bin"
@@ -28,18 +28,15 @@ def find_ollama(search_path: str = _USUAL_PLACES) -> Path | None:
     return Path(found) if found else None
 
 
-def serving(program: Path, models_dir: Path, address: str, *, context_tokens: int, answers_at_once: int) -> Serving:
-    """How to start `program`. Raises `SetupError` for an address that other machines could reach."""
-    base, socket = checked_address(address)
-    if socket is not None:
-        raise SetupError("Ollama itself listens at an address, not at a socket.", code="setup.ollama_address")
+def serving(program: Path, models_dir: Path, port: int, *, context_tokens: int, answers_at_once: int) -> Serving:
+    """How to start `program`, so that it listens at a port of loopback alone."""
     return Serving(
         (str(program), "serve"),
         {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(models_dir),
             "LANG": "C.UTF-8",
-            "OLLAMA_HOST": base.removeprefix("http://"),
+            "OLLAMA_HOST": f"127.0.0.1:{port}",
             "OLLAMA_MODELS": str(models_dir),
             "OLLAMA_NO_CLOUD": "1",
             "DO_NOT_TRACK": "1",
