@@ -35,6 +35,7 @@ def serving(program: Path, models_dir: Path, port: int, *, context_tokens: int, 
         {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(models_dir),
+            "TMPDIR": str(models_dir / "tmp"),
             "LANG": "C.UTF-8",
             "OLLAMA_HOST": f"127.0.0.1:{port}",
             "OLLAMA_MODELS": str(models_dir),

@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = serving(given.program, given.directory, port, context_tokens=given.context, answers_at_once=given.at_once)
     parent = os.getpid()
     try:
+        Path(started.environment["TMPDIR"]).mkdir(mode=0o700, exist_ok=True)
         listener = bind_socket(given.directory / "ollama.sock")
         process = subprocess.Popen(  # noqa: S603 - the program the administrator chose
             started.command,

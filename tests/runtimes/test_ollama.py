@@ -44,6 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     directory = tmp_path_factory.mktemp("ollama")
+    (directory / "tmp").mkdir()
     started = serving(PROGRAM, directory, port, context_tokens=CONTEXT, answers_at_once=1)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(started.command, env=dict(started.environment), stdout=log, stderr=log)
