@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
-from appliance.inference.chat_template import ChatTokenizer
+from appliance.inference.folder_tokenizer import ChatTokenizer
 from appliance.inference.genai_native import PROVIDERS, GenaiModel, folder_settings
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
-from appliance.inference.chat_template import read_json
+from appliance.inference.folder_tokenizer import read_json
 from appliance.inference.telemetry import silence
 
 CONFIG = "genai_config.json"
@@ -28,7 +28,7 @@ class GenaiModel:
         silence()
         import onnxruntime_genai as library
 
-        library.disable_telemetry_events()
+        silence(library)
         provider = device.partition(":")[0]
         if provider != "cpu" and provider not in PROVIDERS:
             raise SetupError(f"ONNX Runtime GenAI has no device named {device}.", code="inference.device")

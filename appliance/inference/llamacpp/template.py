@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Sequence
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from appliance.errors import InvalidInput, SetupError
+from appliance.inference.chat_template import ChatTemplate
 from appliance.inference.conversation_template import ConversationTemplate
 from appliance.inference.llamacpp.native import NativeModel
 from appliance.inference.models import PromptMessage
 
 
 class Template:
-    """The model's own template, filled with placeholders; only the text between them may hold markers."""
+    """The model's own template; only what it writes itself may hold markers."""
 
     def __init__(self, native: NativeModel, template: str) -> None:
         self._native = native
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-        environment.globals["raise_exception"] = _refuse
-        try:
-            self._template = environment.from_string(template)
-        except TemplateError as error:
-            raise _unusable(str(error)) from error
-        self._bos, self._names = native.sentence_tokens()
+        self._bos, names = native.sentence_tokens()
+        self._template = ChatTemplate(template, names)
 
     def turns(self, messages: Sequence[PromptMessage]) -> list[int]:
-        return self._tokens(messages, for_answer=False)
+        return _tokens_of(self._native, self._template.parts(messages, for_answer=False), messages, self._bos)
 
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        return self._tokens(messages, for_answer=True)
-
-    def _tokens(self, messages: Sequence[PromptMessage], *, for_answer: bool) -> list[int]:
-        key = secrets.token_hex(8)
-        shown = [{"role": message.role, "content": f"[{key}.{number}]"} for number, message in enumerate(messages)]
-        try:
-            written = self._template.render(messages=shown, add_generation_prompt=for_answer, **self._names)
-        except TemplateError as error:
-            raise _unusable(str(error)) from error
-        parts = re.split(rf"\[{key}\.(\d+)\]", written)
-        if parts[1::2] != [str(number) for number in range(len(messages))]:
-            raise _unusable("it leaves out a message or turns them round")
-        pieces = [int(part) if place % 2 else part for place, part in enumerate(parts)]
-        return _tokens_of(self._native, pieces, messages, self._bos)
+        return _tokens_of(self._native, self._template.parts(messages, for_answer=True), messages, self._bos)
 
 
 class ModelfileTemplate:
@@ -79,11 +57,3 @@ def _tokens_of(
     if begin is not None and tokens[:1] != [begin]:
         tokens.insert(0, begin)
     return tokens
-
-
-def _refuse(reason: str) -> None:
-    raise TemplateError(reason)
-
-
-def _unusable(reason: str) -> SetupError:
-    return SetupError(f"The chat template of the language model cannot be used: {reason}.", code="setup.model_template")
