@@ -1,0 +1,149 @@
+"""The proof that nothing leaves, as a customer would ask for it, and that its far side sees whoever tries.
+
+Given namespaces, when a program reaches for any name, port or protocol, then the far side has it with the program's name. Given
+a whole box, when it lives through a short day, then nobody of it was there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.cli import main
+from appliance.egress.proof.pages import PROCEDURE
+from tests.conftest import ROOT
+
+_PROGRAM = """
+import json, subprocess, sys, time
+from pathlib import Path
+from appliance.egress.proof import ground, wires
+from appliance.egress.proof.sinkhole import Sinkhole
+from appliance.egress.seal.confinement import kept_paths
+import msgspec
+def refused():
+    raise FileNotFoundError(2, "no tunnels here")
+if sys.argv[1] == "loopback":
+    wires.Tunnel = refused
+wire, _ = ground.enter_ground(kept_paths(Path(sys.argv[2])))
+sinkhole = Sinkhole(wire)
+sinkhole.start()
+ran = subprocess.run([sys.executable, "-c", sys.argv[3]], capture_output=True, text=True)
+time.sleep(0.2)
+seen = sinkhole.stop()
+print(json.dumps({"wire": type(wire).__name__, "ipv6": wire.ipv6, "said": ran.stdout + ran.stderr,
+    "attempts": msgspec.to_builtins(seen.attempts), "unreadable": seen.packets_unreadable}))
+"""
+_TRIES = """
+import ctypes, socket, ssl
+ctypes.CDLL(None).prctl(15, b"caller", 0, 0, 0)
+def tell(what, act):
+    try:
+        print(what, act() or "")
+    except OSError as error:
+        print(what, repr(error))
+address = socket.getaddrinfo("a.name.example", 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+def shake():
+    with socket.create_connection(address, timeout=3) as connection:
+        ssl.create_default_context().wrap_socket(connection, server_hostname="said.example")
+tell("tls", shake)
+for port in (1, 8443, 65535):
+    tell(port, lambda: socket.create_connection(("203.0.113.5", port), timeout=3).close())
+datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+tell("datagram", lambda: print(datagram.sendto(b"x", ("203.0.113.6", 4000))))
+tell("six", lambda: socket.create_connection(("2001:db8::7", 99), timeout=3).close())
+try:
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 132)
+    raw.sendto(b"y" * 16, ("203.0.113.8", 0))
+except OSError as error:
+    print("raw", repr(error))
+datagram.sendto(b"stays", ("127.0.0.1", 4001))
+"""
+
+
+@pytest.mark.parametrize("wire", ["tunnel", "loopback"])
+def test_whoever_reaches_out_is_answered_and_written_down(wire: str, kernel_seals: None, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _PROGRAM, wire, str(tmp_path), _TRIES]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    seen = {(each["protocol"], each["address"], each["port"]): each for each in found["attempts"]}
+    dns = next(each for each in found["attempts"] if each["protocol"] == "dns")
+    assert (dns["name"], dns["process"]) == ("a.name.example", "caller")
+    tls = next(each for each in found["attempts"] if each["port"] == 443)
+    assert (tls["name"], tls["process"], tls["protocol"]) == ("said.example", "caller", "tcp")
+    for port in (1, 8_443, 65_535):
+        assert seen["tcp", "203.0.113.5", port]["process"] == "caller"
+        assert f"{port} \n" in found["said"], "the connection was not accepted"
+    assert ("udp", "203.0.113.6", 4_000) in seen
+    assert ("ip 132", "203.0.113.8", 0) in seen
+    if found["ipv6"]:
+        assert seen["tcp", "2001:db8::7", 99]["process"] == "caller"
+    assert not any(each["address"].startswith("127.") for each in found["attempts"])
+    assert found["unreadable"] == 0
+
+
+@pytest.fixture(scope="module")
+def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """One short proof, by the command: its exit code, and where its report lies."""
+    directory = tmp_path_factory.mktemp("proof")
+    (directory / "data").mkdir()
+    (directory / "data" / "models").symlink_to(models_dir)
+    program = "import sys; from appliance.cli import main; sys.exit(main())"
+    out = directory / "out"
+    # what a shell may have set must not make the libraries quiet
+    environment = {**os.environ, "CI": "true", "ORT_DISABLE_TELEMETRY": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "egress", "prove", "--short", "--data", str(directory / "data"), "--out", str(out)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    (out / "said").write_text(ran.stdout + ran.stderr)
+    yield ran.returncode, out
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.models
+def test_a_short_day_of_the_whole_box_and_nobody_called(proven: tuple[int, Path]) -> None:
+    code, out = proven
+    assert code == 0, (out / "said").read_text()
+    legs = json.loads((out / "report.json").read_bytes())["report"]["legs"]
+    assert {(leg["sealed"], leg["opt_outs"]) for leg in legs} == {(True, False), (False, True)}
+    for leg in legs:
+        assert leg["attempts"] == []
+        assert {"start", "set-up", "files", "questions", "crash", "export", "shutdown"} <= {step["name"] for step in leg["steps"]}
+    # in the sealed day the libraries were truly free: the one that reports has prepared to
+    sealed = next(leg for leg in legs if leg["sealed"])
+    assert any("deviceid" in name for name in sealed["left_behind"])
+    quiet = next(leg for leg in legs if not leg["sealed"])
+    assert quiet["left_behind"] == []
+    assert {layer["name"] for report in quiet["status"]["processes"] for layer in report["layers"] if layer["held"]} <= {
+        "core",
+        "privileges",
+    }
+
+
+@pytest.mark.models
+def test_its_report_is_signed_and_a_forged_one_is_refused(proven: tuple[int, Path], capsys) -> None:
+    _, out = proven
+    assert {file.name for file in out.iterdir()} >= {"report.json", "report.md", PROCEDURE.name}
+    data = str(out / "nobody")
+    assert main(["egress", "verify-report", str(out / "report.json"), "--data", data, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["intact"], found["held"], found["of_this_box"]) == (True, True, False)
+    other = ["egress", "verify-report", str(out / "report.json"), "--data", data, "--key", "0" * 64]
+    assert main(other) == 1
+    forged = out / "forged.json"
+    forged.write_bytes((out / "report.json").read_bytes().replace(b'"unsealed, with', b'"unsealed, With', 1))
+    assert main(["egress", "verify-report", str(forged), "--data", data]) == 1
