@@ -1,12 +1,12 @@
 # make run    install, prepare the models, start the appliance and print where it is
-# make test   every test;  make lint  style, types, import directions;  make bench  the measurements
+# make test   every test;  make lint  style, types, import directions;  make bench  the measurements;  make proof  does anything leave?
 PYTHON ?= python3
 DATA ?=
 PORT ?=
 BIN := .venv/bin
 EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
 
-.PHONY: run install develop test lint bench lock
+.PHONY: run install develop test lint bench proof lock
 
 run: install
 	@$(BIN)/cloister up $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
@@ -25,6 +25,10 @@ lint: develop
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# four days of the whole box where everything answers, each with a quarter of an hour of nothing at its end
+proof: develop
+	$(BIN)/cloister egress prove --idle 900 $(if $(DATA),--data $(DATA)) $(if $(OUT),--out $(OUT))
 
 bench: develop
 	$(BIN)/python -m bench
