@@ -36,6 +36,7 @@ class Dialect(StrEnum):
     VLLM = "vllm"
     LLAMA_SERVER = "llama-server"
     OPENAI = "openai"
+    OLLAMA = "ollama"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from appliance.inference.modelfile import Modelfile
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, SamplingRules
-from appliance.inference.runtime import Runtime
+from appliance.inference.runtime import Runtime, SendsElsewhere
 
 _BESIDE = "\n\nAs far as it agrees with what stands above:\n"
 
@@ -38,7 +38,7 @@ class InstructedRuntime:
     def under(self, classification: str) -> Runtime:
         """Of a runtime whose prompts leave the box: the same model, lent for a classification. Others need none."""
         lends = self._runtime
-        return InstructedRuntime(lends.under(classification), self._modelfile) if isinstance(lends, _Lends) else self
+        return InstructedRuntime(lends.under(classification), self._modelfile) if isinstance(lends, SendsElsewhere) else self
 
     def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
         return self._runtime.count_tokens(instructed(messages, self._modelfile))
@@ -111,14 +111,6 @@ def tail_that_may_stop(text: str, stops: Sequence[str]) -> int:
     longest = max(map(len, stops), default=0)
     lengths = range(min(len(text), longest), 0, -1)
     return next((length for length in lengths if any(stop.startswith(text[-length:]) for stop in stops)), 0)
-
-
-@runtime_checkable
-class _Lends(Protocol):
-    """A runtime that is lent for one classification of documents at a time."""
-
-    def under(self, classification: str) -> Runtime:
-        """The same model, for prompts that hold nothing above this classification."""
 
 
 @runtime_checkable

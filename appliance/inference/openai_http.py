@@ -16,6 +16,7 @@ from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import ApplianceError, SetupError, Unavailable
 from appliance.inference import openai_wire as wire
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
+from appliance.inference.lent import Lent
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
@@ -73,7 +74,7 @@ class OpenAIRuntime:
 
     def under(self, classification: str) -> Runtime:
         """The same model, for prompts that hold nothing above this classification."""
-        return _Lent(self, classification)
+        return Lent(self, classification)
 
     def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
         return self.count(messages, "")
@@ -183,8 +184,8 @@ class OpenAIRuntime:
             answers = reply.status == _OK and b'"version"' in reply.read()
         if answers:
             raise SetupError(
-                f"{self._destination} is an Ollama, which cuts long prompts silently when it is spoken to like this; use it as "
-                "an Ollama of this machine, or serve the model with llama-server or vLLM.",
+                f"{self._destination} is an Ollama, which cuts long prompts silently when it is spoken to like this; give it "
+                'the dialect "ollama" in destinations.toml.',
                 code="inference.unsupported",
             )
 
@@ -195,7 +196,7 @@ class OpenAIRuntime:
                 return self._listed[self._name].get("max_model_len") or 0
             case Dialect.LLAMA_SERVER:
                 return (self._asked("/props").get("default_generation_settings") or {}).get("n_ctx") or 0
-            case Dialect.OPENAI:
+            case Dialect.OPENAI | Dialect.OLLAMA:
                 return None
 
     def _counter(self) -> _Count:
@@ -204,7 +205,7 @@ class OpenAIRuntime:
                 return self._counted_by_vllm
             case Dialect.LLAMA_SERVER:
                 return self._counted_by_llama_server
-            case Dialect.OPENAI:
+            case Dialect.OPENAI | Dialect.OLLAMA:
                 cost = template_cost([self._measured(probe) for probe in PROBES])
                 return lambda messages, _: cost.most_tokens(messages)
 
@@ -242,33 +243,6 @@ class OpenAIRuntime:
         return Call(self._destination, Purpose.INFERENCE, path, body, **limits)
 
 
-class _Lent:
-    """A runtime for the prompts of one classification."""
-
-    def __init__(self, runtime: OpenAIRuntime, classification: str) -> None:
-        self._runtime, self._classification = runtime, classification
-
-    @property
-    def model(self) -> Model:
-        return self._runtime.model
-
-    @property
-    def context_tokens(self) -> int:
-        return self._runtime.context_tokens
-
-    def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
-        return self._runtime.count(messages, self._classification)
-
-    def complete(self, request: CompletionRequest) -> Iterator[Delta]:
-        return self._runtime.answer(request, self._classification)
-
-    def health(self) -> Health:
-        return self._runtime.health()
-
-    def close(self) -> None:
-        """Lent, not given: the runtime stays."""
-
-
 def _check_context(holds: Any, context_tokens: int, name: str) -> None:
     if holds is None:
         return
@@ -292,7 +266,12 @@ def _load(request: LoadRequest) -> Runtime:
     place, _, name = rest.partition(":")
     if kind != "destination" or place != request.destination or not name:
         raise SetupError(f"The source of {request.model.id} is no model at {request.destination}.", code="inference.no_model")
-    return OpenAIRuntime(request.model, name, request.gate, request.destination, request.context_tokens)
+    found = request.gate.destinations.get(place)
+    if found is not None and found.dialect is Dialect.OLLAMA:
+        from appliance.inference.ollama.gated import load_gated
+
+        return load_gated(request.model, name, request.gate, place, request.context_tokens)
+    return OpenAIRuntime(request.model, name, request.gate, place, request.context_tokens)
 
 
 SPEC = RuntimeSpec("openai_http", "OpenAI-style server", frozenset({"served"}), lambda: Availability(usable=True), _load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from appliance.inference.ollama_program import find_ollama, serving
 from appliance.inference.registry import LoadRequest
 from appliance.inference.store import ModelStore
 
-PROGRAM = find_ollama()
+PROGRAM = Path(os.environ["OLLAMA_PROGRAM"]) if "OLLAMA_PROGRAM" in os.environ else find_ollama()
 pytestmark = [
     pytest.mark.models,
     pytest.mark.runtimes,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, Protocol, cast
 
 import httpx
 from ollama import Client, ResponseError
 
 from appliance.egress.interruption import Interruption
 from appliance.errors import ApplianceError, InvalidInput, Unavailable
+from appliance.inference.models import CompletionRequest
 from appliance.inference.ollama.names import check_local, checked_address, checked_name
 
 SILENCE_S = 300.0
@@ -23,6 +24,26 @@ _NOT_FOUND = 404
 _BUSY = 503
 _TOO_LONG = re.compile(r"context (?:length|size|window)|longer than the context|exceed\w* .*context|input length", re.IGNORECASE)
 _MEMORY = re.compile(r"more system memory|out of memory|unable to load|failed to load|error loading", re.IGNORECASE)
+
+
+class AnyClient(Protocol):
+    """What answering needs of an Ollama, wherever it is. Raises errors of ours only."""
+
+    def shown(self, name: str) -> dict[str, Any]: ...
+
+    def tags(self) -> list[dict[str, Any]]: ...
+
+    def running(self) -> list[dict[str, Any]]: ...
+
+    def version(self, limit_s: float) -> str: ...
+
+    def chat_pieces(
+        self, body: Mapping[str, Any], request: CompletionRequest, classification: str, /
+    ) -> Generator[dict[str, Any]]: ...
+
+    def unload(self, name: str, limit_s: float) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class LocalClient(Client):
@@ -59,13 +80,34 @@ class LocalClient(Client):
         with translated():
             return str(self._raw("GET", "/api/version", timeout=limit_s).json()["version"])
 
-    def chat_pieces(self, body: Mapping[str, Any], interruption: Interruption) -> Generator[dict[str, Any]]:
-        """The pieces of an answer as they come. `Client.chat` cannot be told to refuse rather than truncate, so not that."""
-        pieces = self._request(
-            dict, "POST", "/api/chat", json={**body, "stream": True}, stream=True, extensions=interruption.extensions
-        )
-        with translated(str(body["model"])):
-            yield from pieces
+    def running(self) -> list[dict[str, Any]]:
+        """The models in its memory."""
+        with translated():
+            found: list[dict[str, Any]] = self._raw("GET", "/api/ps").json()["models"]
+        return found
+
+    def chat_pieces(
+        self, body: Mapping[str, Any], request: CompletionRequest, _classification: str = ""
+    ) -> Generator[dict[str, Any]]:
+        """The pieces of an answer as they come; over once the request is cancelled or its time is up.
+
+        `Client.chat` cannot be told to refuse rather than truncate, so not that. Raises `Unavailable` (`egress.interrupted`).
+        """
+        interruption = Interruption(request.cancelled, request.deadline_s)
+        given = {**body, "stream": True}
+        pieces = self._request(dict, "POST", "/api/chat", json=given, stream=True, extensions=interruption.extensions)
+        with interruption.watching(), closing(cast("Generator[dict[str, Any]]", pieces)):
+            try:
+                with translated(str(body["model"])):
+                    for piece in pieces:
+                        if interruption.due:
+                            break
+                        yield piece
+            except Unavailable:
+                if not interruption.due:
+                    raise
+            if interruption.due:
+                raise Unavailable("The answer was stopped.", code="egress.interrupted")
 
     def close(self) -> None:
         self._client.close()

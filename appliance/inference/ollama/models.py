@@ -11,7 +11,7 @@ from typing import Any
 from appliance.egress.windows import MaintenanceWindow, is_open
 from appliance.errors import Denied, InvalidInput, SetupError, Unavailable
 from appliance.inference.modelfile import Modelfile
-from appliance.inference.ollama.client import LocalClient, translated
+from appliance.inference.ollama.client import AnyClient, LocalClient, translated
 from appliance.inference.ollama.names import checked_name, is_local, same_name
 
 _WEIGHTS = re.compile(r"^FROM (/.+/sha256-[0-9a-f]{64})$", re.MULTILINE)
@@ -52,14 +52,14 @@ class Progress:
     total_bytes: int = 0
 
 
-def list_models(client: LocalClient) -> list[ServedModel]:
+def list_models(client: AnyClient) -> list[ServedModel]:
     """By name; those that compute elsewhere are not among them."""
     with translated():
         found = [_listed(row) for row in client.tags() if is_local(str(row.get("model") or row.get("name")), row)]
     return sorted(found, key=lambda model: model.name)
 
 
-def check_unchanged(client: LocalClient, name: str, digest: str) -> None:
+def check_unchanged(client: AnyClient, name: str, digest: str) -> None:
     """Raises `SetupError` (`setup.model_digest`) if the name stands for another model now than when it was connected."""
     if not digest:
         return
@@ -74,7 +74,7 @@ def check_unchanged(client: LocalClient, name: str, digest: str) -> None:
         )
 
 
-def describe_model(client: LocalClient, name: str) -> ServedDetails:
+def describe_model(client: AnyClient, name: str) -> ServedDetails:
     """Raises `Denied` for one that computes elsewhere, `Unavailable` (`inference.no_model`) for one that is not there."""
     shown = client.shown(name)
     about = shown.get("model_info") or {}

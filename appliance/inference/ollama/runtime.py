@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from appliance.egress.interruption import Interruption
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
-from appliance.inference.ollama.client import LocalClient, translated
+from appliance.inference.ollama.client import AnyClient, translated
 from appliance.inference.ollama.names import check_local, same_name
 
 KEEP_ALIVE = "30m"
@@ -31,7 +30,7 @@ class OllamaRuntime:
     is told not to truncate, and what it says it read is checked when the answer ends.
     """
 
-    def __init__(self, model: Model, name: str, client: LocalClient, context_tokens: int) -> None:
+    def __init__(self, model: Model, name: str, client: AnyClient, context_tokens: int) -> None:
         """`name` is what the server calls it. Loads the model there. Raises `Denied`, `SetupError`, `Unavailable`."""
         self._model, self._name, self._client = model, name, client
         self._context_tokens = context_tokens
@@ -59,8 +58,12 @@ class OllamaRuntime:
         return self._cost.most_tokens(messages)
 
     def complete(self, request: CompletionRequest) -> Iterator[Delta]:
+        return self.answer(request, "")
+
+    def answer(self, request: CompletionRequest, classification: str) -> Iterator[Delta]:
+        """As `complete`; the classification is for a server that is reached through the gate."""
         check_fits(self.count_tokens(request.messages), request.max_tokens, self._context_tokens)
-        return self._stream(request, self._body(request))
+        return self._stream(request, self._body(request), classification)
 
     def health(self) -> Health:
         if self._closed:
@@ -105,14 +108,11 @@ class OllamaRuntime:
                 raise InvalidInput("The JSON schema for the answer is not JSON.", code="inference.unsupported") from error
         return body
 
-    def _stream(self, request: CompletionRequest, body: Mapping[str, Any]) -> Iterator[Delta]:
-        interruption = Interruption(request.cancelled, request.deadline_s)
+    def _stream(self, request: CompletionRequest, body: Mapping[str, Any], classification: str = "") -> Iterator[Delta]:
         written = 0
-        with self._counted(), interruption.watching(), closing(self._client.chat_pieces(body, interruption)) as pieces:
+        with self._counted(), closing(self._client.chat_pieces(body, request, classification)) as pieces:
             try:
                 for piece in pieces:
-                    if interruption.due:
-                        break
                     with translated(self._name):
                         check_local(self._name, piece)
                         text = str(piece["message"]["content"])
@@ -122,12 +122,12 @@ class OllamaRuntime:
                     if text:
                         written += 1
                         yield Delta(text)
-            except Unavailable:
-                if not interruption.due:
+            except Unavailable as error:
+                if error.stable_code != "egress.interrupted":
                     raise
-            if not interruption.due:
-                raise Unavailable("Ollama broke off in the middle of its answer.", code="inference.died")
-            yield Delta("", FinishReason.CANCELLED, Usage(completion_tokens=written))
+                yield Delta("", FinishReason.CANCELLED, Usage(completion_tokens=written))
+                return
+            raise Unavailable("Ollama broke off in the middle of its answer.", code="inference.died")
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -150,15 +150,15 @@ class OllamaRuntime:
     def _placed(self) -> str:
         """Where the model computes. Raises `Unavailable` if it was given less context than asked for, or that is not said."""
         with translated(self._name):
-            found = [running for running in self._client.ps().models if same_name(running.model or "", self._name)]
-        given = found[0].context_length if found else None
+            found = [running for running in self._client.running() if same_name(str(running["model"]), self._name)]
+        given = found[0].get("context_length") if found else None
         if given is None or given < self._context_tokens:
             raise Unavailable(
                 f"Ollama holds {self._name} with {given or 'an unknown number of'} tokens of context "
                 f"instead of {self._context_tokens}.",
                 code="inference.load_failed",
             )
-        size, on_gpu = int(found[0].size or 0), int(found[0].size_vram or 0)
+        size, on_gpu = int(found[0].get("size") or 0), int(found[0].get("size_vram") or 0)
         return "cpu" if not on_gpu else "gpu" if on_gpu >= size else "cpu+gpu"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.egress.calls import Call
-from appliance.egress.destinations import Purpose
+from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference import openai_wire as wire
 from appliance.inference.store.importing import Prepared, clean_name
@@ -18,6 +18,7 @@ from appliance.inference.store.versions import Facts, ModelVersion, VersionState
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate
+    from appliance.inference.ollama.client import AnyClient
 
 _LARGE_VOCABULARY = 256_000
 """Counted where a server does not say how large it is."""
@@ -67,21 +68,26 @@ class _Seen:
 
 def _in_ollama(name: str, address: str) -> _Seen:
     from appliance.inference.ollama import open_client
-    from appliance.inference.ollama.models import describe_model, list_models
-    from appliance.inference.ollama.names import same_name
 
     client = open_client(address)
     try:
-        details = describe_model(client, name)
-        listed = next((model for model in list_models(client) if same_name(model.name, name)), None)
+        seen = _told_by_ollama(client, name)
     finally:
         client.close()
+    require_room(name, seen.memory_mb, box_mb())
+    return seen
+
+
+def _told_by_ollama(client: AnyClient, name: str) -> _Seen:
+    from appliance.inference.ollama.models import describe_model, list_models
+    from appliance.inference.ollama.names import same_name
+
+    details = describe_model(client, name)
+    listed = next((model for model in list_models(client) if same_name(model.name, name)), None)
     if listed is None:
         raise Unavailable(f"Ollama has no model named {name}.", code="inference.no_model")
     facts = _facts(details.about, listed.quantisation, details.context_tokens)
-    need = needed_mb(facts, listed.size_bytes)
-    require_room(name, need, box_mb())
-    return _Seen(name, facts, need, listed.size_bytes, listed.digest)
+    return _Seen(name, facts, needed_mb(facts, listed.size_bytes), listed.size_bytes, listed.digest)
 
 
 def _facts(about: Mapping[str, Any], quantisation: str, context_tokens: int) -> Facts:
@@ -115,6 +121,11 @@ def _facts(about: Mapping[str, Any], quantisation: str, context_tokens: int) -> 
 
 
 def _at_destination(place: str, name: str, gate: Gate, person: str) -> _Seen:
+    destination = gate.destinations.get(place)
+    if destination is not None and destination.dialect is Dialect.OLLAMA:
+        from appliance.inference.ollama.gated import GatedClient
+
+        return replace(_told_by_ollama(GatedClient(gate, place, person=person), name), memory_mb=0)
     with gate.open(Call(place, Purpose.INFERENCE, "/v1/models", person=person)) as reply:
         answer = reply.read()
         if reply.status != _OK:
