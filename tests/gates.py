@@ -12,7 +12,7 @@ from appliance.egress.gate import Gate
 from appliance.egress.keeper import Keeper
 from appliance.egress.verdict import Permissions
 from appliance.egress.windows import MaintenanceWindow
-from appliance.supervisor.sockets import bind_gate
+from appliance.supervisor.sockets import bind_private
 
 _numbers = itertools.count()
 
@@ -27,6 +27,6 @@ def standing_gate(
     known = {destination.name: destination for destination in destinations}
     permissions = Permissions(known, windows, {"internal": frozenset(known)} if classified is None else classified)
     path = appliance.settings.run_dir / f"gate-test-{next(_numbers)}.sock"
-    listener = bind_gate(path)
+    listener = bind_private(path)
     threading.Thread(target=Keeper(permissions).serve, args=(listener, lambda: False), daemon=True).start()
     return Gate(known, lambda: path, appliance.database, appliance.audit)

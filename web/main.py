@@ -1,6 +1,7 @@
-"""The web process: `python -m web.main --data DIR (--fd N | --host H --port P)`.
+"""The web process: `python -m web.main --data DIR (--fd N | --door | --host H --port P)`.
 
-`--fd` is a listening socket inherited from whoever started us: inside the seal this process can answer, and cannot call.
+`--fd` is a listening socket inherited from whoever started us, `--door` fetches one from the door's process: inside the seal
+this process can answer, and cannot call.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from litestar import Litestar
 from appliance.bootstrap import open_appliance
 from appliance.errors import SetupError
 from appliance.inference.telemetry import silence
-from appliance.settings import load_settings
+from appliance.settings import Settings, load_settings
+from appliance.supervisor.door import end_with, take_door
 from appliance.supervisor.names import WEB
 from appliance.supervisor.sealing import seal_own
 from web.app import create_app
@@ -71,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m web.main", description="The appliance's front door.")
     parser.add_argument("--data", type=Path, required=True, help="data directory")
     parser.add_argument("--fd", type=int, help="inherited listening socket")
+    parser.add_argument("--door", action="store_true", help="ask the door's process for its listening socket")
     parser.add_argument("--host", help="address to listen on, where no socket is inherited")
     parser.add_argument("--port", type=int, help="port to listen on, where no socket is inherited")
     given = parser.parse_args(arguments)
@@ -80,9 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
         silence()
         settings = load_settings(given.data, host=given.host, port=given.port)
         appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB)
-        listener = socket.socket(fileno=given.fd) if given.fd is not None else _listen(settings.host, settings.port)
+        listener, giver = _listener(given, settings)
         # from here on it can answer, and not call
         seal_own(settings, WEB)
+        if giver is not None:
+            end_with(giver)
     except SetupError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return _EXIT_REFUSED
@@ -98,6 +103,13 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         appliance.close()
     return 0
+
+
+def _listener(given: argparse.Namespace, settings: Settings) -> tuple[socket.socket, socket.socket | None]:
+    """With the connection to whoever gave it, where that is the door's process."""
+    if given.door:
+        return take_door(settings.run_dir)
+    return socket.socket(fileno=given.fd) if given.fd is not None else _listen(settings.host, settings.port), None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -93,7 +93,7 @@ class EgressReview:
         """Without asking anybody, and without a record: for the box itself and for its command line."""
         now = now_ms()
         reports = read_reports(self._settings.run_dir)
-        sealed = [report for report in reports if not report.is_gate]
+        sealed = [report for report in reports if not report.outside]
         with self._database.read() as connection:
             calls = gate_calls(connection, now - PERIOD_MS)
         return EgressStatus(

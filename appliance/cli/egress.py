@@ -50,14 +50,14 @@ def _run_status(arguments: argparse.Namespace, output: Output) -> int:
 def _lines(status: EgressStatus, against: dict[str, list[str]]) -> list[str]:
     if not status.processes:
         return ["No process of this box runs, so there is nothing to seal."]
-    sealed = [report for report in status.processes if not report.is_gate]
+    sealed = [report for report in status.processes if not report.outside]
     lines = [f"Seal: {status.strength} (the weakest of {len(sealed)} processes)"]
     for report in status.processes:
         held = [layer.name for layer in report.layers if layer.held]
         lines.append(f"  {report.process}: {', '.join(held) or 'no layer holds'}")
         because = f" ({report.reason})" if report.reason else ""
-        if report.is_gate:
-            lines.append(f"    not sealed: {report.reason or 'it is the way out'}")
+        if report.outside:
+            lines.append(f"    not sealed: {report.reason}")
         lines += [f"    WARNING {layer.name}: {layer.detail}{because}" for layer in report.missing]
         lines += [f"    WARNING seen from outside: {sentence}" for sentence in against[report.process]]
     if status.counters:

@@ -24,7 +24,7 @@ from appliance.inference.selection.policy import load_policy
 from appliance.settings import Settings
 from appliance.supervisor.sealing import seal_gate
 from appliance.supervisor.signals import Signals
-from appliance.supervisor.sockets import bind_gate
+from appliance.supervisor.sockets import bind_private
 
 FILES = ("destinations.toml", "routing.toml")
 _EXIT_REFUSED = 2
@@ -43,7 +43,7 @@ def main() -> int:
         settings = Settings(data_dir=given.data.absolute())
         changed = _changes(given.policies)
         permissions = read_permissions(given.policies)
-        listener = socket.socket(fileno=given.fd) if given.fd is not None else bind_gate(settings.gate_path)
+        listener = socket.socket(fileno=given.fd) if given.fd is not None else bind_private(settings.gate_path)
         seal_gate(settings, given.policies.parent, reported=given.parent is None)
     except SetupError as error:
         sys.stderr.write(f"{error.sentence}\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance.egress.asking import gate_answers
 from appliance.egress.seal.confinement import CODE
 from appliance.settings import Settings
-from appliance.supervisor.sockets import bind_gate
+from appliance.supervisor.sockets import bind_private
 
 _END_S = 2.0
 
@@ -33,7 +33,7 @@ def own_gate(settings: Settings, policies: Path = CODE / "policies") -> Iterator
 
 def _start(settings: Settings, policies: Path, stack: ExitStack) -> Path:
     path = settings.run_dir / f"gate-{os.getpid()}.sock"
-    listener = stack.enter_context(closing(bind_gate(path)))
+    listener = stack.enter_context(closing(bind_private(path)))
     stack.callback(path.unlink, missing_ok=True)
     command = [sys.executable, "-m", "appliance.supervisor.gate_process", "--data", str(settings.data_dir)]
     command += ["--fd", str(listener.fileno()), "--policies", str(policies), "--parent", str(os.getpid())]

@@ -25,7 +25,7 @@ from appliance.supervisor.ollama_server import ollama_program
 from appliance.supervisor.plans import gate_plan, ollama_plan, redis_plan, web_plan, worker_plan
 from appliance.supervisor.sealing import Missing, Seal, make_seal, network_reasons
 from appliance.supervisor.signals import Signals
-from appliance.supervisor.sockets import bind_front_door, bind_gate, socket_path
+from appliance.supervisor.sockets import bind_front_door, bind_private, socket_path
 
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 9.0
@@ -104,7 +104,7 @@ def run(
 
 @contextmanager
 def _gate_listener(settings: Settings) -> Iterator[socket.socket]:
-    with closing(bind_gate(settings.gate_path)) as listener:
+    with closing(bind_private(settings.gate_path)) as listener:
         yield listener
     settings.gate_path.unlink(missing_ok=True)
 

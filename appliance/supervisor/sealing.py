@@ -16,7 +16,17 @@ import msgspec
 
 from appliance.egress.destinations import Destination, load_destinations
 from appliance.egress.seal.confinement import CODE, Confinement, fasten, kept_paths
-from appliance.egress.seal.layers import BEHIND_THE_SEAL, GATE, OLLAMA, Layer, Name, measure, measure_gate, network_namespace
+from appliance.egress.seal.layers import (
+    BEHIND_THE_SEAL,
+    GATE,
+    OLLAMA,
+    OUTSIDE_BY_NATURE,
+    Layer,
+    Name,
+    measure,
+    measure_gate,
+    network_namespace,
+)
 from appliance.egress.seal.namespace import Namespace, make_namespace
 from appliance.egress.seal.reports import confine_own, forget_reports, note_outside, report_own
 from appliance.errors import SetupError
@@ -25,7 +35,7 @@ from appliance.supervisor.names import WEB, QueueName, worker_name
 from appliance.supervisor.ollama_server import ollama_program, program_places
 
 OLLAMA_REASON = "it speaks TCP, in a network that has nothing but loopback"
-GATE_REASON = "its work is to call the machines that destinations.toml names"
+GATE_REASON = OUTSIDE_BY_NATURE[GATE]
 _DNS_PORT = 53
 _TELEMETRY_FILES = Path(".cache", "Microsoft", "DeveloperTools", ".onnxruntime")
 
@@ -115,6 +125,8 @@ def seal_own(settings: Settings, process: str) -> None:
 
 def seal_gate(settings: Settings, root: Path, *, reported: bool) -> None:
     """As `seal_own`, for the gate, whose destinations lie in `root`; one that serves a single command leaves no report."""
+    report = settings.run_dir / "seal"
+    report.mkdir(mode=0o700, parents=True, exist_ok=True)
     confinement = _confinement(settings, root, GATE, GATE_REASON)
     if reported:
         confine_own(settings.run_dir, GATE, confinement)

@@ -29,8 +29,8 @@ def socket_path(settings: Settings) -> Path:
     return path
 
 
-def bind_gate(path: Path) -> socket.socket:
-    """The socket at which the gate is asked; nobody but our own account may connect. Raises `SetupError`."""
+def bind_private(path: Path) -> socket.socket:
+    """A UNIX socket that listens; nobody but our own account may connect. Raises `SetupError`."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)

@@ -19,16 +19,18 @@ DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 UNIT = ROOT / "docker" / "systemd" / "cloister.service"
 
 
-def test_only_the_front_door_has_a_network() -> None:
+def test_only_the_front_door_and_the_gate_have_a_network_and_neither_has_data_or_keys() -> None:
     connected = {name for name, service in COMPOSE["services"].items() if service.get("network_mode") != "none"}
-    assert connected == {"web"}
+    assert connected == {"door", "gate"}
+    assert {name for name, service in COMPOSE["services"].items() if service["volumes"] == ["run:/data/run"]} == connected
+    assert COMPOSE["services"]["gate"]["profiles"] == ["gate"]
     assert "networks" not in COMPOSE
     assert all("networks" not in service for service in COMPOSE["services"].values())
 
 
 def test_only_the_front_door_is_published_and_only_to_this_machine() -> None:
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
-    assert published == {"web": ["127.0.0.1:8080:8080"]}
+    assert published == {"door": ["127.0.0.1:8080:8080"]}
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -39,7 +41,7 @@ def test_no_process_may_gain_anything(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["user"].split(":")[0] != "0"
     assert "privileged" not in service
-    assert service["volumes"] == ["data:/data"]
+    assert set(service["volumes"]) <= {"data:/data", "run:/data/run"}
 
 
 def test_every_process_of_the_box_has_its_container() -> None:

@@ -15,19 +15,19 @@ class LayerOut(msgspec.Struct):
 
 
 class SealedProcessOut(msgspec.Struct):
-    """`reason` says why a process was started with fewer layers, empty where it was not. `gate`: it is the one way out."""
+    """`reason` says why a process has fewer layers, empty where it has all. `outside`: it has a network by nature."""
 
     name: str
     strength: str
     measured_ms: int
     reason: str
-    gate: bool
+    outside: bool
     layers: list[LayerOut]
 
     @classmethod
     def of(cls, report: Report) -> SealedProcessOut:
         layers = [LayerOut(layer.name, layer.held, layer.detail) for layer in report.layers]
-        return cls(report.process, report.strength, report.measured_ms, report.reason, report.is_gate, layers)
+        return cls(report.process, report.strength, report.measured_ms, report.reason, report.outside, layers)
 
 
 class GateOut(msgspec.Struct):

@@ -27,7 +27,7 @@ const figure = (value, show = String) => (value === null ? "cannot be read" : sh
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 function line(process) {
-  if (process.gate) return gate(process);
+  if (process.outside) return outside(process);
   const missing = process.layers.filter((layer) => !layer.held);
   const because = process.reason ? ` (${process.reason})` : "";
   return h(
@@ -46,19 +46,19 @@ function line(process) {
 // Layers that it cannot have are no gaps, and are not shown as if they were.
 const badge = (layer) => h("span.badge", { class: layer.held ? "ok" : "bad", title: layer.detail }, layer.name === "families" && layer.held ? "UNIX and IP sockets only" : ((layer.held ? LAYERS : OPEN)[layer.name] ?? layer.name));
 
-function gate(process) {
+function outside(process) {
   const shown = process.layers.filter((layer) => layer.held || !["namespace", "unreachable", "services"].includes(layer.name));
   return h(
     "tr",
     { "data-sealed": process.name },
-    h("td", {}, h("strong", {}, "the gate")),
-    h("td", {}, h("div.layers", {}, shown.map(badge)), h("p.muted.small", {}, `Not sealed: ${process.reason || "it is the way out"}. It holds no key and no document, and asks for each call whether the lists allow it.`)),
+    h("td", {}, h("strong", {}, process.name)),
+    h("td", {}, h("div.layers", {}, shown.map(badge)), h("p.muted.small", {}, `Not sealed: ${process.reason}. It can open neither keys nor documents.`)),
   );
 }
 
 function sealed(seal) {
-  const count = seal.processes.filter((process) => !process.gate).length;
-  return count === seal.processes.length ? `All ${count} processes are` : `All ${count} processes but the gate are`;
+  const count = seal.processes.filter((process) => !process.outside).length;
+  return count === seal.processes.length ? `All ${count} processes are` : `All ${count} processes that hold keys or documents are`;
 }
 
 function verdict(seal) {

@@ -38,7 +38,16 @@ class Name(StrEnum):
 
 
 GATE = "gate"
-"""The name of the one process that has a network, because its work is to call. What it lacks by nature is told, and is no gap."""
+"""The name of the one process that may call: it runs only where destinations are named."""
+
+DOOR = "door"
+"""The name of the process that opens the front door where no supervisor does (docker/compose.yaml). It answers nothing itself."""
+
+OUTSIDE_BY_NATURE = {
+    GATE: "its work is to call the machines that destinations.toml names",
+    DOOR: "it holds the front door open, and gives it to the web process",
+}
+"""Processes that have a network, and why. What they lack by nature is told, and is no gap."""
 
 OLLAMA = "ollama"
 """The name of the one process behind the seal that speaks TCP, on loopback, where that is all there is."""
@@ -47,7 +56,7 @@ BEHIND_THE_SEAL = tuple(name for name in Name if name is not Name.PORTS)
 """Layers of every process but the gate."""
 
 OPEN_BY_NATURE = frozenset({Name.NAMESPACE, Name.UNREACHABLE, Name.SERVICES})
-"""Layers that the gate cannot have."""
+"""Layers that a process with a network cannot have."""
 
 
 class Layer(msgspec.Struct, frozen=True):

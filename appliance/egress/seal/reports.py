@@ -18,6 +18,7 @@ from appliance.egress.seal.layers import (
     GATE,
     OLLAMA,
     OPEN_BY_NATURE,
+    OUTSIDE_BY_NATURE,
     Layer,
     Strength,
     measure,
@@ -45,13 +46,14 @@ class Report(msgspec.Struct, frozen=True):
     reason: str = ""
 
     @property
-    def is_gate(self) -> bool:
-        return self.process == GATE
+    def outside(self) -> bool:
+        """Whether it has a network by nature, and is none of the sealed."""
+        return self.process in OUTSIDE_BY_NATURE
 
     @property
     def missing(self) -> list[Layer]:
         """What should hold and does not."""
-        open_by_nature = OPEN_BY_NATURE if self.is_gate else frozenset()
+        open_by_nature = OPEN_BY_NATURE if self.outside else frozenset()
         return [layer for layer in self.layers if not layer.held and layer.name not in open_by_nature]
 
 
@@ -74,7 +76,7 @@ def report_own(run_dir: Path, process: str) -> Report:
     outside = _read(run_dir / _DIRECTORY / f"{_OUTSIDE}.json", _Outside)
     layers = _measured(process, outside.network_namespace if outside else None)
     reasons = outside.reasons if outside else {}
-    reason = reasons.get(process) or reasons.get("", "")
+    reason = reasons.get(process) or OUTSIDE_BY_NATURE.get(process) or reasons.get("", "")
     # for a process that can call, no filter counts as a seal
     worth = Strength.NONE if process == GATE else strength(layers)
     report = Report(process, os.getpid(), pid_namespace(), now_ms(), worth, layers, reason)

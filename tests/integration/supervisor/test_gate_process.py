@@ -157,7 +157,7 @@ def test_an_answer_streams_through_the_gate_to_a_worker_that_has_no_way_there(ru
 
 
 def test_a_gate_that_is_killed_in_the_middle_is_said_so_and_is_there_again(running, server, script, appliance) -> None:
-    before = next(report.pid for report in read_reports(running.settings.run_dir) if report.is_gate)
+    before = next(report.pid for report in read_reports(running.settings.run_dir) if report.outside)
     ask(running, server.port)
     until(lambda: told(running))
     os.kill(before, signal.SIGKILL)

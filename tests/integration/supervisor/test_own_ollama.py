@@ -179,7 +179,9 @@ def test_one_that_runs_outside_is_out_of_reach_and_the_reason_says_what_to_do(mo
     assert found.reason == OUTSIDE
 
 
-def test_a_socket_whose_path_is_too_long_and_a_program_that_cannot_run_are_sentences(settings: Settings, tmp_path: Path, capsys) -> None:
+def test_a_socket_whose_path_is_too_long_and_a_program_that_cannot_run_are_sentences(
+    settings: Settings, tmp_path: Path, capsys
+) -> None:
     with pytest.raises(SetupError):
         bind_socket(tmp_path / ("x" * 100))
     program = tmp_path / "ollama"
