@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from appliance.bootstrap import Appliance
 from appliance.chat.models import ABSTAINED, Citation, Message, MessageStatus
+from appliance.chat.sentences import split_sentences
 from appliance.evaluation.corpus import Corpus
 from appliance.evaluation.dataset import Question
 from appliance.evaluation.measures import exact_match, token_f1
@@ -15,8 +16,8 @@ from appliance.identity.models import Principal
 
 
 @dataclass(frozen=True, slots=True)
-class _Graded:
-    """One answer against its question."""
+class Graded:
+    """One answer against its question. `supported` of its `citations` name words that hold a gold answer."""
 
     possible: bool
     failed: bool
@@ -25,6 +26,11 @@ class _Graded:
     f1: float
     citations: int
     supported: int
+    sentences: int
+    """Those shown, quotations included."""
+    cited_sentences: int
+    tokens: int
+    """Of the prompt and of what the model wrote; 0 where it was not asked."""
     seconds: float
 
 
@@ -44,26 +50,42 @@ def grade_answers(
         message = appliance.chat.answer_now(person, question.text, corpus.collection_id)
         graded.append(_grade(message, question, corpus, time.perf_counter() - started))
         progress(f"Answered {at} of {len(questions)} questions")
+    return summary(graded)
+
+
+def summary(graded: Sequence[Graded]) -> dict[str, float | int]:
+    """Shares over the answers. Of those that cannot be answered, `abstention_recall` is the share met with silence.
+
+    `citation_precision` is the share of citations that hold a gold answer, `citation_recall` that of answerable questions with
+    such a citation, silence included; `abstention_precision` the share of silences that were right.
+    """
     possible = [item for item in graded if item.possible]
     impossible = [item for item in graded if not item.possible]
-    cited = sum(item.citations for item in possible)
+    silent = [item for item in graded if item.abstained]
+    spoken = [item for item in possible if not item.abstained]
     return {
         "questions": len(graded),
         "impossible": len(impossible),
         "failed": sum(item.failed for item in graded),
         "exact_match": _mean(item.exact for item in possible),
         "f1": _mean(item.f1 for item in possible),
-        "citation_precision": round(sum(item.supported for item in possible) / cited, 4) if cited else 0.0,
+        "citation_precision": _share((item.supported for item in spoken), (item.citations for item in spoken)),
+        "citation_recall": _mean(item.supported > 0 for item in possible),
         "answers_with_citation": _mean(item.citations > 0 for item in possible),
-        "abstained": _mean(item.abstained for item in possible),
-        "abstained_when_impossible": _mean(item.abstained for item in impossible),
+        "grounded_sentences": _share((item.cited_sentences for item in graded), (item.sentences for item in graded)),
+        "false_abstention": _mean(item.abstained for item in possible),
+        "abstention_recall": _mean(item.abstained for item in impossible),
+        "abstention_precision": _mean(not item.possible for item in silent),
         "seconds_per_answer": _mean(item.seconds for item in graded),
+        "tokens_per_answer": _mean(item.tokens for item in graded),
     }
 
 
-def _grade(message: Message, question: Question, corpus: Corpus, seconds: float) -> _Graded:
+def _grade(message: Message, question: Question, corpus: Corpus, seconds: float) -> Graded:
     gold = [span.text for span in question.answers]
-    return _Graded(
+    sentences = [] if message.finish_reason == ABSTAINED else split_sentences(message.text)
+    marks = {citation.answer_start for citation in message.citations}
+    return Graded(
         possible=bool(gold),
         failed=message.status is not MessageStatus.DONE,
         abstained=message.finish_reason == ABSTAINED,
@@ -71,6 +93,9 @@ def _grade(message: Message, question: Question, corpus: Corpus, seconds: float)
         f1=token_f1(message.text, gold),
         citations=len(message.citations),
         supported=sum(_supports(citation, question, corpus) for citation in message.citations),
+        sentences=len(sentences),
+        cited_sentences=sum(any(sentence.start <= mark <= sentence.end + 1 for mark in marks) for sentence in sentences),
+        tokens=message.prompt_tokens + message.completion_tokens,
         seconds=seconds,
     )
 
@@ -80,6 +105,11 @@ def _supports(citation: Citation, question: Question, corpus: Corpus) -> bool:
         return False
     start = corpus.paragraph_starts[question.article][question.paragraph]
     return any(citation.start <= start + span.start and start + span.end <= citation.end for span in question.answers)
+
+
+def _share(parts: Iterable[int], wholes: Iterable[int]) -> float:
+    whole = sum(wholes)
+    return round(sum(parts) / whole, 4) if whole else 0.0
 
 
 def _mean(values: Iterable[float]) -> float:
