@@ -44,6 +44,10 @@ class ChatTokenizer:
         """How many tokens the turn of a first message takes; how far a prompt is the same for everybody who begins with it."""
         return len(self._tokens([message], for_answer=False))
 
+    def without_markers(self, text: str) -> str:
+        """For libraries that take text alone: each marker in it broken by a space of no width."""
+        return self._marker_pattern.sub(lambda found: f"{found[0][0]}\u200b{found[0][1:]}", text)
+
     def decoder(self) -> AnswerDecoder:
         return AnswerDecoder(self._reading)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
-from appliance.inference.genai import SPEC, GenaiRuntime
+from appliance.inference.genai import SPEC
+from appliance.inference.genai.runtime import GenaiRuntime
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.inference.registry import LoadRequest, runtime_spec
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ import numpy.typing as npt
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
 from appliance.inference.folder_tokenizer import ChatTokenizer
-from appliance.inference.genai_native import PROVIDERS, GenaiModel, folder_settings
+from appliance.inference.genai.native import GenaiModel, folder_settings
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
-from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
-from appliance.inference.runtime import Runtime
 from appliance.inference.waiting_line import WaitingLine, ends_at, stopped
 
 WAITING_LIMIT = 8
@@ -208,22 +205,3 @@ def _choose(scores: npt.NDArray[np.float32], temperature: float, chance: np.rand
     if temperature <= 0:
         return int(scores.argmax())
     return int((scores.astype(np.float64) / temperature + chance.gumbel(size=len(scores))).argmax())
-
-
-def _probe() -> Availability:
-    found = find_spec("onnxruntime_genai"), find_spec("onnxruntime")
-    places = [Path(place) for spec in found if spec is not None for place in spec.submodule_search_locations or ()]
-    if not all(found):
-        return Availability(usable=False, reason="onnxruntime-genai is not installed; it comes with the extra genai.")
-    files = {path.name for place in places for folder in (place, place / "capi") for path in folder.glob("*onnxruntime*")}
-    devices = [name for name in PROVIDERS if any(f"providers_{name}." in file or f"genai-{name}." in file for file in files)]
-    return Availability(usable=True, devices=("cpu", *devices))
-
-
-def _load(request: LoadRequest) -> Runtime:
-    if request.path is None:
-        raise SetupError("ONNX Runtime GenAI needs a model folder.", code="inference.no_file")
-    return GenaiRuntime(request.model, request.path, request.context_tokens, request.threads, device=request.device)
-
-
-SPEC = RuntimeSpec("genai", "ONNX Runtime GenAI", frozenset({"genai"}), _probe, _load)

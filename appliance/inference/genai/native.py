@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
 from appliance.inference.folder_tokenizer import read_json
+from appliance.inference.genai import PROVIDERS
 from appliance.inference.telemetry import silence
 
 CONFIG = "genai_config.json"
-PROVIDERS = {"cuda": "cuda", "dml": "dml", "openvino": "OpenVINO", "qnn": "qnn", "webgpu": "webgpu"}
-"""Devices by the name that ONNX Runtime GenAI has for their execution provider; "cpu" is what is there without any."""
 
 
 class GenaiModel:

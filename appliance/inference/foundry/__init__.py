@@ -1,0 +1,38 @@
+"""The Foundry Local SDK in this process. Whoever only looks at `SPEC` loads none of its libraries."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from appliance.errors import InvalidInput, SetupError
+from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
+from appliance.inference.runtime import Runtime
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
+}
+"""Devices by the SDK's name for their execution provider."""
+
+
+def _probe() -> Availability:
+    if find_spec("foundry_local_sdk") is None:
+        return Availability(usable=False, reason="foundry-local-sdk is not installed; it comes with the extra foundry.")
+    # the SDK fetches every other execution provider over the network, which it is never asked to do here
+    return Availability(usable=True, devices=("cpu",))
+
+
+def _load(request: LoadRequest) -> Runtime:
+    from appliance.inference.foundry.runtime import FoundryRuntime
+
+    if request.path is None:
+        raise SetupError("Foundry Local needs a model folder.", code="inference.no_file")
+    if request.adapters or request.template:
+        raise InvalidInput("Foundry Local takes neither adapters nor a TEMPLATE.", code="inference.unsupported")
+    return FoundryRuntime(request.model, request.path, request.context_tokens, request.threads, device=request.device)
+
+
+SPEC = RuntimeSpec("foundry", "Foundry Local", frozenset({"genai"}), _probe, _load)

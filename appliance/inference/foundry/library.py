@@ -1,0 +1,163 @@
+"""The SDK's one manager of this process, and models in its local catalogue. Nothing is fetched: no catalogue, provider or model.
+
+The SDK has two opt-outs, and both are set. Its core still tries to send one description of the process when it starts (seen
+with 2.2.1), which only the seal holds back; it also keeps a number of its own for the device below the home directory.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import SetupError, Unavailable
+from appliance.inference.foundry import PROVIDERS
+from appliance.inference.genai.native import CONFIG, folder_settings
+from appliance.inference.telemetry import silence
+
+_NOWHERE = "http://127.0.0.1:9/asset-gallery/v1.0/models"
+"""Where the public catalogue is said to be: the discard port, on which nothing listens."""
+
+_lock = threading.Lock()
+_manager: Any = None
+_place: Path | None = None
+_models = 0
+
+
+class CatalogueModel:
+    """A folder in the local catalogue, loaded. Raises `SetupError` for an unusable one, `Unavailable` where loading fails."""
+
+    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str) -> None:
+        settings = folder_settings(folder)
+        kind, _, number = device.partition(":")
+        if kind not in PROVIDERS or number not in {"", "0"}:
+            raise SetupError(f"Foundry Local has no device named {device}.", code="inference.device")
+        self._manager = _enter(folder.parent)
+        self.closed = threading.Event()
+        self._in_use = threading.Lock()
+        self._id, self._model = f"cloister-{secrets.token_hex(8)}:1", None
+        try:
+            with failures("inference.load_failed", f"The model folder {folder.name} cannot be loaded"):
+                self._catalogue = self._manager.get_catalog(_sdk().CatalogType.LOCAL)
+                with _bounded(folder, settings, context_tokens, threads) as bounded:
+                    self._model = self._registered(bounded, PROVIDERS[kind])
+                    self._model.load()
+                provider = self._model.info.runtime.execution_provider
+        except BaseException:
+            self.close()
+            raise
+        self.device = next((name for name, known in PROVIDERS.items() if known == provider), provider)
+
+    def _registered(self, folder: Path, provider: str) -> Any:
+        with _sdk().ModelInfoBuilder() as described:
+            described.set_string_property("task", "chat-completion").set_string_property("execution_provider", provider)
+            return self._catalogue.register_model(folder, self._id, described)
+
+    @contextmanager
+    def session(self) -> Iterator[Any]:
+        """A conversation that knows nothing yet; one at a time. Raises `Unavailable` (`inference.closed`)."""
+        with self._in_use:
+            if self.closed.is_set():
+                raise Unavailable("The language model has been unloaded.", code="inference.closed")
+            with _sdk().ChatSession(self._model) as session:
+                session.set_streaming(True)
+                yield session
+
+    def close(self) -> None:
+        """Unload once the session that is open has ended, which whoever opened it sees to; doing it twice does nothing."""
+        if self.closed.is_set():
+            return
+        self.closed.set()
+        with self._in_use:  # the SDK unloads nothing that is in use
+            try:
+                if self._model is not None:
+                    with failures("inference.failed", "The model could not be unloaded"):
+                        self._model.unload()
+                        self._catalogue.unregister_model(self._id)
+            finally:
+                self._model = None
+                _leave()
+
+
+@contextmanager
+def failures(code: str, sentence: str) -> Iterator[None]:
+    """What the SDK raises, as `Unavailable`, without the place in its source that it begins with."""
+    try:
+        yield
+    except (_sdk().FoundryLocalException, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise Unavailable(f"{sentence}: {reason[-300:]}", code=code) from error
+
+
+def _sdk() -> Any:
+    import foundry_local_sdk
+
+    return foundry_local_sdk
+
+
+def _enter(beside: Path) -> Any:
+    """The manager, made for the first model; the SDK allows one. Its notes lie `beside`, where the seal lets it write."""
+    global _manager, _models, _place  # noqa: PLW0603 - it is one per process, as the SDK's own is
+    silence()
+    sdk = _sdk()
+    with _lock:
+        if _manager is None:
+            _place = Path(tempfile.mkdtemp(prefix=".foundry-", dir=beside))
+            configuration = sdk.Configuration(
+                "cloister",
+                app_data_dir=str(_place / "data"),
+                model_cache_dir=str(_place / "models"),
+                logs_dir=str(_place / "logs"),
+                log_level=sdk.LogLevel.FATAL,
+                catalog_urls=[(_NOWHERE, None)],
+                disable_nonessential_telemetry=True,
+            )
+            with failures("inference.load_failed", "Foundry Local cannot be started"):
+                _manager = sdk.FoundryLocalManager(configuration)
+        _models += 1
+        return _manager
+
+
+def _leave() -> None:
+    """Close the manager with the last model."""
+    global _manager, _models, _place  # noqa: PLW0603
+    with _lock:
+        _models -= 1
+        if _models:
+            return
+        manager, place, _manager, _place = _manager, _place, None, None
+        try:
+            manager.close()
+        finally:
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, threads: int) -> Iterator[Path]:
+    """The folder as links, with settings that keep to this box's threads and context: the SDK cannot be told either.
+
+    It is read while the model is loaded, and not again.
+    """
+    model = settings["model"]
+    decoder = model["decoder"]
+    session = dict(decoder.get("session_options") or {})
+    # without spinning: threads that wait for each other would hold cores that other work of the box needs
+    session |= {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
+    bounded = settings | {
+        "model": model | {"context_length": context_tokens, "decoder": decoder | {"session_options": session}},
+        "search": dict(settings.get("search") or {}) | {"max_length": context_tokens},
+    }
+    with tempfile.TemporaryDirectory(prefix=".foundry-", dir=folder.parent) as name:
+        directory = Path(name)
+        for path in folder.iterdir():
+            if path.name != CONFIG:
+                (directory / path.name).symlink_to(path.absolute())
+        (directory / CONFIG).write_text(json.dumps(bounded), encoding="utf-8")
+        yield directory
