@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from appliance.administration.model_measuring import ModelMeasuring
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
+    from appliance.administration.ollama_models import OllamaModels
     from appliance.chat.service import ChatService
     from appliance.documents.service import DocumentService
     from appliance.egress.gate import Gate
@@ -116,6 +117,16 @@ class Appliance:
         from appliance.administration.model_signers import ModelSigners
 
         return ModelSigners(self.database, self.access, self.audit)
+
+    @cached_property
+    def ollama_models(self) -> OllamaModels:
+        from appliance.administration.ollama_models import OllamaModels
+        from appliance.egress.windows import load_windows
+
+        file = POLICIES_DIR / "destinations.toml"
+        return OllamaModels(
+            self.database, self.access, self.audit, address=self.ollama_address, windows=lambda: load_windows(file)
+        )
 
     @cached_property
     def embedder(self) -> Embedder:

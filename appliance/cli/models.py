@@ -10,6 +10,7 @@ from typing import Any
 
 from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.cli import ollama
 from appliance.cli.acting import acting_principal
 from appliance.cli.model_lines import document_of, figures_of, line_of, watched
 from appliance.cli.output import Output
@@ -212,6 +213,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "import": ("take in a model from a file, a folder, a stick or a package", _import),
     "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
     "connect": ("let a model answer that stays in an Ollama on this box, or in a server that destinations.toml names", _connect),
+    "ollama": ("list, show, create, pull or delete models inside the Ollama of this box", ollama.act),
     "verify": ("compare the content of one version, or of all, with its digest", _verify),
     "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
     "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
@@ -246,6 +248,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "connect": _connect_arguments,
     "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),
     "optimize": _optimize_arguments,
+    "ollama": ollama.add_arguments,
     "signers": lambda _: None,
     "trust": _trust_arguments,
     "distrust": lambda parser: parser.add_argument("fingerprint", metavar="FINGERPRINT"),
