@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.cli.output import Output
 from appliance.egress.proof.pages import attempts, leave
-from appliance.egress.proof.prove import prove
+from appliance.egress.proof.prove import Wanted, prove
 from appliance.egress.proof.report import Report
 from appliance.egress.proof.signing import OF_THE_BOX, OF_THE_PROOF, box_key, check, fingerprint_of, signed
 from appliance.errors import InvalidInput
+from appliance.inference.registry import Availability, runtime_names, runtime_specs
 from appliance.settings import load_settings
 
 _PREPARED = "manifest.json"
@@ -31,7 +33,8 @@ def run_prove(arguments: argparse.Namespace, output: Output) -> int:
     settings = load_settings(arguments.data)
     key = box_key(settings)
     models = settings.models_dir if (settings.models_dir / _PREPARED).exists() else None
-    report = prove(models, arguments.model, arguments.idle, short=arguments.short, told=output.progress)
+    runtimes = {name: "" if found.usable else found.reason for name, found in _runtimes()}
+    report = prove(Wanted(models, runtimes, arguments.model, arguments.idle, arguments.short), output.progress)
     signer = OF_THE_BOX if key else OF_THE_PROOF
     key = key or Ed25519PrivateKey.generate()
     fingerprint = fingerprint_of(key.public_key().public_bytes_raw())
@@ -47,6 +50,13 @@ def run_prove(arguments: argparse.Namespace, output: Output) -> int:
     }
     output.result(document, *_lines(report), f"Report: {files[0]}, signed with {fingerprint} ({signer}).")
     return 0 if report.held else 1
+
+
+def _runtimes() -> Iterator[tuple[str, Availability]]:
+    """Also those that come with the appliance and whose door is not installed."""
+    specs = runtime_specs()
+    for name in sorted(runtime_names()):
+        yield name, specs[name].probe() if name in specs else Availability(usable=False, reason="It is not part of this version.")
 
 
 def _lines(report: Report) -> list[str]:

@@ -31,7 +31,10 @@ def refused():
     raise FileNotFoundError(2, "no tunnels here")
 if sys.argv[1] == "loopback":
     wires.Tunnel = refused
-wire, _ = ground.enter_ground(kept_paths(Path(sys.argv[2])))
+try:
+    wire, _ = ground.enter_ground(kept_paths(Path(sys.argv[2])))
+except OSError as error:
+    sys.exit("no ground: " + str(error))
 sinkhole = Sinkhole(wire)
 sinkhole.start()
 ran = subprocess.run([sys.executable, "-c", sys.argv[3]], capture_output=True, text=True)
@@ -71,6 +74,8 @@ datagram.sendto(b"stays", ("127.0.0.1", 4001))
 def test_whoever_reaches_out_is_answered_and_written_down(wire: str, kernel_seals: None, tmp_path: Path) -> None:
     command = [sys.executable, "-c", _PROGRAM, wire, str(tmp_path), _TRIES]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if "no ground: " in ran.stderr:
+        pytest.skip(f"no ground for the proof here: {ran.stderr.strip()}")
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     seen = {(each["protocol"], each["address"], each["port"]): each for each in found["attempts"]}
@@ -106,6 +111,8 @@ def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPa
         capture_output=True,
         text=True,
     )
+    if "The proof needs namespaces of its own, and this kernel refuses" in ran.stderr:
+        pytest.skip(ran.stderr.strip())
     (out / "said").write_text(ran.stdout + ran.stderr)
     yield ran.returncode, out
     shutil.rmtree(directory, ignore_errors=True)

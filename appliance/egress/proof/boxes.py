@@ -36,10 +36,15 @@ class Box:
     setup_token: str = ""
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
 
+    @property
+    def log(self) -> Path:
+        """What the supervisor says on its standard error."""
+        return self.data_dir.parent / f"{self.data_dir.name}.log"
+
     def start(self) -> list[str]:
         """Until the front door is open; the layers that it says are missing. Raises `Unavailable` (`proof.start`)."""
         parent = os.getpid()
-        with (self.data_dir.parent / f"{self.data_dir.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*_PROGRAM, "up", "--data", str(self.data_dir), "--port", str(self.port), "--json"],
                 stdin=subprocess.DEVNULL,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from appliance.errors import ApplianceError, Unavailable
 
 _FINISHED = {"READY", "FAILED"}
 _PATIENCE_S = 240.0
+_ABLE = {"preferred", "less_preferred", "canary"}
 _ADMINISTRATOR, _OFFICER = "keeper", "inspector"
 
 
@@ -33,14 +35,26 @@ class Step(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Day:
-    """One box, from start to shutdown. `models` are further ones, files or folders, to import and ask."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a day holds beside what every day holds.
 
-    def __init__(self, box: Box, models: list[Path], idle_s: float, *, shell: bool) -> None:
+    `runtimes` by name, each with the reason why it cannot be used here; `models` are files or folders to import and ask;
+    `shell` is whether commands are run, too.
+    """
+
+    runtimes: Mapping[str, str]
+    models: Sequence[Path]
+    idle_s: float
+    shell: bool
+
+
+class Day:
+    """One box, from start to shutdown."""
+
+    def __init__(self, box: Box, plan: Plan) -> None:
         self._box = box
-        self._models = models
-        self._idle_s = idle_s
-        self._shell = shell
+        self._plan = plan
         self._password = secrets.token_urlsafe(16)
         self._steps: list[Step] = []
         self._administrator = Visitor("")
@@ -53,13 +67,13 @@ class Day:
             ("set-up", self._set_up),
             ("a try from inside", between),
             ("files", self._files),
-            *([("further models", self._import)] if self._models else []),
+            *([("further models", self._import)] if self._plan.models else []),
             ("questions", self._questions),
             ("crash", self._crash),
             ("export", self._export),
             ("backup", self._backup),
-            *([("shell", self._commands)] if self._shell else []),
-            *([("idle", self._idle)] if self._idle_s else []),
+            *([("shell", self._commands)] if self._plan.shell else []),
+            *([("idle", self._idle)] if self._plan.idle_s else []),
             ("shutdown", self._stop),
         ]
         for name, act in script:
@@ -96,7 +110,7 @@ class Day:
 
     def _import(self) -> str:
         told = []
-        for path in self._models:
+        for path in self._plan.models:
             code, said = self._box.command("models", "import", str(path), "--as", _ADMINISTRATOR)
             if code == 0:
                 code, said = self._box.command("models", "activate", said["id"], "--as", _ADMINISTRATOR)
@@ -106,10 +120,25 @@ class Day:
         return ", ".join(told)
 
     def _questions(self) -> str:
-        """One for each model that may answer here, and thereby one on each runtime that has a model."""
+        """One for each model that may answer here, and thereby one on each runtime that has a model; the others are named."""
+        through = self._runtimes_of_models()
         choices = self._administrator.call("GET", "/api/model-choices") or {"": ""}
-        told = [self._answered(self._asked(samples.QUESTION, model)) for model in choices]
+        told, asked = [], set()
+        for model in choices:
+            answered = self._answered(self._asked(samples.QUESTION, model))
+            asked.add(through.get(answered.partition(" ")[0], "unknown"))
+            told.append(f"{through.get(answered.partition(' ')[0], 'unknown')}: {answered}")
+        for name, reason in self._plan.runtimes.items():
+            if name not in asked:
+                told.append(f"{name} not asked: {reason or 'usable here, and no model of this box comes through it'}")
         return "; ".join(told)
+
+    def _runtimes_of_models(self) -> dict[str, str]:
+        """The runtime through which each model would answer documents that are classified as uploads are."""
+        decisions = self._administrator.call("GET", "/api/models/routing")["decisions"]
+        usual = next(each for each in decisions if each["classification"] == "internal")
+        able = [each for each in [usual["winner"], *usual["others"]] if each and each["reason"] in _ABLE]
+        return {each["model"]: each["runtime"] for each in reversed(able)}
 
     def _crash(self) -> str:
         """The worst moments: without a word in the middle of an answer, and by a fault in native code."""
@@ -142,8 +171,8 @@ class Day:
         return ", ".join(f"{name} exit code {code}" for name, code in codes.items())
 
     def _idle(self) -> str:
-        time.sleep(self._idle_s)
-        return f"{self._idle_s:.0f} s"
+        time.sleep(self._plan.idle_s)
+        return f"{self._plan.idle_s:.0f} s"
 
     def _stop(self) -> str:
         code = self._box.stop()

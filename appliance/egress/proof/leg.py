@@ -19,7 +19,7 @@ import msgspec
 
 from appliance.egress.proof import control
 from appliance.egress.proof.boxes import Box
-from appliance.egress.proof.day import Day, Step
+from appliance.egress.proof.day import Day, Plan, Step
 from appliance.egress.proof.ground import enter_ground
 from appliance.egress.proof.refusals import refuse_layers
 from appliance.egress.proof.sinkhole import Attempt, Sinkhole
@@ -29,17 +29,22 @@ from appliance.lifeline import die_with_parent
 EXIT_NO_GROUND = 3
 _PORT = 8080
 _WITHOUT_OPT_OUTS = {"CLOISTER_WITHOUT_OPT_OUTS": "1"}  # appliance/inference/telemetry.py, which is above this
+_WORDS = 2_000
 _TRIES = ("dns", "tcp", "udp")
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """`models_dir` holds the prepared default models, `models` are paths of further ones."""
+    """`models_dir` holds the prepared default models, `models` are paths of further ones.
+
+    `runtimes` are those that this version knows, each with the reason why it cannot be used on this machine, empty where it can.
+    """
 
     name: str
     work_dir: str
     models_dir: str
     sealed: bool
     opt_outs: bool
+    runtimes: dict[str, str] = {}
     models: list[str] = []
     idle_s: float = 0.0
     shell: bool = False
@@ -57,7 +62,8 @@ class Leg(msgspec.Struct, frozen=True):
     """What came out of one day. `attempts` are all but those of the controls.
 
     `packets` were seen; `packets_sent` is the kernel's own count of what went out of the interface, None where that interface
-    is loopback. `status` is what `cloister egress status` said while the box ran; `left_behind` are files that libraries made.
+    is loopback. `status` is what `cloister egress status` said while the box ran; `left_behind` are files that libraries
+    made; `last_words` is the end of what the supervisor wrote.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Leg(msgspec.Struct, frozen=True):
     packets_sent: int | None
     status: dict[str, Any]
     left_behind: list[str]
+    last_words: str
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -100,7 +107,8 @@ def main() -> int:
     sinkhole.start()
     watch = _Watch(box, sinkhole)
     watch.control("before the day")
-    day = Day(box, [Path(path) for path in orders.models], orders.idle_s, shell=orders.shell)
+    plan = Plan(orders.runtimes, [Path(path) for path in orders.models], orders.idle_s, orders.shell)
+    day = Day(box, plan)
     try:
         steps = day.run(lambda: watch.look_inside(sealed=orders.sealed))
     finally:
@@ -124,6 +132,7 @@ def main() -> int:
         packets_sent=_packets_sent(wire.interface),
         status=watch.status,
         left_behind=_left_behind(work / f"{orders.name}.home", box.data_dir / ".cache"),
+        last_words=box.log.read_text(errors="replace")[-_WORDS:],
     )
     sys.stdout.buffer.write(msgspec.json.encode(leg) + b"\n")
     return 0

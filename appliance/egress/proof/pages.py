@@ -47,8 +47,12 @@ def _leg(leg: Leg) -> Iterator[str]:
     yield from (f"- {step.name}: {'' if step.held else 'FAILED, '}{step.detail} ({step.seconds} s)" for step in leg.steps)
     sent = "" if leg.packets_sent is None else f" of {leg.packets_sent} sent"
     yield f"- packets seen: {leg.packets}{sent}, {leg.packets_of_kernel} of them the kernel's own, over {leg.wire}"
-    gaps = ", ".join(leg.status.get("gaps", [])) or "none"
-    yield f"- layers missing, as the box said itself: {gaps if leg.sealed else 'all that the kernel was told to refuse'}"
+    for process in leg.status.get("processes", []):
+        held = [layer["name"] for layer in process["layers"] if layer["held"]]
+        yield f"- layers that hold for {process['process']}: {', '.join(held) or 'none'}"
+    if counters := leg.status.get("counters"):
+        moved = f"{counters['foreign_bytes']} bytes on {len(counters['foreign'])} interfaces"
+        yield f"- in the network of the box: {moved} besides loopback"
     yield f"- files that libraries left: {', '.join(leg.left_behind) or 'none'}"
 
 

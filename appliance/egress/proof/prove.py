@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -30,20 +31,32 @@ QUIET = ("unsealed, with opt-outs", False, True)
 CONTAINED = ("sealed, without opt-outs", True, False)
 LOUD = ("unsealed, without opt-outs", False, False)
 SHORT, WHOLE = (QUIET, CONTAINED), (LOUD, CONTAINED, QUIET, AS_DELIVERED)
-_AT_ONCE = 2
+_ROOM_FOR_TWO_MB = 6_000
 _LEG_LIMIT_S = 3_600
 _OURS = ("appliance", "web", "workers", "policies")
 
 
-def prove(models_dir: Path | None, models: Sequence[Path], idle_s: float, *, short: bool, told: Callable[[str], None]) -> Report:
-    """Live through the days; `models_dir` holds prepared default models (None prepares them), `models` are further ones.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`models_dir` holds prepared default models; None prepares them. The rest as in `Orders`."""
 
-    `told` hears of each leg that is done. Raises `SetupError` (`proof.no_ground`) where this kernel gives no namespaces.
+    models_dir: Path | None
+    runtimes: Mapping[str, str]
+    models: Sequence[Path] = ()
+    idle_s: float = 0.0
+    short: bool = False
+
+
+def prove(wanted: Wanted, told: Callable[[str], None]) -> Report:
+    """Live through the days; `told` hears of each leg that is done.
+
+    Raises `SetupError` (`proof.no_ground`) where this kernel gives no namespaces.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cl-", ignore_cleanup_errors=True) as directory:
         work = Path(directory)
-        prepared = models_dir or _prepared(work, told)
+        prepared = wanted.models_dir or _prepared(work, told)
+        models = [*wanted.models, *([] if wanted.short else _converted(work, wanted.runtimes, told))]
         orders = [
             Orders(
                 name=name,
@@ -52,10 +65,11 @@ def prove(models_dir: Path | None, models: Sequence[Path], idle_s: float, *, sho
                 sealed=sealed,
                 opt_outs=opt_outs,
                 models=[str(path.resolve()) for path in models],
-                idle_s=idle_s,
-                shell=opt_outs and not short,
+                idle_s=wanted.idle_s,
+                runtimes=dict(wanted.runtimes),
+                shell=opt_outs and not wanted.short,
             )
-            for number, (name, sealed, opt_outs) in enumerate(SHORT if short else WHOLE)
+            for number, (name, sealed, opt_outs) in enumerate(SHORT if wanted.short else WHOLE)
         ]
 
         def done(order: Orders) -> Leg:
@@ -63,7 +77,7 @@ def prove(models_dir: Path | None, models: Sequence[Path], idle_s: float, *, sho
             told(f"{leg.name}: {len(leg.attempts)} attempts, {leg.seconds:.0f} s")
             return leg
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_at_once()) as pool:
             legs = list(pool.map(done, orders))
     found = problems(legs)
     return Report(
@@ -93,6 +107,13 @@ def machine() -> Machine:
     )
 
 
+def _at_once() -> int:
+    """Days at the same time: each is a whole box."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next((int(line.split()[1]) // 1_000 for line in lines if line.startswith("MemAvailable:")), 0)
+    return 2 if available >= _ROOM_FOR_TWO_MB else 1
+
+
 def _prepared(work: Path, told: Callable[[str], None]) -> Path:
     """The default models, made once for all legs by the command that makes a box."""
     told("Preparing the default models")
@@ -113,6 +134,26 @@ def _prepared(work: Path, told: Callable[[str], None]) -> Path:
     return data / "models"
 
 
+def _converted(work: Path, runtimes: Mapping[str, str], told: Callable[[str], None]) -> list[Path]:
+    """The default model once more, as a folder for ONNX Runtime GenAI, where that can be used."""
+    if runtimes.get("genai", "not there"):
+        return []
+    told("Converting the default model for ONNX Runtime GenAI")
+    folder = work / "smollm2-onnx"
+    ran = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-m", "appliance.inference.onnx_folder.convert", "--out", str(folder)],
+        cwd=CODE,
+        env=environment(work) | {"ORT_DISABLE_TELEMETRY": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LEG_LIMIT_S,
+    )
+    if ran.returncode:
+        raise SetupError(f"The default model could not be converted: {ran.stderr.strip()[-300:]}", code="proof.models")
+    return [folder]
+
+
 def _run(orders: Orders) -> Leg:
     work = Path(orders.work_dir)
     work.mkdir()
@@ -123,7 +164,7 @@ def _run(orders: Orders) -> Leg:
             env=environment(work),
             capture_output=True,
             check=False,
-            timeout=_LEG_LIMIT_S,
+            timeout=_LEG_LIMIT_S + orders.idle_s,
         )
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -44,8 +44,9 @@ def leg(*, sealed: bool, opt_outs: bool, **changes: object) -> Leg:
         packets_of_kernel=1,
         packets_unreadable=0,
         packets_sent=4,
-        status={"gaps": [] if sealed else ["namespace/web"], "contradictions": {}},
+        status={"strength": "namespace" if sealed else "none", "gaps": ["files/web"], "contradictions": {}},
         left_behind=[],
+        last_words="",
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -78,9 +79,9 @@ def test_a_far_side_that_did_not_see_who_tried_proves_nothing(place: str, seen: 
         ({"controls": with_control("inside the seal", came=HELD | {"datagram": ""})}, "inside the seal was not held"),
         ({"controls": with_control("inside the seal", came={"start": "no module"})}, "could not try"),
         ({"attempts": [ATTEMPT]}, "1 attempts to get out"),
-        ({"status": {}}, "layers of the seal are missing: unknown"),
-        ({"status": {"gaps": ["files/web"]}}, "files/web"),
-        ({"status": {"gaps": [], "contradictions": {"web": ["it may dump core"]}}}, "not seen from outside"),
+        ({"status": {}}, "they did not report"),
+        ({"status": {"strength": "filter", "gaps": ["namespace/web"]}}, "for all processes: namespace/web"),
+        ({"status": {"strength": "namespace", "contradictions": {"web": ["it may dump core"]}}}, "not seen from outside"),
         ({"steps": CONTAINED.steps[:1]}, "the day broke off"),
         ({"steps": []}, "the day broke off"),
         ({"steps": [Step("files", held=False, detail="none", seconds=1.0), CONTAINED.steps[1]]}, "files was not done: none"),
