@@ -143,12 +143,12 @@ def _confinement(settings: Settings, root: Path, process: str, reason: str) -> C
     try:
         destinations = _destinations(root).values()
     except SetupError:  # it will say so itself, and end: until then it reaches nobody
-        return Confinement(settings.data_dir, reason, (root,), (), gate=True)
+        return Confinement(settings.data_dir, reason, (root / "policies",), (), gate=True)
     authorities = [found.ca_file for found in destinations if found.ca_file]
     ports = {found.port for found in destinations}
     # names that do not fit into a datagram are asked for by TCP
     ports |= {_DNS_PORT} if ports else set()
-    return Confinement(settings.data_dir, reason, (root, *authorities), tuple(sorted(ports)), gate=True)
+    return Confinement(settings.data_dir, reason, (root / "policies", *authorities), tuple(sorted(ports)), gate=True)
 
 
 def _destinations(root: Path) -> Mapping[str, Destination]:

@@ -22,7 +22,8 @@ _OLDEST_LANDLOCK = 2
 """Version 1 refuses to move a file from one directory to another, which storing a document does."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt", "/nix/store")
-_READABLE = ("/etc", "/proc", "/sys", "/dev", "/run", "/media", "/mnt")
+_STICKS = ("/media", "/mnt")
+_READABLE = ("/etc", "/proc", "/sys", "/dev", "/run", *_STICKS)
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the seal's own, or at least nobody else's files
 
 
@@ -44,6 +45,10 @@ class Confinement:
 
     def files(self) -> list[tuple[Path, int]]:
         """Paths with their Landlock rights: programs are read and run, data is read and written and never run."""
+        rules = self._rules()
+        return [self._without_data(path, rights) for path, rights in rules] if self.gate else rules
+
+    def _rules(self) -> list[tuple[Path, int]]:
         run = landlock.READ | landlock.EXECUTE
         python = {Path(place) for place in (*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path) if place}
         return [
@@ -52,8 +57,14 @@ class Confinement:
             *((Path(name), landlock.READ) for name in (*_READABLE, *mimetypes.knownfiles)),
             (Path("/dev"), landlock.READ | landlock.USE_DEVICES),
             *((path, landlock.READ) for path in self.also_readable),
+            (CODE / "appliance", run),
             *((path, landlock.READ | landlock.WRITE) for path in self._writable()),
         ]
+
+    def _without_data(self, path: Path, rights: int) -> tuple[Path, int]:
+        """Rights reach downwards and cannot be taken back further down: a place above the data may be listed and no more."""
+        above = self.data_dir.resolve().is_relative_to(path.resolve())
+        return path, rights & landlock.LIST if above or str(path) in _STICKS else rights
 
     def _writable(self) -> list[Path]:
         report = self.data_dir / "run" / "seal"

@@ -19,7 +19,8 @@ _TCP, _CONNECT = 0b11, 0b10  # bind and connect, since version 4
 _SCOPES = 0b11  # abstract sockets and signals, since version 6
 
 EXECUTE = 1 << 0
-READ = (1 << 2) | (1 << 3)  # files and directories
+LIST = 1 << 3
+READ = (1 << 2) | LIST  # files and directories
 WRITE = 0b0111_0111_1011_0010  # write, remove, make directories, files, sockets and links, move, cut; no devices
 USE_DEVICES = (1 << 1) | (1 << 15)  # write, ioctl
 _OF_FILES = EXECUTE | (1 << 1) | (1 << 2) | (1 << 14) | (1 << 15)
