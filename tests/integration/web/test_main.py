@@ -53,3 +53,20 @@ def test_no_model_library_is_loaded(appliance):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_neither_a_client_of_servers_nor_what_it_brings_along_is_loaded(appliance):
+    """With all that the pages ask: which runtimes there are, and what they offer. Given that the libraries are installed."""
+    script = (
+        "import sys, importlib.util, pathlib\n"
+        "from appliance.bootstrap import open_appliance\n"
+        "from appliance.settings import Settings\n"
+        "from web.app import create_app\n"
+        "opened = open_appliance(Settings(pathlib.Path(sys.argv[1])))\n"
+        "create_app(opened), opened.offers(), opened.model_administration, opened.ollama_models\n"
+        "wanted = {'ollama', 'pydantic', 'httpx', 'onnxruntime_genai', 'foundry_local', 'llama_cpp'}\n"
+        "print(importlib.util.find_spec('pydantic') is not None, sorted(wanted & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, str(appliance.settings.data_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "True []"
