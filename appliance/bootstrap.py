@@ -44,6 +44,7 @@ from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
+    from appliance.administration.model_fetching import ModelFetching
     from appliance.administration.model_measuring import ModelMeasuring
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
@@ -105,6 +106,12 @@ class Appliance:
         return ModelAdministration(
             self.database, self.access, self.audit, self.models, catalogue, ollama_address=self.ollama_address
         )
+
+    @cached_property
+    def model_fetching(self) -> ModelFetching:
+        from appliance.administration.model_fetching import ModelFetching
+
+        return ModelFetching(self.database, self.access, self.audit, self.models, self.model_administration)
 
     @cached_property
     def model_measuring(self) -> ModelMeasuring:

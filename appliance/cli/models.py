@@ -54,7 +54,9 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _pull_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="NAME", help="a name of the catalogue, or ollama:NAME of the Ollama on this box")
+    parser.add_argument(
+        "source", metavar="NAME", help="a name of the catalogue, ollama:NAME, or destination:PLACE:/path/of/file.gguf"
+    )
     parser.add_argument("--ollama-dir", type=Path, metavar="DIR", help="where that Ollama keeps its models")
     _order_arguments(parser)
 
@@ -124,6 +126,10 @@ def _import(appliance: Appliance, principal: Principal, arguments: argparse.Name
 
 
 def _pull(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    if arguments.source.startswith("destination:"):
+        output.progress("Fetching ...")
+        order, watch = _order(arguments), watched(output, "Reading")
+        return _imported(output, appliance.model_fetching.fetch(principal, arguments.source, order, appliance.gate, watch=watch))
     version = appliance.model_administration.pull(
         principal,
         arguments.source,

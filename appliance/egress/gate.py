@@ -34,6 +34,10 @@ class Reply:
         self.status = status
         self._pieces = pieces
 
+    def pieces(self) -> Iterator[bytes]:
+        """As they come, of any size."""
+        return self._pieces
+
     def read(self) -> bytes:
         """All of it."""
         return b"".join(self._pieces)
