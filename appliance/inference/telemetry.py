@@ -23,6 +23,9 @@ OPT_OUTS = MappingProxyType(
         "OLLAMA_NO_CLOUD": "1",
     }
 )
+UNDER_TEST = MappingProxyType({"CI": "true"})
+"""For Foundry Local alone: it reports its start in spite of its opt-outs, but not where it takes itself to be under test."""
+
 WITHOUT_OPT_OUTS = "CLOISTER_WITHOUT_OPT_OUTS"
 """Set to 1 for half of `cloister egress prove` only: libraries may try to report, so that the seal has something to hold back."""
 
@@ -30,6 +33,13 @@ WITHOUT_OPT_OUTS = "CLOISTER_WITHOUT_OPT_OUTS"
 def opt_outs() -> Mapping[str, str]:
     """What the environment of every process of the appliance says to libraries."""
     return {WITHOUT_OPT_OUTS: "1"} if environment_says(WITHOUT_OPT_OUTS) else OPT_OUTS
+
+
+def silence_foundry() -> None:
+    """Before its library is loaded, in the process that loads it."""
+    silence()
+    if opt_outs() is OPT_OUTS:
+        set_environment(UNDER_TEST)
 
 
 def silence(library: ModuleType | None = None) -> None:

@@ -1,7 +1,8 @@
 """The SDK's one manager of this process, and models in its local catalogue. Nothing is fetched: no catalogue, provider or model.
 
-The SDK has two opt-outs, and both are set. Its core still tries to send one description of the process when it starts (seen
-with 2.2.1), which only the seal holds back; it also keeps a number of its own for the device below the home directory.
+The SDK has two opt-outs, and both are set. Its core would still send one description of the process when it starts (seen with
+2.2.1), but not where it takes itself to be under test, and so it is told that; the seal does not rely on it. It also keeps a
+number of its own for the device below the home directory.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from appliance.errors import SetupError, Unavailable
 from appliance.inference.foundry import PROVIDERS
 from appliance.inference.genai.native import CONFIG, folder_settings
-from appliance.inference.telemetry import silence
+from appliance.inference.telemetry import silence_foundry
 
 _NOWHERE = "http://127.0.0.1:9/asset-gallery/v1.0/models"
 """Where the public catalogue is said to be: the discard port, on which nothing listens."""
@@ -104,7 +105,7 @@ def _sdk() -> Any:
 def _enter(beside: Path) -> Any:
     """The manager, made for the first model; the SDK allows one. Its notes lie `beside`, where the seal lets it write."""
     global _manager, _models, _place  # noqa: PLW0603 - it is one per process, as the SDK's own is
-    silence()
+    silence_foundry()
     sdk = _sdk()
     with _lock:
         if _manager is None:
