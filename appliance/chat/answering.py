@@ -115,7 +115,7 @@ class Answering:
         if not answerable(claim.question, work.query, work.found):
             return self._silent(work, principal)
         selection = self._select(work, principal)
-        with self._router.lend(selection) as runtime:
+        with self._router.lend(selection, lambda share: sink.stage(f"loading {share:.0%}")) as runtime:
             work.model = runtime.model
             work.mark("ready_ms")
             work.micro = selection.require().offer.size_class == "micro"

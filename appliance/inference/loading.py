@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from appliance.errors import NotFound
 from appliance.inference.instructed import InstructedRuntime
-from appliance.inference.pool import RuntimeKey
+from appliance.inference.pool import RuntimeKey, Told
 from appliance.inference.registry import LoadRequest, RuntimeSpec, runtime_spec
 from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
+from appliance.inference.store.content import Watch
 from appliance.inference.store.modelfiles import modelfile_of
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate
+
+_STEP = 0.05
 
 
 class Loader:
@@ -38,13 +41,17 @@ class Loader:
         self._threads = threads
         self._slots = slots
 
-    def __call__(self, key: RuntimeKey) -> Runtime:
-        """Raises `NotFound`, `SetupError` or `Unavailable`, each with a sentence that can be shown."""
+    def __call__(self, key: RuntimeKey, told: Told = lambda _: None) -> Runtime:
+        """`told` hears how much of the model's content was read and verified: of a large one, most of the wait.
+
+        Raises `NotFound`, `SetupError` or `Unavailable`, each with a sentence that can be shown.
+        """
         version = next((version for version in self._models.versions() if version.id == key.model_id), None)
         if version is None:
             raise NotFound(f"There is no model {key.model_id} on this box.", code="inference.no_model")
         modelfile = modelfile_of(version.prompt)
-        content = None if version.format == "served" else self._models.open_version(version.id)
+        watch = _watched(version.size_bytes, told)
+        content = None if version.format == "served" else self._models.open_version(version.id, watch)
         try:
             runtime = self._spec_of(key.runtime).load(
                 LoadRequest(
@@ -64,3 +71,20 @@ class Loader:
             if content is not None:
                 content.close()  # what is loaded is in the runtime's own memory
         return InstructedRuntime(runtime, modelfile) if modelfile else runtime
+
+
+def _watched(total: int, told: Told) -> Watch:
+    """As shares of `total`, over all files of a folder, and not more often than a person can see."""
+    before, last, shown = 0, 0, 0.0
+
+    def watch(done: int, _size: int) -> None:
+        nonlocal before, last, shown
+        if done < last:  # the next file
+            before += last
+        last = done
+        share = min(1.0, (before + done) / max(total, 1))
+        if share >= shown + _STEP or share == 1 > shown:
+            shown = share
+            told(share)
+
+    return watch

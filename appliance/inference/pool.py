@@ -10,6 +10,15 @@ from dataclasses import dataclass, field
 from appliance.errors import Unavailable
 from appliance.inference.runtime import Runtime
 
+Told = Callable[[float], None]
+"""Told how much of the model that is waited for was read, 0 to 1."""
+
+_TELL_S = 0.5
+
+
+def _nobody(_share: float) -> None:
+    """Nobody is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeKey:
@@ -29,6 +38,7 @@ class _Place:
     settled: threading.Event = field(default_factory=threading.Event)
     runtime: Runtime | None = None
     failure: Exception | None = None
+    read: float = 0.0
 
 
 class RuntimePool:
@@ -38,18 +48,22 @@ class RuntimePool:
     only the one used last stays.
     """
 
-    def __init__(self, load: Callable[[RuntimeKey], Runtime]) -> None:
+    def __init__(self, load: Callable[[RuntimeKey, Told], Runtime]) -> None:
+        """`load` tells how far it is."""
         self._load = load
         self._places: dict[RuntimeKey, _Place] = {}  # in the order of their last use
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
-    def use(self, key: RuntimeKey) -> Iterator[Runtime]:
-        """The runtime for the length of one answer. Raises what loading it raises, to each who waited for it."""
-        place = self._enter(key)
+    def use(self, key: RuntimeKey, told: Told = _nobody) -> Iterator[Runtime]:
+        """The runtime for the length of one answer; `told` hears how far it is while it is loaded, whoever has it loaded.
+
+        Raises what loading it raises, to each who waited for it.
+        """
+        place = self._enter(key, told)
         try:
-            yield self._settled(key, place)
+            yield self._settled(key, place, told)
         finally:
             self._leave(place)
 
@@ -65,7 +79,7 @@ class RuntimePool:
             places, self._places = list(self._places.values()), {}
         _close(places)
 
-    def _enter(self, key: RuntimeKey) -> _Place:
+    def _enter(self, key: RuntimeKey, told: Told) -> _Place:
         with self._lock:
             if self._closed:
                 raise Unavailable("The language model has been unloaded.", code="inference.closed")
@@ -77,12 +91,16 @@ class RuntimePool:
             idle = self._idle() if loads else []  # its memory is wanted
         _close(idle)
         if loads:
-            self._fill(key, place)
+            self._fill(key, place, told)
         return place
 
-    def _fill(self, key: RuntimeKey, place: _Place) -> None:
+    def _fill(self, key: RuntimeKey, place: _Place, told: Told) -> None:
+        def noted(share: float) -> None:
+            place.read = share
+            told(share)
+
         try:
-            place.runtime = self._load(key)
+            place.runtime = self._load(key, noted)
         except Exception as error:  # noqa: BLE001 - raised in `_settled`, by all who wait for it
             place.failure = error
             with self._lock:
@@ -91,8 +109,9 @@ class RuntimePool:
         finally:
             place.settled.set()
 
-    def _settled(self, key: RuntimeKey, place: _Place) -> Runtime:
-        place.settled.wait()
+    def _settled(self, key: RuntimeKey, place: _Place, told: Told) -> Runtime:
+        while not place.settled.wait(_TELL_S):
+            told(place.read)
         if place.failure is not None:
             raise place.failure
         if place.runtime is None:

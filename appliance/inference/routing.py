@@ -9,7 +9,7 @@ from dataclasses import replace
 from appliance.errors import Denied, InvalidInput
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
-from appliance.inference.pool import RuntimeKey, RuntimePool
+from appliance.inference.pool import RuntimeKey, RuntimePool, Told
 from appliance.inference.runtime import Runtime, SendsElsewhere
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import CHOICE_DENIED, Offer, Seal, Selection, SelectionRequest
@@ -41,11 +41,14 @@ class Router:
         return select(self._hardware(), self._offers(), self.policy, asked)
 
     @contextmanager
-    def lend(self, selection: Selection) -> Iterator[Runtime]:
-        """The runtime for the length of one answer. Raises `Denied` or `Unavailable` where none may or can answer."""
+    def lend(self, selection: Selection, told: Told = lambda _: None) -> Iterator[Runtime]:
+        """The runtime for the length of one answer; `told` hears how far it is where it must be loaded first.
+
+        Raises `Denied` or `Unavailable` where none may or can answer.
+        """
         chosen = selection.require()
         key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
-        with self._pool.use(key) as runtime:
+        with self._pool.use(key, told) as runtime:
             yield runtime.under(selection.classification) if isinstance(runtime, SendsElsewhere) else runtime
 
     def check_choice(self, roles: Collection[Role], chosen: str) -> None:

@@ -103,7 +103,7 @@ def stub_router(runtime: Runtime) -> Router:
         offers=offers,
         policy=policy,
         seal=lambda: Seal.NONE,
-        pool=RuntimePool(lambda _: runtime),
+        pool=RuntimePool(lambda *_: runtime),
     )
 
 

@@ -8,6 +8,7 @@ const IN_PROGRESS = new Set(["PENDING", "ANSWERING"]);
 const STAGES = {
   waiting: "Waiting for its turn",
   searching: "Searching your documents",
+  loading: "Loading the language model",
   reading: "Reading the passages",
   writing: "Answering",
   checking: "Checking the citations",
@@ -17,11 +18,12 @@ export function inProgress(message) {
   return IN_PROGRESS.has(message.status);
 }
 
-/** "reading" and "reading 5", "waiting" and "waiting 2" are understood; a stage of a later version is shown under its own name. */
+/** "reading" and "reading 5", "waiting 2", "loading 40%" are understood; a stage of a later version is shown under its own name. */
 export function stageText(name) {
   const [word, count] = name.split(/[\s:]+/u);
   if (word === "reading" && count) return `Reading ${count} ${count === "1" ? "passage" : "passages"}`;
   if (word === "waiting" && count) return `Waiting: ${count} ${count === "1" ? "question is" : "questions are"} ahead`;
+  if (word === "loading" && count) return `Loading the language model: ${count}`;
   return STAGES[word] ?? name;
 }
 

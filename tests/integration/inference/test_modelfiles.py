@@ -187,3 +187,16 @@ def test_who_sends_prompts_elsewhere_is_still_lent_for_a_classification():
         assert text_of(list(lent.complete(request(ASKED)))) == "internal"
         kept = InstructedRuntime(StubRuntime(["here"]), Modelfile("x")).under("secret")
         assert text_of(list(kept.complete(request(ASKED)))) == "here"
+
+
+def test_how_far_a_model_is_loaded_is_told(appliance: Appliance, administrator, models_dir):
+    store = ModelStore(models_dir)
+    version = appliance.model_administration.take_in(
+        administrator, store.verified_path(store.active("language")), Order(name="told")
+    )
+    load = Loader(appliance.models, lambda: appliance.gate, context_tokens=512, threads=2, slots=1)
+    shares: list[float] = []
+    load(RuntimeKey("llamacpp", version.id), shares.append).close()
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

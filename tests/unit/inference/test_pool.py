@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from appliance.errors import SetupError, Unavailable
-from appliance.inference.pool import RuntimeKey, RuntimePool
+from appliance.inference.pool import RuntimeKey, RuntimePool, Told
 from appliance.inference.stub import StubRuntime
 
 OLD, NEW = RuntimeKey("stub", "model@1"), RuntimeKey("stub", "model@2")
@@ -22,8 +22,9 @@ class Loader:
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, key: RuntimeKey) -> StubRuntime:
+    def __call__(self, key: RuntimeKey, told: Told) -> StubRuntime:
         self.loaded.append(key.model_id)
+        told(0.4)
         assert self.gate.wait(5)
         if self.failing:
             raise SetupError("The file is damaged.", code="setup.model_digest")
@@ -108,3 +109,33 @@ def test_an_idle_version_makes_room_before_the_next_is_loaded(loader):
     assert loader.closed == ["model@1"]
     loader.gate.set()
     asking.join(5)
+
+
+def test_whoever_waits_is_told_how_far_it_is_whoever_has_it_loaded(loader):
+    pool = RuntimePool(loader)
+    loader.gate.clear()
+    heard: dict[str, list[float]] = {"first": [], "second": []}
+    second_heard = threading.Event()
+
+    def ask(name: str) -> None:
+        def told(share: float) -> None:
+            heard[name].append(share)
+            if name == "second":
+                second_heard.set()
+
+        with pool.use(NEW, told):
+            pass
+
+    threads = []
+    for name in heard:
+        threads.append(threading.Thread(target=ask, args=(name,)))
+        threads[-1].start()
+        while not loader.loaded:
+            pass
+    assert second_heard.wait(5)
+    loader.gate.set()
+    for thread in threads:
+        thread.join(5)
+    assert loader.loaded == ["model@2"]
+    assert heard["first"] == [0.4]
+    assert set(heard["second"]) == {0.4}
