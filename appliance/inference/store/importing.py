@@ -63,7 +63,7 @@ def prepare(
     """
     require_room(incoming.label, incoming.size_bytes // 1_000_000, memory_mb)
     free_room(directory, incoming.size_bytes)
-    path = incoming.fetch(directory)
+    path = incoming.fetch(directory, watch)
     facts = facts_of(path)
     if order.encrypt and path.is_dir():
         raise InvalidInput(

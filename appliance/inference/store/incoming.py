@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from appliance.errors import InvalidInput, Unavailable
+from appliance.inference.store.content import Watch
 from appliance.inference.store.contents import Content, content_of, refuse_code
 from appliance.inference.store.genai_folder import CONFIG, folder_files, read_genai
 from appliance.inference.store.gguf import GgufHeader, read_gguf
@@ -24,12 +25,15 @@ _GENERIC_NAMES = {"model", "ggml-model", "unknown", ""}
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One model that could be imported. `fetch` puts it below a directory and says where; nothing is copied before."""
+    """One model that could be imported. `fetch` puts it below a directory and says where; nothing is copied before.
+
+    It is given whom to tell how far it is, or None.
+    """
 
     label: str  # how it is called within its source, and chosen by
     origin: str  # what the version will name as its source
     size_bytes: int
-    fetch: Callable[[Path], Path]
+    fetch: Callable[[Path, Watch | None], Path]
     suggested_name: str = ""
 
 
@@ -138,18 +142,18 @@ def _below(source: Path, folder: Path, depth: int, seen: list[int] | None = None
 
 
 def _file(path: Path, label: str) -> Incoming:
-    def fetch(directory: Path) -> Path:
-        return Path(shutil.copyfile(path, directory / "weights"))
+    def fetch(directory: Path, watch: Watch | None) -> Path:
+        return copied(path, directory / "weights", watch)
 
     return Incoming(label, path.name, path.stat().st_size, fetch, _name(path.stem))
 
 
 def _folder(path: Path, label: str) -> Incoming:
-    def fetch(directory: Path) -> Path:
+    def fetch(directory: Path, watch: Watch | None) -> Path:
         target = directory / path.name
         target.mkdir(mode=0o700)
         for file in folder_files(path):
-            shutil.copyfile(file, target / file.name)
+            copied(file, target / file.name, watch)
             (target / file.name).chmod(0o600)
         return target
 
@@ -183,7 +187,7 @@ def _wheel(path: Path, *, required: bool = True) -> list[Incoming]:
 def _member(path: Path, items: list[zipfile.ZipInfo], stem: str, label: str, *, folder: bool) -> Incoming:
     size = sum(item.file_size for item in items)
 
-    def fetch(directory: Path) -> Path:
+    def fetch(directory: Path, watch: Watch | None) -> Path:
         target = directory / (PurePosixPath(stem).name or "model")
         if folder:
             target.mkdir(mode=0o700)
@@ -191,7 +195,7 @@ def _member(path: Path, items: list[zipfile.ZipInfo], stem: str, label: str, *, 
             with zipfile.ZipFile(path) as archive:
                 for item in items:
                     place = target / PurePosixPath(item.filename).name if folder else target
-                    _unpack(archive, item, place)
+                    _unpack(archive, item, place, watch)
         except (zipfile.BadZipFile, EOFError) as error:
             raise InvalidInput(f"{path.name} is a damaged package.", code="model.package_damaged") from error
         return target
@@ -199,7 +203,7 @@ def _member(path: Path, items: list[zipfile.ZipInfo], stem: str, label: str, *, 
     return Incoming(label, f"{path.name}: {label}", size, fetch, _name(stem))
 
 
-def _unpack(archive: zipfile.ZipFile, item: zipfile.ZipInfo, place: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, item: zipfile.ZipInfo, place: Path, watch: Watch | None) -> None:
     """Never more than the archive's own list promised, whatever it unfolds to."""
     left = item.file_size
     with archive.open(item) as packed, place.open("xb") as file:
@@ -208,6 +212,20 @@ def _unpack(archive: zipfile.ZipFile, item: zipfile.ZipInfo, place: Path) -> Non
             if left < 0:
                 raise InvalidInput(f"{item.filename} is larger than its package says.", code="model.package_damaged")
             file.write(piece)
+            if watch is not None:
+                watch(item.file_size - left, item.file_size)
+
+
+def copied(source: Path, target: Path, watch: Watch | None) -> Path:
+    """`target`, once it holds what `source` held."""
+    done, total = 0, source.stat().st_size
+    with source.open("rb") as read, target.open("xb") as file:
+        while piece := read.read(_PIECE_BYTES):
+            file.write(piece)
+            done += len(piece)
+            if watch is not None:
+                watch(done, total)
+    return target
 
 
 def free_room(directory: Path, size_bytes: int) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import InvalidInput, NotFound, Unavailable
 from appliance.inference.store.catalogue import Catalogue, Entry
-from appliance.inference.store.content import digest_of
+from appliance.inference.store.content import Watch, digest_of
 from appliance.inference.store.contents import read_json
-from appliance.inference.store.incoming import Incoming, look
+from appliance.inference.store.incoming import Incoming, copied, look
 
 _OLLAMA = "ollama:"
 _OLLAMA_NAME = re.compile(r"(?:([\w.-]+)/)?([\w.-]+)(?::([\w.-]+))?")
@@ -83,9 +82,9 @@ def _of_ollama(name: str, ollama_dir: Path) -> Incoming:
     if not blob.is_file():
         raise InvalidInput(f"The files of {model}:{tag} in Ollama are incomplete.", code="model.ollama")
 
-    def fetch(directory: Path) -> Path:
-        copy = Path(shutil.copyfile(blob, directory / "weights"))
-        if digest_of(copy) != digest:
+    def fetch(directory: Path, watch: Watch | None) -> Path:
+        copy = copied(blob, directory / "weights", watch)
+        if digest_of(copy, watch) != digest:
             raise InvalidInput(f"The file of {model}:{tag} in Ollama is damaged: it has another digest.", code="model.digest")
         return copy
 

@@ -470,3 +470,10 @@ def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(
     assert refusal.value.stable_code == "setup.model_digest"
     models.delete(administrator, version.id)
     assert not stored.exists()
+
+
+def test_how_far_an_import_is_is_told_while_it_is_copied_and_while_it_is_read(models, administrator, source):
+    heard: list[tuple[int, int]] = []
+    path = model_file(source)
+    models.take_in(administrator, path, Order(), watch=lambda done, total: heard.append((done, total)))
+    assert heard == [(path.stat().st_size, path.stat().st_size)] * 2
