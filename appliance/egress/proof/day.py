@@ -52,9 +52,12 @@ class Plan:
 class Day:
     """One box, from start to shutdown."""
 
-    def __init__(self, box: Box, plan: Plan) -> None:
+    def __init__(self, box: Box, plan: Plan, prefer: Callable[[str], None]) -> None:
+        """`prefer` makes the routing policy of the next start put a runtime first."""
         self._box = box
         self._plan = plan
+        self._prefer = prefer
+        self._through: set[str] = set()
         self._password = secrets.token_urlsafe(16)
         self._steps: list[Step] = []
         self._administrator = Visitor("")
@@ -69,6 +72,7 @@ class Day:
             ("files", self._files),
             *([("further models", self._import)] if self._plan.models else []),
             ("questions", self._questions),
+            ("other runtimes", self._other_runtimes),
             ("crash", self._crash),
             ("export", self._export),
             ("backup", self._backup),
@@ -120,25 +124,39 @@ class Day:
         return ", ".join(told)
 
     def _questions(self) -> str:
-        """One for each model that may answer here, and thereby one on each runtime that has a model; the others are named."""
-        through = self._runtimes_of_models()
+        """One for each model that may answer here, through the runtime that is preferred for it."""
+        able = self._able()
         choices = self._administrator.call("GET", "/api/model-choices") or {"": ""}
-        told, asked = [], set()
-        for model in choices:
-            answered = self._answered(self._asked(samples.QUESTION, model))
-            asked.add(through.get(answered.partition(" ")[0], "unknown"))
-            told.append(f"{through.get(answered.partition(' ')[0], 'unknown')}: {answered}")
-        for name, reason in self._plan.runtimes.items():
-            if name not in asked:
-                told.append(f"{name} not asked: {reason or 'usable here, and no model of this box comes through it'}")
-        return "; ".join(told)
+        return "; ".join(self._told(able, self._asked(samples.QUESTION, model)) for model in choices)
 
-    def _runtimes_of_models(self) -> dict[str, str]:
-        """The runtime through which each model would answer documents that are classified as uploads are."""
+    def _other_runtimes(self) -> str:
+        """Those that could have answered and were not preferred, each after a restart under a policy that does prefer it."""
+        told = []
+        for name in sorted({runtime for _, runtime in self._able()} - self._through):
+            self._box.stop()
+            self._prefer(name)
+            self._box.start()
+            able = self._able()
+            model = next(model for model, runtime in able if runtime == name)
+            told.append(self._told(able, self._asked(samples.QUESTION, model)))
+        for name, reason in self._plan.runtimes.items():
+            if name not in self._through:
+                told.append(f"{name} not asked: {reason or 'usable here, and no model of this box comes through it'}")
+        return "; ".join(told) or "there is none"
+
+    def _able(self) -> list[tuple[str, str]]:
+        """Models and runtimes that could answer from documents as uploads are classified, the preferred first."""
         decisions = self._administrator.call("GET", "/api/models/routing")["decisions"]
         usual = next(each for each in decisions if each["classification"] == "internal")
-        able = [each for each in [usual["winner"], *usual["others"]] if each and each["reason"] in _ABLE]
-        return {each["model"]: each["runtime"] for each in reversed(able)}
+        candidates = [each for each in (usual["winner"], *usual["others"]) if each and each["reason"] in _ABLE]
+        return [(each["model"], each["runtime"]) for each in candidates]
+
+    def _told(self, able: Sequence[tuple[str, str]], message_id: str) -> str:
+        """The answer, and the runtime it must have come through."""
+        model, said = self._answered(message_id)
+        runtime = next(runtime for answering, runtime in able if answering == model)
+        self._through.add(runtime)
+        return f"{runtime}: {model} {said}"
 
     def _crash(self) -> str:
         """The worst moments: without a word in the middle of an answer, and by a fault in native code."""
@@ -146,9 +164,9 @@ class Day:
         self._box.killed("worker-answers", signal.SIGKILL)
         self._box.killed("worker-ingest", signal.SIGSEGV)
         self._administrator.upload(self._collection, "after.txt", b"The south light is painted red every spring.\n")
-        answered = self._answered(message)
+        model, said = self._answered(message)
         self._settled()
-        return f"worker-answers by SIGKILL, worker-ingest by SIGSEGV; afterwards {answered}"
+        return f"worker-answers by SIGKILL, worker-ingest by SIGSEGV; afterwards {model} {said}"
 
     def _export(self) -> str:
         officer = Visitor(self._box.url)
@@ -185,11 +203,11 @@ class Day:
         asked = self._administrator.call("POST", f"/api/conversations/{conversation['id']}/messages", {"text": question})
         return str(asked["answer"]["id"])
 
-    def _answered(self, message_id: str) -> str:
+    def _answered(self, message_id: str) -> tuple[str, str]:
         answer = self._administrator.answer(message_id)
         if answer.get("status") != "DONE":
             raise Unavailable(f"A question was not answered: {answer.get('reason')}.", code="proof.answer")
-        return f"{answer['model']} cites {len(answer['citations'])}"
+        return str(answer["model"]), f"cites {len(answer['citations'])}"
 
     def _settled(self) -> list[dict[str, Any]]:
         deadline = time.monotonic() + _PATIENCE_S

@@ -20,7 +20,7 @@ import msgspec
 from appliance.egress.proof import control
 from appliance.egress.proof.boxes import Box
 from appliance.egress.proof.day import Day, Plan, Step
-from appliance.egress.proof.ground import enter_ground
+from appliance.egress.proof.ground import enter_ground, prefer_runtime
 from appliance.egress.proof.refusals import refuse_layers
 from appliance.egress.proof.sinkhole import Attempt, Sinkhole
 from appliance.egress.seal.confinement import CODE, kept_paths
@@ -108,7 +108,7 @@ def main() -> int:
     watch = _Watch(box, sinkhole)
     watch.control("before the day")
     plan = Plan(orders.runtimes, [Path(path) for path in orders.models], orders.idle_s, orders.shell)
-    day = Day(box, plan)
+    day = Day(box, plan, prefer_runtime)
     try:
         steps = day.run(lambda: watch.look_inside(sealed=orders.sealed))
     finally:
