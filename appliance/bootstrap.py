@@ -45,6 +45,7 @@ from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
     from appliance.administration.model_fetching import ModelFetching
+    from appliance.administration.model_conversion import ModelConversion
     from appliance.administration.model_measuring import ModelMeasuring
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
@@ -118,6 +119,12 @@ class Appliance:
         from appliance.administration.model_measuring import ModelMeasuring
 
         return ModelMeasuring(self.database, self.access, self.audit, self.models, self.model_administration)
+
+    @cached_property
+    def model_conversion(self) -> ModelConversion:
+        from appliance.administration.model_conversion import ModelConversion
+
+        return ModelConversion(self.database, self.access, self.models, self.model_administration)
 
     @cached_property
     def model_signers(self) -> ModelSigners:

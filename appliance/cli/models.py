@@ -173,6 +173,10 @@ def _optimize(appliance: Appliance, principal: Principal, arguments: argparse.Na
     return _told(output, version, *figures_of(version))
 
 
+def _convert(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    return _imported(output, appliance.model_conversion.convert(principal, arguments.version, output.progress))
+
+
 def _signers(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
     signers = appliance.model_signers.list(principal)
     documents = [{"fingerprint": signer.fingerprint, "name": signer.name, "trusted_ms": signer.trusted_ms} for signer in signers]
@@ -223,6 +227,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "verify": ("compare the content of one version, or of all, with its digest", _verify),
     "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
     "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
+    "convert": ("write a GGUF version as a folder for ONNX Runtime GenAI and Foundry Local, as a candidate", _convert),
     "activate": (
         "let a version answer from the next question on",
         _change(lambda models, who, given: models.activate(who, given.version), "{} is active."),

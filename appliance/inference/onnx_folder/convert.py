@@ -29,7 +29,7 @@ _SPLITTING = {
 
 
 def write_folder(gguf: Path, folder: Path) -> None:
-    """Write graph, tokenizer and settings. Raises `InvalidInput` (`inference.gguf`)."""
+    """Write graph, tokenizer and settings. Raises `InvalidInput` (`model.not_convertible`)."""
     source = GgufFile(gguf)
     shape = shape_of(source)
     tokenizer, described = _tokenizer(source.settings)
@@ -44,7 +44,7 @@ def _tokenizer(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     """Byte-pair encoding (Sennrich et al. 2016) as `tokenizer.json`, and the chat template."""
     splitting = _SPLITTING.get(settings.get("tokenizer.ggml.pre", ""))
     if settings.get("tokenizer.ggml.model") != "gpt2" or splitting is None or "tokenizer.chat_template" not in settings:
-        raise InvalidInput("The tokenizer of this file is of a kind that is not converted.", code="inference.gguf")
+        raise InvalidInput("The tokenizer of this file is of a kind that is not converted.", code="model.not_convertible")
     tokens, kinds = settings["tokenizer.ggml.tokens"], settings["tokenizer.ggml.token_type"]
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     control = [

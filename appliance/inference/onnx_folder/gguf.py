@@ -37,7 +37,7 @@ class Blocks:
 
 
 class GgufFile:
-    """An opened file. Raises `InvalidInput` (`inference.gguf`) for what is no GGUF file or a truncated one."""
+    """An opened file. Raises `InvalidInput` (`model.not_convertible`) for what is no GGUF file or a truncated one."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -46,12 +46,12 @@ class GgufFile:
         try:
             self._read_header()
         except (struct.error, UnicodeDecodeError) as error:
-            raise InvalidInput(f"The file {path.name} is truncated or damaged.", code="inference.gguf") from error
+            raise InvalidInput(f"The file {path.name} is truncated or damaged.", code="model.not_convertible") from error
 
     def _read_header(self) -> None:
         magic, version, tensors, settings = (self._scalar(form) for form in ("<4s", "<I", "<Q", "<Q"))
         if magic != b"GGUF" or version != 3:
-            raise InvalidInput("This is no GGUF file of version 3.", code="inference.gguf")
+            raise InvalidInput("This is no GGUF file of version 3.", code="model.not_convertible")
         self.settings: dict[str, Any] = {self._string(): self._value(self._scalar("<I")) for _ in range(settings)}
         self._tensors: dict[str, tuple[list[int], int, int]] = {}
         for _ in range(tensors):
@@ -78,20 +78,20 @@ class GgufFile:
 
     def _tensor(self, name: str) -> tuple[list[int], int, int]:
         if name not in self._tensors:
-            raise InvalidInput(f"The file has no weights named {name}.", code="inference.gguf")
+            raise InvalidInput(f"The file has no weights named {name}.", code="model.not_convertible")
         return self._tensors[name]
 
     def _raw(self, name: str, *kinds: str) -> bytes:
         shape, kind, offset = self._tensor(name)
         if _KINDS.get(kind) not in kinds:
             raise InvalidInput(
-                f"The weights {name} are stored in a way that is not read here (type {kind}).", code="inference.gguf"
+                f"The weights {name} are stored in a way that is not read here (type {kind}).", code="model.not_convertible"
             )
         start = self._body + offset
         length = int(np.prod(shape)) * _BYTES_PER_BLOCK[_KINDS[kind]] // BLOCK
         raw = self._data[start : start + length]
         if len(raw) < length:
-            raise InvalidInput("The file is truncated or damaged.", code="inference.gguf")
+            raise InvalidInput("The file is truncated or damaged.", code="model.not_convertible")
         return raw
 
     def _scalar(self, form: str) -> Any:
@@ -110,7 +110,7 @@ class GgufFile:
             inner, count = self._scalar("<I"), self._scalar("<Q")
             return [self._value(inner) for _ in range(count)]
         if kind not in _SCALARS:
-            raise InvalidInput("This is no GGUF file of version 3.", code="inference.gguf")
+            raise InvalidInput("This is no GGUF file of version 3.", code="model.not_convertible")
         return self._scalar(_SCALARS[kind])
 
 

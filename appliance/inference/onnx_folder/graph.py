@@ -41,11 +41,11 @@ class Shape:
 
 
 def shape_of(source: GgufFile) -> Shape:
-    """The sizes that the file states. Raises `InvalidInput` (`inference.gguf`) for any other family of models."""
+    """The sizes that the file states. Raises `InvalidInput` (`model.not_convertible`) for any other family of models."""
     settings = source.settings
     try:
         if settings["general.architecture"] != "llama":
-            raise InvalidInput("Only models of the Llama family are converted.", code="inference.gguf")
+            raise InvalidInput("Only models of the Llama family are converted.", code="model.not_convertible")
         return Shape(
             layers=settings["llama.block_count"],
             width=settings["llama.embedding_length"],
@@ -58,7 +58,7 @@ def shape_of(source: GgufFile) -> Shape:
             epsilon=settings["llama.attention.layer_norm_rms_epsilon"],
         )
     except KeyError as error:
-        raise InvalidInput(f"The file does not state {error.args[0]}.", code="inference.gguf") from error
+        raise InvalidInput(f"The file does not state {error.args[0]}.", code="model.not_convertible") from error
 
 
 @dataclass(slots=True)
@@ -190,7 +190,7 @@ def _embeddings(graph: _Graph) -> str:
 
     blocks = graph.source.matrix("token_embd.weight")
     if blocks.bits != 8:
-        raise InvalidInput("The token table of this file is not stored in 8 bits.", code="inference.gguf")
+        raise InvalidInput("The token table of this file is not stored in 8 bits.", code="model.not_convertible")
     graph.constant("logits.levels", blocks.levels)
     graph.constant("words.scales", blocks.scales[..., None])
     graph.node("Gather", ["logits.levels", "input_ids"], "words.levels")
@@ -240,7 +240,7 @@ def _logits(graph: _Graph, stream: str, added: str) -> None:
 
 def _stack(parts: list[Blocks]) -> Blocks:
     if len({part.bits for part in parts}) != 1:
-        raise InvalidInput("Matrices that belong together are stored in different ways.", code="inference.gguf")
+        raise InvalidInput("Matrices that belong together are stored in different ways.", code="model.not_convertible")
     levels, scales, offsets = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("levels", "scales", "offsets")
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
@@ -113,10 +114,27 @@ def test_the_prompt_is_what_the_library_itself_makes_of_the_template(runtime: Ge
     assert runtime.render(messages) == list(expected)
 
 
+def test_the_folder_computes_what_llama_cpp_computes_from_the_file(runtime: GenaiRuntime):
+    from appliance.inference.llamacpp.native import NativeModel
+    from appliance.inference.sources import LANGUAGE_MODEL, locate
+
+    prompt = runtime.render([SYSTEM, PromptMessage("user", "The office closes at five. When does the office close?")])
+    native = NativeModel(locate(LANGUAGE_MODEL), context_tokens=256, threads=2)
+    native.decode(prompt)
+    expected = native.logits(1)[0].astype(np.float64)
+    native.close()
+    runtime._native.forget_from(0)
+    runtime._read = []
+    runtime._native.read(prompt)
+    found = runtime._native.scores().astype(np.float64)
+    runtime._native.forget_from(0)
+    assert float(expected @ found / np.linalg.norm(expected) / np.linalg.norm(found)) > 0.999
+
+
 def test_a_known_fact_is_answered_and_counted(runtime: GenaiRuntime):
-    asked = CompletionRequest((PromptMessage("user", "What is the capital of France?"),), 40)
+    asked = CompletionRequest((PromptMessage("user", "What is the capital city of Japan?"),), 40)
     deltas = list(runtime.complete(asked))
-    assert "Paris" in text_of(deltas)
+    assert "Tokyo" in text_of(deltas)
     assert deltas[-1].finish_reason is FinishReason.STOP
     assert usage_of(deltas).prompt_tokens == runtime.count_tokens(asked.messages)
 
@@ -129,7 +147,7 @@ def test_the_limit_of_the_answer_is_kept_and_named(runtime: GenaiRuntime):
 
 def test_a_conversation_is_read_on_and_another_one_shares_the_system_alone(runtime: GenaiRuntime):
     mine, other = {"person": "ann", "conversation": "one"}, {"person": "eve", "conversation": "two"}
-    question = "What is the capital of Spain?"
+    question = "What is the capital city of Japan?"
     list(runtime.complete(request("Something else.")))
     first = list(runtime.complete(request(question, **mine)))
     again = list(runtime.complete(request(question, **mine)))
