@@ -152,7 +152,9 @@ def failure(status: int, body: bytes) -> ApplianceError:
     if _TOO_LONG.search(said):
         return InvalidInput("The inference server says that the prompt is too long.", code="inference.context_overflow")
     if 400 <= status < 500:
-        return InvalidInput(f"The inference server refused the request: {said}", code="inference.unsupported")
+        return InvalidInput(
+            f"The inference server refused the request: {said.strip().rstrip('.')}.", code="inference.unsupported"
+        )
     return Unavailable("The inference server failed.", code="inference.died", status=status)
 
 

@@ -136,7 +136,7 @@ def translated(name: str = "") -> Iterator[None]:
 
 
 def _said(error: ResponseError, name: str) -> ApplianceError:
-    said = error.error[:200]
+    said = error.error[:200].strip().rstrip(".") + "."
     if error.status_code == _NOT_FOUND:
         return Unavailable(f"Ollama has no model named {name}.", code="inference.no_model")
     if error.status_code == _BUSY:

@@ -333,7 +333,7 @@ def test_a_file_goes_with_its_last_version_and_its_number_never_comes_back(appli
     assert take_in(models, administrator, path).id == "tiny@2"
 
 
-def test_a_modelfile_comes_along_and_is_refused_where_it_is_unknown(models, administrator, source):
+def test_a_modelfile_comes_along_and_is_refused_where_it_is_unknown(appliance, models, administrator, source):
     path = model_file(source)
     modelfile = source / "Modelfile"
     modelfile.write_text("FROM ./tiny.gguf\nSYSTEM Answer briefly.\nPARAMETER temperature 0.2\n")
@@ -343,6 +343,7 @@ def test_a_modelfile_comes_along_and_is_refused_where_it_is_unknown(models, admi
     with pytest.raises(InvalidInput) as refusal:
         take_in(models, administrator, path, name="other", modelfile=modelfile)
     assert refusal.value.stable_code == "modelfile.instruction"
+    assert last_event(appliance) == ("model.imported", "failure", {"reason": "modelfile.instruction"})
 
 
 def test_a_signature_counts_while_its_key_is_trusted(appliance, models, administrator, alice, source):
