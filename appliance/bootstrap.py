@@ -21,6 +21,7 @@ from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
+from appliance.chat.policy import load_silence
 from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
@@ -72,6 +73,7 @@ class Appliance:
         self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
         self.policies = Policies(POLICIES_DIR)
+        self.silence = load_silence(POLICIES_DIR / "answers.toml")
         self.routing = load_policy(POLICIES_DIR / "routing.toml", runtimes=runtime_names())
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
         self.access = Access(self.policies, self.database, self.audit)
@@ -204,6 +206,7 @@ class Appliance:
             search=self.search,
             router=self.router,
             settings=self.settings,
+            silence=self.silence,
             embedder_factory=lambda: self.embedder,
         )
 

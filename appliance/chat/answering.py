@@ -17,6 +17,7 @@ from appliance.chat.claims import Claim, Ending, earlier_messages, finish, readi
 from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
+from appliance.chat.policy import Silence
 from appliance.chat.prompt import Turn
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
@@ -65,6 +66,7 @@ class Answering:
         search: Searcher,
         router: Router,
         settings: Settings,
+        silence: Silence,
         similarity: Similarity | None = None,
     ) -> None:
         self._database = database
@@ -73,6 +75,7 @@ class Answering:
         self._search = search
         self._router = router
         self._settings = settings
+        self._silence = silence
         self._similarity = similarity
 
     def answer(self, claim: Claim, sink: DeltaSink) -> None:
@@ -112,7 +115,7 @@ class Answering:
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
-        if not answerable(claim.question, work.query, work.found):
+        if not answerable(claim.question, work.query, work.found, self._silence):
             return self._silent(work, principal)
         selection = self._select(work, principal)
         with self._router.lend(selection, lambda share: sink.stage(f"loading {share:.0%}")) as runtime:

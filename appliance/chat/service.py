@@ -15,6 +15,7 @@ from appliance.chat.budget import question_limit_bytes
 from appliance.chat.claims import Claim, Ending
 from appliance.chat.meaning import similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
+from appliance.chat.policy import Silence
 from appliance.chat.records import answer_ended
 from appliance.chat.sink import DeltaSink, SilentSink
 from appliance.errors import InvalidInput, NotFound, Throttled
@@ -48,6 +49,7 @@ class ChatService:
         search: Searcher,
         router: Router,
         settings: Settings,
+        silence: Silence,
         embedder_factory: Callable[[], Embeds] | None = None,
     ) -> None:
         """`embedder_factory`, where given, lets sentences be chosen by meaning as well as by words."""
@@ -64,6 +66,7 @@ class ChatService:
             search=search,
             router=router,
             settings=settings,
+            silence=silence,
             similarity=None if embedder_factory is None else similarity_of(embedder_factory),
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,17 @@ def rerank(asked: Asked, candidates: Sequence[Candidate], words: Floats, similar
     return scores if met is None else scores + weights.pieces * met
 
 
-def embedder_trust(candidates: Sequence[Candidate]) -> float:
+class Passage(Protocol):
+    """What tells how well the embedder knows the language of a text."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def token_count(self) -> int: ...
+
+
+def embedder_trust(candidates: Sequence[Passage]) -> float:
     """How far the cosines of whole passages are believed, 0.25 to 1, by the embedder's tokens per word of these passages.
 
     An embedder cuts what it learnt little of into many pieces: 1.3 to 1.5 a word in English, 1.9 in Spanish, 2.0 in Portuguese,

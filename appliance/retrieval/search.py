@@ -30,6 +30,8 @@ CANDIDATES = 100
 RERANKED = 50
 """The best of the first stage, which the second one orders."""
 
+_USUAL = slice(10, 30)
+
 _HITS = (  # built once: building it takes as long as running it
     select(chunks, documents.c.name)
     .join(documents, documents.c.id == chunks.c.document_id)
@@ -139,6 +141,7 @@ class Search:
     def _hits(self, scope: Scope, ranking: Ranking, limit: int) -> list[Hit]:
         """The rows behind the best candidates, asked for within the scope once more."""
         places = {int(chunk_id): at for at, chunk_id in enumerate(ranking.ids[:limit])}
+        usual = _usual(ranking.scores)
         with self._database.read() as connection:
             rows = connection.execute(_HITS, {"ids": list(places), "scope": list(scope.collection_ids)}).all()
         return [
@@ -156,6 +159,13 @@ class Search:
                 score=float(ranking.scores[places[row.id]]),
                 similarity=float(ranking.similarities[places[row.id]]),
                 words_score=float(ranking.words[places[row.id]]),
+                lead=float(ranking.scores[places[row.id]]) - usual,
             )
             for row in sorted(rows, key=lambda row: places[row.id])
         ]
+
+
+def _usual(scores: NDArray[np.float32]) -> float:
+    """What passages that answer nothing score for this question: more in a large collection, or where everything is on topic."""
+    best = scores[: _USUAL.stop]
+    return float(np.pad(best, (0, _USUAL.stop - best.size), mode="edge")[_USUAL].mean()) if best.size else 0.0

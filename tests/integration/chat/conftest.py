@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from appliance.audit.log import AuditLog
+from appliance.chat.policy import Silence
 from appliance.chat.service import ChatService
 from appliance.chat.words import content_terms
 from appliance.identity.models import Principal, Role
@@ -81,7 +82,7 @@ class WordSearch:
             if share:
                 hits.append(
                     Hit(row.id, row.document_id, row.name, row.collection_id, row.page, row.start, row.end, row.heading,
-                        row.text, row.token_count, share, share, share)
+                        row.text, row.token_count, 20 * share, share, share, 10 * share)
                 )  # fmt: skip
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
@@ -177,7 +178,8 @@ def office(tmp_path: Path) -> Iterator[Office]:
     runtime = ScriptedRuntime()
     with pytest.warns(InsecureStubWarning):
         router = stub_router(runtime)
-    chat = ChatService(database=database, access=access, audit=audit, search=search, router=router, settings=settings)
+    chat = ChatService(database=database, access=access, audit=audit, search=search, router=router, settings=settings,
+                       silence=Silence(threshold=7.1, own_words=0.5))
     yield Office(database, access, audit, search, runtime, chat, settings, router)
     database.close()
 
