@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from appliance.documents.models import Document, DocumentStatus
+from appliance.documents.models import Document
 from web.schemas.documents import DocumentChanges, DocumentOut
 from web.sse import Event
 
@@ -15,15 +15,13 @@ BUSY_PERIOD_S = 0.5
 QUIET_PERIOD_S = 2.0
 """How often the list is read while something is being worked on, and while nothing is."""
 
-_FINAL = frozenset({DocumentStatus.READY, DocumentStatus.FAILED})
-
 
 async def document_events(current: Callable[[], list[Document]]) -> AsyncIterator[Event]:
     """Calls `current` (see `DocumentService.watch`) again and again, until whoever reads stops reading."""
     shown: Sequence[Document] = await asyncio.to_thread(current)
     yield _event(DocumentChanges(complete=True, changed=[DocumentOut.of(document) for document in shown], removed=[]))
     while True:
-        busy = any(document.status not in _FINAL for document in shown)
+        busy = any(not document.status.finished for document in shown)
         await asyncio.sleep(BUSY_PERIOD_S if busy else QUIET_PERIOD_S)
         found = await asyncio.to_thread(current)
         changes = difference(shown, found)

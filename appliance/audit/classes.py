@@ -92,6 +92,7 @@ _REFUSED = MappingProxyType(
         "box": _ENTITY_MANAGEMENT,
         "collection": _ENTITY_MANAGEMENT,
         "document": _FILE_HOSTING,
+        "egress": _ENTITY_MANAGEMENT,
         "model": _ENTITY_MANAGEMENT,
         "password": _USER_MANAGEMENT,
         "person": _USER_MANAGEMENT,

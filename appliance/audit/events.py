@@ -1,7 +1,7 @@
 """The inventory of audit events.
 
 Grammar: `<noun>.<past participle>`; a name is never reused and never deleted, only marked as retired here, so that
-old entries stay readable. Numbers are OCSF 1.9 class and activity (docs/audit-format.md).
+old entries stay readable. Where each stands in OCSF says classes.py.
 """
 
 from __future__ import annotations

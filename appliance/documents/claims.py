@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import load_document
-from appliance.errors import ApplianceError
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import collections, documents
@@ -20,13 +19,8 @@ from appliance.storage.tables import collections, documents
 _WORKING = (DocumentStatus.PARSING, DocumentStatus.EMBEDDING)
 
 
-class ClaimLost(ApplianceError):
+class ClaimLost(Exception):
     """Raised inside the ingest when the document was deleted or has passed to another worker; never reaches a person."""
-
-    code = "document.claim_lost"
-
-    def __init__(self) -> None:
-        super().__init__("The document was deleted or has passed to another worker.")
 
 
 @dataclass(frozen=True, slots=True)

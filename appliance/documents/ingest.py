@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,7 +27,9 @@ from appliance.retrieval.index import IndexRow, SearchIndex, index_row
 from appliance.retrieval.pieces import embedded, packed_pieces
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
-from appliance.storage.leases import ATTEMPTS_LIMIT
+
+_TRIES = 3
+"""A document whose worker died this often is given up: it may be what kills them."""
 
 _BATCH = 64
 _PARSED_PERCENT = 25
@@ -70,7 +72,7 @@ class Ingest:
             claim = claim_document(connection, document_id, worker_id)
         if claim is None:
             return
-        if claim.attempt > ATTEMPTS_LIMIT:
+        if claim.attempt > _TRIES:
             self._fail(claim, "document.parser_crashed", SENTENCES["document.parser_crashed"])
             return
         try:
@@ -84,9 +86,6 @@ class Ingest:
         except ClaimLost:
             return
         except BaseException as error:
-            if isinstance(error, Unavailable) and error.stable_code == "blob.damaged":
-                self._fail(claim, error.stable_code, error.sentence)
-                return
             with self._database.write() as connection:
                 hand_back(connection, claim, blameless=not isinstance(error, Exception))
             raise
@@ -100,8 +99,7 @@ class Ingest:
             watch.show(DocumentStatus.PARSING, f"Dividing page {number} of {total}", _PARSED_PERCENT)
 
         # a file may keep its child busy for minutes without a word: whoever deletes it sets the worker free
-        file = self._blobs.read(claim.blob_name)
-        parsed = parse_in_child(file, claim.document.media_type, self._limits, reading, watch.ensure_held)
+        parsed = parse_in_child(self._file(claim), claim.document.media_type, self._limits, reading, watch.ensure_held)
         embedder = self._embedder_factory()
         passages = chunk(parsed, embedder, self._chunk_tokens, dividing)
         if not passages:
@@ -121,6 +119,15 @@ class Ingest:
             for passage in passages
         ]
         self._store(claim, parsed, passages, rows)
+
+    def _file(self, claim: Claim) -> Iterator[bytes]:
+        """Raises `DocumentRejected` for a damaged file too: no further try would find it whole."""
+        try:
+            yield from self._blobs.read(claim.blob_name)
+        except Unavailable as error:
+            if error.stable_code != "blob.damaged":
+                raise
+            raise DocumentRejected(error.sentence, code=error.stable_code) from error
 
     def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> None:
         """Everything made of the document in one transaction; chunk ids of `rows` still count from 0."""

@@ -15,6 +15,10 @@ class DocumentStatus(StrEnum):
     READY = "READY"
     FAILED = "FAILED"
 
+    @property
+    def finished(self) -> bool:
+        return self in {DocumentStatus.READY, DocumentStatus.FAILED}
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -1,4 +1,7 @@
-"""Where sentences end, by their marks; written for running text in most scripts, not for any one language."""
+"""Where sentences end, by their marks; written for running text in most scripts, not for any one language.
+
+Coarser than chat/sentences.py, which quotes: here passages are packed, and a line is no end unless a mark or an item says so.
+"""
 
 # ruff: noqa: RUF001 - the marks of other scripts look like ours
 

@@ -6,6 +6,9 @@ import threading
 import time
 from typing import Self
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from appliance.documents.claims import Claim, ClaimLost, renew
 from appliance.documents.models import DocumentStatus
 from appliance.storage.database import Database
@@ -53,6 +56,9 @@ class ClaimWatch:
                 self._renew()
             except ClaimLost:
                 return
+            except SQLAlchemyError as error:
+                # a busy database now is no reason to let the lease run out; the next round tries again
+                structlog.get_logger().warning("claim_watch_failed", error=type(error).__name__)
 
     def _renew(self, **values: object) -> None:
         with self._database.write() as connection:

@@ -1,4 +1,4 @@
-"""Rows as jobs: how long a claim lasts, how often it may be taken, and letting go of what a dead process had claimed.
+"""Rows as jobs: how long a claim lasts, and letting go of what a dead process had claimed.
 
 Tables with work in them carry `claimed_by`, `lease_until_ms` and `attempts`. Whoever works on a row renews its lease; one that
 runs out frees the row.
@@ -13,9 +13,6 @@ from appliance.storage.clock import now_ms
 LEASE_MS = 20_000
 RENEWALS = 4
 """Within one lease."""
-
-ATTEMPTS_LIMIT = 3
-"""A row whose worker died this often is given up: it may be what kills them."""
 
 
 def release(connection: Connection, table: Table, holder_prefix: str, *, forgiven: bool = False) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _X86 = {"sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni"}
-_X86_WIDE = {"avx512f", "avx512_vbmi", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"}
+_X86_WIDE = {"avx512f", "avx512vbmi", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"}
 _ARM = {"asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"}
 FEATURES = frozenset(_X86 | _X86_WIDE | _ARM)
 """What the kernels of the inference libraries look for; the kernel lists many more."""

@@ -8,8 +8,9 @@ import time
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.exc import OperationalError
 
-from appliance.documents import claims
+from appliance.documents import claims, watch
 from appliance.documents import service as documents_service
 from appliance.documents.models import DocumentStatus
 from appliance.errors import Conflict, Denied, DocumentRejected, NotFound, Unavailable
@@ -286,6 +287,16 @@ def test_a_slow_worker_that_lost_its_lease_changes_nothing(appliance, service, p
     assert service.get(alice, document.id).chunk_count == 1
 
 
+def test_a_renewal_that_failed_once_is_not_the_last(appliance, put, monkeypatch):
+    put("a.txt", KETTLE.encode(), ingest=False)
+    monkeypatch.setattr(watch, "_RENEW_S", 0.01)
+    tries = Tries(appliance.database)
+    with appliance.database.write() as connection:
+        claim = claims.claim_document(connection, claims.pending_ids(connection)[0], "worker")
+    with watch.ClaimWatch(tries, claim):
+        assert tries.thrice.wait(10)
+
+
 def test_a_worker_with_the_same_name_is_not_the_same_worker(appliance, service, put, embedder, alice):
     document = put("a.txt", KETTLE.encode(), ingest=False)
 
@@ -456,3 +467,18 @@ def nothing_left(appliance) -> bool:
             for name in ("search_vectors", "search_exact", "search_words")
         ]
     return not any([*rows, *index]) and stored_files(appliance) == []
+
+
+class Tries:
+    """A database whose first write fails as a busy one does."""
+
+    def __init__(self, database) -> None:
+        self.database, self.count, self.thrice = database, 0, threading.Event()
+
+    def write(self):
+        self.count += 1
+        if self.count == 1:
+            raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
+        if self.count == 3:
+            self.thrice.set()
+        return self.database.write()

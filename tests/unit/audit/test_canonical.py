@@ -46,6 +46,13 @@ def test_every_event_has_a_class_and_every_refusal_finds_one() -> None:
     assert classify(EventName.ACCESS_DENIED, "document:read").class_uid == classify(EventName.DOCUMENT_READ).class_uid
 
 
+@pytest.mark.parametrize("action", Action, ids=str)
+def test_a_refusal_is_filed_where_events_of_the_same_thing_are(action: Action) -> None:
+    noun = str(action).partition(":")[0]
+    same = {kind.class_uid for name, kind in CLASSES.items() if name.partition(".")[0] == noun}
+    assert not same or classify(EventName.ACCESS_DENIED, str(action)).class_uid in same
+
+
 def test_times_are_utc_to_the_millisecond() -> None:
     assert utc_text(0) == "1970-01-01T00:00:00.000Z"
     assert utc_text(1_769_848_200_007) == "2026-01-31T08:30:00.007Z"

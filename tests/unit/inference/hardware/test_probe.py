@@ -19,7 +19,7 @@ from appliance.inference.hardware.neural import neural_processors
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.hardware.processor import processor, usable_cores
 
-INTEL = "processor\t: 0\nmodel name\t: A server processor\nflags\t\t: fpu avx2 avx512f lahf_lm amx_int8\n\nprocessor\t: 1\nflags\t: fpu\n"
+INTEL = "processor\t: 0\nmodel name\t: A server processor\nflags\t\t: fpu avx2 avx512f lahf_lm avx512vbmi avx512_vnni amx_int8\n\nprocessor\t: 1\nflags\t: fpu\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm\nHardware\t: A board\n"
 V2 = "30 1 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw\n"
 V1 = (
@@ -61,7 +61,7 @@ def test_of_an_empty_machine_everything_is_told_as_unknown(tmp_path):
 def test_a_plain_box(tmp_path):
     found = probe_hardware(box(tmp_path))
     assert found.processor == "A server processor"
-    assert found.features == ("avx2", "avx512f", "amx_int8")
+    assert found.features == ("avx2", "avx512f", "avx512vbmi", "avx512_vnni", "amx_int8")
     assert (found.memory_total_mb, found.memory_available_mb, found.memory_limit_mb) == (16_384, 8_192, None)
     assert found.remarks == ()
 
