@@ -16,7 +16,6 @@ import redis
 import redis.asyncio
 
 from appliance.chat.models import MessageStatus
-from appliance.chat.store import load_message
 from appliance.identity.models import Principal
 from web.schemas.chat import MessageOut
 from web.sse import Event
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 FROM_THE_START = "0"
 _LOOK_AT_ROW_EVERY_MS = 2_000
 _OUTAGE_PAUSE_S = 0.5
-_IN_PROGRESS = frozenset({MessageStatus.PENDING, MessageStatus.ANSWERING})
-
-
-def finished(message: Message) -> bool:
-    return message.status not in _IN_PROGRESS
 
 
 async def answer_events(
@@ -45,7 +39,7 @@ async def answer_events(
     """
     told = 0
     waits = message.status is MessageStatus.PENDING
-    while not finished(message):
+    while not message.status.finished:
         over = False
         if waits:
             ahead = await asyncio.to_thread(appliance.chat.ahead_of, message.id)
@@ -67,13 +61,6 @@ async def answer_events(
             over = over or entry.event == "done"
             if entry.event != "done":
                 yield Event(entry.event, json.dumps(entry.data, ensure_ascii=False), entry.id)
-        if (over or not entries) and await asyncio.to_thread(_stored, appliance, message.id):
+        if (over or not entries) and await asyncio.to_thread(appliance.chat.settled, message.id):
             message = await asyncio.to_thread(appliance.chat.message, principal, message.id)
     yield Event("done", msgspec.json.encode(MessageOut.of(message)).decode())
-
-
-def _stored(appliance: Appliance, message_id: str) -> bool:
-    """Whether the row needs reading again: its answer is stored, or it is gone. Looking leaves no audit event, reading does."""
-    with appliance.database.read() as connection:
-        message = load_message(connection, message_id, ())
-    return message is None or finished(message)

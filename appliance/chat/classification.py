@@ -13,11 +13,6 @@ from appliance.retrieval.models import Hit
 from appliance.storage.tables import documents, message_passages, messages
 
 
-def highest_classification(connection: Connection, collection_ids: Iterable[str], policy: RoutingPolicy) -> str:
-    """The highest among these collections as they are classified now; one that the policy does not know is above all."""
-    return policy.highest(classifications_of(connection, collection_ids))
-
-
 def answer_classification(connection: Connection, policy: RoutingPolicy, conversation_id: str, passages: Iterable[Hit]) -> str:
     """The highest among the passages and among what earlier answers of this conversation, which the prompt repeats, drew on.
 

@@ -17,6 +17,10 @@ class MessageStatus(StrEnum):
     STOPPED = "STOPPED"
     FAILED = "FAILED"
 
+    @property
+    def finished(self) -> bool:
+        return self not in {MessageStatus.PENDING, MessageStatus.ANSWERING}
+
 
 ABSTAINED = "abstained"
 """The finish reason of a DONE answer that says that the documents do not hold one."""

@@ -1,4 +1,7 @@
-"""Where sentences begin and end, in prose, lists and tables alike."""
+"""Where sentences begin and end, in prose, lists and tables alike.
+
+Finer than documents/sentences.py, which packs passages: here lines and items stand alone, to be quoted.
+"""
 
 from __future__ import annotations
 

@@ -188,6 +188,12 @@ class ChatService:
         order = [waiting.message_id for waiting in self._waiting()]
         return order.index(message_id) if message_id in order else None
 
+    def settled(self, message_id: str) -> bool:
+        """Whether there is nothing more to wait for: the answer is stored, or gone. This leaves no audit event, reading does."""
+        with self._database.read() as connection:
+            message = store.load_message(connection, message_id, ())
+        return message is None or message.status.finished
+
     def pending_ids(self) -> list[str]:
         """Answers nobody works on: not begun, or their worker's lease ran out."""
         with self._database.read() as connection:

@@ -56,7 +56,7 @@ def delete_conversation(connection: Connection, conversation_id: str) -> bool:
 
 def unanswered_of(connection: Connection, principal_id: str) -> int:
     """How many answers this person still waits for, in all their conversations."""
-    waiting = messages.c.status.in_((MessageStatus.PENDING, MessageStatus.ANSWERING))
+    waiting = messages.c.status.in_([status for status in MessageStatus if not status.finished])
     joined = select(func.count()).select_from(messages).join(conversations, conversations.c.id == messages.c.conversation_id)
     return connection.execute(joined.where(conversations.c.principal_id == principal_id, waiting)).scalar_one()
 

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 
 from appliance.bootstrap import Appliance
 from appliance.chat.claims import Ending, claim_answer, finish
-from appliance.chat.classification import answer_classification, highest_classification
+from appliance.chat.classification import answer_classification
 from appliance.chat.models import MessageStatus
 from appliance.chat.store import insert_conversation, insert_exchange, load_message
 from appliance.inference.hardware.models import Hardware
@@ -70,7 +70,6 @@ def test_the_highest_of_the_passages_decides(appliance: Appliance, shelves) -> N
     with appliance.database.read() as connection:
         for names, highest in ((("public",), "public"), (("public", "secret", "internal"), "secret"), ((), "internal")):
             ids = [shelves[name] for name in names]
-            assert highest_classification(connection, ids, appliance.routing) == highest
             found = answer_classification(connection, appliance.routing, "none", [hit(number) for number in ids])
             assert found == highest
 
@@ -78,7 +77,7 @@ def test_the_highest_of_the_passages_decides(appliance: Appliance, shelves) -> N
 def test_a_classification_that_the_policy_no_longer_knows_lets_nobody_answer(appliance: Appliance, shelves) -> None:
     with appliance.database.write() as connection:
         connection.execute(update(collections).where(collections.c.id == shelves["public"]).values(classification="royal"))
-        found = highest_classification(connection, shelves.values(), appliance.routing)
+        found = answer_classification(connection, appliance.routing, "none", [hit(number) for number in shelves.values()])
     assert found == "royal"
     assert decide(BOX, OFFERS, appliance.routing, SelectionRequest(found)).winner is None
 
