@@ -93,9 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _EXIT_REFUSED
     try:
         server = make_server(create_app(appliance))
-        for service in ("chat", "documents"):
-            # built now: a part that cannot be built keeps the door shut, and nobody's first request waits for it
-            getattr(appliance, service)
+        # built now: a part that cannot be built keeps the door shut, and nobody's first request waits for it
+        _ = appliance.chat, appliance.documents
         # uvicorn repeats the signal once it has finished: then it is an ordinary end, with an exit code of 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)

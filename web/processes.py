@@ -18,12 +18,12 @@ _UNSUPERVISED = "No supervisor reports here: the processes of this box were star
 
 
 class _Published(msgspec.Struct):
-    """An entry of the list that `appliance/supervisor/states.py` writes; `started` in milliseconds since 1970."""
+    """An entry of the list that `appliance/supervisor/states.py` writes."""
 
     name: str
     pid: int | None = None
     rss_mb: float | None = None
-    started: int | None = None
+    started_ms: int | None = None
     restarts: int = 0
     ready: bool = False
 
@@ -68,5 +68,5 @@ def _process(entry: _Published, now_ms: int) -> ProcessOut:
         pid=entry.pid,
         memory_bytes=round(entry.rss_mb * 1_000_000) if entry.rss_mb else None,
         restarts=entry.restarts,
-        uptime_s=(now_ms - entry.started) / 1_000 if entry.started else None,
+        uptime_s=(now_ms - entry.started_ms) / 1_000 if entry.started_ms else None,
     )

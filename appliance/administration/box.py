@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
@@ -61,34 +61,30 @@ class BoxReview:
 
     def state(self, principal: Principal) -> BoxState:
         """Raises `Denied` where policy refuses."""
-        self._admit(principal, Action.BOX_READ, EventName.BOX_READ)
+        self._access.require(principal, Action.BOX_READ, APPLIANCE)
+        with self._database.write() as connection:
+            self._audit.append(connection, AuditEvent(EventName.BOX_READ, principal))
         with self._database.read() as connection:
             return BoxState(
-                people=_count(connection, "principals"),
-                collections=_count(connection, "collections"),
-                chunks=_count(connection, "chunks"),
-                audit_events=_count(connection, "audit_events"),
-                documents=_by_status(connection, "documents"),
-                messages=_by_status(connection, "messages", "assistant"),
+                people=_count(connection, tables.principals),
+                collections=_count(connection, tables.collections),
+                chunks=_count(connection, tables.chunks),
+                audit_events=_count(connection, tables.audit_events),
+                documents=_by_status(connection, tables.documents),
+                messages=_by_status(connection, tables.messages, role="assistant"),
                 disk=_disk(self._settings),
                 versions=_versions(connection),
             )
 
-    def _admit(self, principal: Principal, action: Action, event: EventName) -> None:
-        self._access.require(principal, action, APPLIANCE)
-        with self._database.write() as connection:
-            self._audit.append(connection, AuditEvent(event, principal))
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def _count(connection: Connection, table: str) -> int:
-    return connection.execute(select(func.count()).select_from(tables.metadata.tables[table])).scalar_one()
-
-
-def _by_status(connection: Connection, table: str, role: str | None = None) -> dict[str, int]:
-    rows = tables.metadata.tables[table]
-    query = select(rows.c.status, func.count()).group_by(rows.c.status).order_by(rows.c.status)
+def _by_status(connection: Connection, table: Table, role: str | None = None) -> dict[str, int]:
+    query = select(table.c.status, func.count()).group_by(table.c.status).order_by(table.c.status)
     if role is not None:
-        query = query.where(rows.c.role == role)
+        query = query.where(table.c.role == role)
     return dict(connection.execute(query).tuples().all())
 
 

@@ -20,7 +20,7 @@ from appliance.supervisor import states, wire
 from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
 from appliance.supervisor.locks import sole_holder
-from appliance.supervisor.names import QueueName
+from appliance.supervisor.names import REDIS, QueueName
 from appliance.supervisor.ollama_server import ollama_program
 from appliance.supervisor.plans import gate_plan, ollama_plan, redis_plan, web_plan, worker_plan
 from appliance.supervisor.sealing import Missing, Seal, make_seal, network_reasons
@@ -162,8 +162,8 @@ class _Box:
 
     def stop(self) -> None:
         """End all processes, Redis last: the others still have work to put away."""
-        last = [child for name, child in self.children.items() if name == "redis"]
-        others = [child for name, child in self.children.items() if name != "redis"]
+        last = [child for name, child in self.children.items() if name == REDIS]
+        others = [child for name, child in self.children.items() if name != REDIS]
         self._notice(Notice("stopping", "all"))
         _end(others, STOP_LIMIT_S)
         _end(last, _REDIS_STOP_LIMIT_S)

@@ -18,7 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def publish(settings: Settings, children: Sequence[Child], started_ms: int) -> None:
-    """Write a JSON list of `{name, pid, rss_mb, started, restarts, ready}` under `processes`; `started` is in ms since 1970.
+    """Write a JSON list of `{name, pid, rss_mb, started_ms, restarts, ready}` under `processes`.
 
     Silent where Redis is away: the next one is seconds off.
     """
@@ -26,7 +26,7 @@ def publish(settings: Settings, children: Sequence[Child], started_ms: int) -> N
         "name": "supervisor",
         "pid": os.getpid(),
         "rss_mb": rss_mb(os.getpid()),
-        "started": started_ms,
+        "started_ms": started_ms,
         "restarts": 0,
         "ready": True,
     }
@@ -50,7 +50,7 @@ def _state(child: Child) -> dict[str, str | int | float | bool | None]:
         "name": child.plan.name,
         "pid": child.pid,
         "rss_mb": rss_mb(child.pid) if child.pid else 0.0,
-        "started": child.started_ms,
+        "started_ms": child.started_ms,
         "restarts": child.restarts,
         "ready": child.ready,
     }

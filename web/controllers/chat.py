@@ -13,7 +13,7 @@ from appliance.administration.samples import SUGGESTED_QUESTIONS
 from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.answer_events import FROM_THE_START, answer_events
-from web.dependencies import Box, Caller, Jobs, caller
+from web.dependencies import Box, Caller, Jobs
 from web.guards import declares
 from web.pages import page
 from web.schemas.chat import Asked, ConversationOut, ConversationWithMessages, MessageOut, NewConversation, NewQuestion
@@ -23,11 +23,14 @@ _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
 
 class ChatController(Controller):
-    @get(["/chat", "/chat/{conversation_id:str}"], opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL))
-    async def chat_page(self, request: Request[Any, Any, Any]) -> Template:
-        appliance = request.app.state.appliance
-        chooses = bool(caller(request).roles & appliance.routing.choosers)
-        return await asyncio.to_thread(page, request, "chat.html", place="chat", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
+    @get(
+        ["/chat", "/chat/{conversation_id:str}"],
+        opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL),
+        sync_to_thread=True,
+    )
+    def chat_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
+        chooses = bool(principal.roles & appliance.routing.choosers)
+        return page(request, "chat.html", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
 
     @get("/api/conversations", opt=declares(Action.CONVERSATION_LIST, EventName.CONVERSATION_LISTED), sync_to_thread=True)
     def conversations(self, appliance: Box, principal: Caller) -> list[ConversationOut]:
