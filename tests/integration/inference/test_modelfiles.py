@@ -160,9 +160,13 @@ def test_a_version_answers_as_its_modelfile_says(appliance: Appliance, administr
     assert version.context_tokens == 600
     plain = models.take_in(administrator, weights, Order(name="plain"))
     load = Loader(appliance.models, lambda: appliance.gate, context_tokens=1024, threads=2, slots=1)
-    lengths = []
+    lengths, shares = [], list[float]()
     for identifier in (version.id, plain.id):
-        runtime = load(RuntimeKey("llamacpp", identifier))
+        shares.clear()
+        runtime = load(RuntimeKey("llamacpp", identifier), shares.append)
+        assert shares == sorted(shares), "it is told how far it is"
+        assert len(shares) > 3
+        assert shares[-1] == 1.0
         lengths.append((runtime.context_tokens, runtime.count_tokens((RULES, ASKED))))
         usage = list(runtime.complete(request(ASKED, max_tokens=8)))[-1].usage
         runtime.close()
@@ -187,16 +191,3 @@ def test_who_sends_prompts_elsewhere_is_still_lent_for_a_classification():
         assert text_of(list(lent.complete(request(ASKED)))) == "internal"
         kept = InstructedRuntime(StubRuntime(["here"]), Modelfile("x")).under("secret")
         assert text_of(list(kept.complete(request(ASKED)))) == "here"
-
-
-def test_how_far_a_model_is_loaded_is_told(appliance: Appliance, administrator, models_dir):
-    store = ModelStore(models_dir)
-    version = appliance.model_administration.take_in(
-        administrator, store.verified_path(store.active("language")), Order(name="told")
-    )
-    load = Loader(appliance.models, lambda: appliance.gate, context_tokens=512, threads=2, slots=1)
-    shares: list[float] = []
-    load(RuntimeKey("llamacpp", version.id), shares.append).close()
-    assert len(shares) > 3
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from appliance.bootstrap import open_appliance
+from appliance.egress.seal.confinement import CODE, Confinement, fasten
 from appliance.egress.seal.layers import OLLAMA, Name, Strength
 from appliance.egress.seal.observation import contradictions
 from appliance.egress.seal.reports import read_reports
@@ -116,6 +118,20 @@ def test_it_runs_behind_the_seal_with_nothing_of_ours_and_answers_our_processes(
     assert contradictions(report) == []
     assert all(not each.missing for each in read_reports(box.settings.run_dir)), "and it takes nothing from the others"
     assert box.settings.ollama_socket.stat().st_mode & 0o777 == 0o600
+    asking = (
+        "import sys; from appliance.inference.ollama.client import LocalClient; "
+        "print(LocalClient(f'unix:{sys.argv[1]}').version(5)); import socket; socket.socket(socket.AF_INET)"
+    )
+    worker = subprocess.run(  # with all that a process of ours has left
+        [sys.executable, "-c", asking, str(box.settings.ollama_socket)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CODE,
+        preexec_fn=lambda: fasten(Confinement(box.settings.data_dir), None),
+    )
+    assert worker.stdout == "0.33.3\n", worker.stderr
+    assert "Address family not supported" in worker.stderr
     port = int(environment["OLLAMA_HOST"].rpartition(":")[2])
     with socket.socket() as outside, pytest.raises(ConnectionRefusedError):
         outside.connect(("127.0.0.1", port))  # its loopback is not that of the machine
