@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     for language, parts in report["languages"].items():
         lines += [f"in {language}:", *_lines(parts)]
     lines.append(f" search: p50 {report['search_ms']['p50']:.1f} ms, p95 {report['search_ms']['p95']:.1f} ms")
+    silence = report["silence"]
+    lines.append(f"silent where there is an answer: {silence['false']:.3f}, where there is none: {silence['right']:.3f}")
     if "answers" in report:
         lines.append("answers: " + ", ".join(f"{name} {value}" for name, value in report["answers"].items()))
     output.result(report, *lines)

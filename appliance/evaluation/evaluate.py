@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.chat.answerability import answerable
 from appliance.errors import InvalidInput
 from appliance.evaluation.answers import chosen, grade_answers
 from appliance.evaluation.corpus import Corpus, index_dataset
@@ -54,6 +55,7 @@ def evaluate(
             person = appliance.setup.complete(appliance.setup.make_link(), "evaluation", secrets.token_urlsafe(32))
             corpus = index_dataset(appliance, person, loaded, progress)
             report = _retrieval(appliance, person, corpus, loaded, progress)
+            report["silence"] = _silence(appliance, person, corpus, loaded)
             if answers:
                 questions = chosen(loaded.questions, answers)
                 report["answers"] = grade_answers(appliance, person, corpus, questions, progress)
@@ -105,3 +107,15 @@ def _retrieval(
             f"p{share}": round(float(np.percentile(elapsed_ms, share)), 2) if elapsed_ms else 0.0 for share in (50, 95)
         },
     }
+
+
+def _silence(appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset) -> dict[str, float]:
+    """Of the questions with and without an answer in the set, the shares that are met with silence before a model is asked."""
+    silent: dict[bool, list[bool]] = {True: [], False: []}
+    for question in dataset.questions:
+        hits = appliance.search.search(
+            person, question.text, appliance.settings.passages_limit, collection_id=corpus.collection_id
+        )
+        silent[bool(question.answers)].append(not answerable(question.text, question.text, hits, appliance.silence))
+    false, right = (round(sum(silent[kind]) / max(1, len(silent[kind])), 4) for kind in (True, False))
+    return {"threshold": appliance.silence.threshold, "false": false, "right": right}
