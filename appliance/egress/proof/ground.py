@@ -19,7 +19,7 @@ from appliance.egress.seal.namespace import leave, raise_loopback
 RESOLVER = "198.18.0.2"
 _SOURCE = "cloister-proof"
 _PLACE = Path("/run/cloister-proof")
-_RUNTIMES = re.compile(r"^runtimes = \[(.*)\]$", re.MULTILINE)
+_RUNTIMES = re.compile(r"^runtimes = (\[.*\])$", re.MULTILINE)
 _FILES = {
     "/etc/resolv.conf": f"nameserver {RESOLVER}\noptions timeout:2 attempts:1\n",
     "/etc/nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
@@ -46,14 +46,18 @@ def prefer_runtime(name: str) -> None:
     """From the next start on every rule of the routing policy that allows this runtime has it first; on this ground only."""
     policy = CODE / "policies" / "routing.toml"
     stand_in = _PLACE / f"routing-{name}.toml"
-    stand_in.write_text(_RUNTIMES.sub(lambda found: _first(name, found), policy.read_text()))
+    stand_in.write_text(preferring(name, policy.read_text()))
     calls.mount(str(stand_in), str(policy), None, calls.MS_BIND)
 
 
-def _first(name: str, found: re.Match[str]) -> str:
-    listed = [word.strip(' "') for word in found.group(1).split(",")]
-    ordered = sorted(listed, key=lambda each: each != name)
-    return f"runtimes = {json.dumps(ordered)}"
+def preferring(name: str, policy: str) -> str:
+    """The policy with this runtime first in every rule that allows it. Pure."""
+
+    def ordered(found: re.Match[str]) -> str:
+        runtimes: list[str] = json.loads(found.group(1))
+        return f"runtimes = {json.dumps(sorted(runtimes, key=lambda each: each != name))}"
+
+    return _RUNTIMES.sub(ordered, policy)
 
 
 def _seen(file: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.egress.proof import samples
 from appliance.egress.proof.day import Step
+from appliance.egress.proof.ground import preferring
 from appliance.egress.proof.leg import Control, Leg
 from appliance.egress.proof.pages import attempts, page
 from appliance.egress.proof.report import FORMAT, Machine, Report, problems
 from appliance.egress.proof.signing import OF_THE_PROOF, box_key, check, signed
 from appliance.egress.proof.sinkhole import Attempt
+from appliance.egress.seal.confinement import CODE
 from appliance.errors import InvalidInput
 from appliance.settings import Settings
 from appliance.documents.media_types import EXTENSIONS, MediaType, check_upload
@@ -160,3 +163,12 @@ def test_every_kind_of_file_is_part_of_the_day_and_points_outside() -> None:
     for name, content in samples.files().items():
         if not name.endswith((".docx", ".pptx", ".xlsx", ".epub", ".odt")):
             assert b"cloister-proof.example" in content, name
+
+
+def test_a_runtime_is_put_first_in_every_shipped_rule_that_allows_it_and_added_to_none() -> None:
+    shipped = (CODE / "policies" / "routing.toml").read_text()
+    before, after = (tomllib.loads(text)["rules"] for text in (shipped, preferring("foundry", shipped)))
+    for name, rule in before.items():
+        assert sorted(after[name]["runtimes"]) == sorted(rule["runtimes"])
+        assert (after[name]["runtimes"][0] == "foundry") == ("foundry" in rule["runtimes"])
+    assert preferring("nobody", shipped).count("nobody") == 0
