@@ -22,6 +22,7 @@ from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.chat.policy import load_silence
+from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
@@ -30,7 +31,7 @@ from appliance.inference.cores import available_cores
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.parallel import answers_at_once
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
-from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
 from appliance.inference.store import ModelStore
@@ -45,8 +46,8 @@ from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
 
 if TYPE_CHECKING:
-    from appliance.administration.model_fetching import ModelFetching
     from appliance.administration.model_conversion import ModelConversion
+    from appliance.administration.model_fetching import ModelFetching
     from appliance.administration.model_measuring import ModelMeasuring
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
@@ -90,7 +91,7 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
-        self.egress = EgressReview(self.database, self.access, self.audit, settings)
+        self.egress = EgressReview(self.database, self.access, self.audit, settings, POLICIES_DIR / "destinations.toml")
         self.routing_review = RoutingReview(
             database=self.database,
             access=self.access,
@@ -228,9 +229,9 @@ class Appliance:
         """Where the Ollama answers that the box starts itself; empty where it starts none."""
         return f"unix:{self.settings.ollama_socket}" if self.settings.ollama_program else ""
 
-    def seal(self) -> Seal:
+    def seal(self) -> Strength:
         """What keeps this process from reaching others, as the kernel shows it now."""
-        return Seal(own_strength(self.settings.run_dir).value)
+        return own_strength(self.settings.run_dir)
 
     @property
     def threads(self) -> int:

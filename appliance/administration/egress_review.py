@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import msgspec
 
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.audit.log import AuditLog
 from appliance.egress.asking import gate_count
+from appliance.egress.destinations import load_destinations
 from appliance.egress.frames import Count
 from appliance.egress.meter import PERIOD_MS, Calls, Counters, gate_calls, network_counters, unrecorded
 from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import Report, read_reports
-from appliance.errors import Unavailable
+from appliance.errors import SetupError, Unavailable
 from appliance.identity.models import SYSTEM, Principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -32,10 +34,20 @@ class GateState(msgspec.Struct, frozen=True):
     unrecorded: int
 
 
+class Named(msgspec.Struct, frozen=True):
+    """A machine that the gate may call, and what for."""
+
+    name: str
+    host: str
+    port: int
+    purpose: str
+
+
 class EgressStatus(msgspec.Struct, frozen=True):
     """`strength` is that of the weakest process behind the seal; None where none has reported.
 
-    `counters` is None where they cannot be read, `gate` where none answers: it runs only where destinations are named.
+    `counters` is None where they cannot be read, `gate` where none answers: it runs only where destinations are named. So is
+    `destinations` where the list cannot be read, which lets nothing out.
     """
 
     time_ms: int
@@ -45,6 +57,7 @@ class EgressStatus(msgspec.Struct, frozen=True):
     counters: Counters | None
     last_hour: Calls
     gate: GateState | None
+    destinations: list[Named] | None
 
     @property
     def gaps(self) -> list[str]:
@@ -55,7 +68,9 @@ class EgressStatus(msgspec.Struct, frozen=True):
 class EgressReview:
     """The state of the seal and the meter."""
 
-    def __init__(self, database: Database, access: Access, audit: AuditLog, settings: Settings) -> None:
+    def __init__(self, database: Database, access: Access, audit: AuditLog, settings: Settings, destinations: Path) -> None:
+        """`destinations` is the file that names them."""
+        self._destinations = destinations
         self._database = database
         self._access = access
         self._audit = audit
@@ -104,7 +119,15 @@ class EgressReview:
             counters=_counters(sealed),
             last_hour=calls,
             gate=self._gate(),
+            destinations=self._named(),
         )
+
+    def _named(self) -> list[Named] | None:
+        try:
+            found = load_destinations(self._destinations).values()
+        except SetupError:
+            return None
+        return [Named(each.name, each.host, each.port, each.purpose) for each in found]
 
     def _gate(self) -> GateState | None:
         try:

@@ -64,6 +64,11 @@ def _lines(status: EgressStatus, against: dict[str, list[str]]) -> list[str]:
         foreign = ", ".join(status.counters.foreign) or "none"
         lines.append(f"Interfaces besides loopback: {foreign}; {status.counters.foreign_bytes} bytes moved on them")
         lines.append(f"Internet sockets in use: {status.counters.sockets}")
+    lines += [
+        f"The gate may call {each.name}: {each.host} port {each.port}, for {each.purpose}" for each in status.destinations or []
+    ]
+    if status.destinations is None:
+        lines.append("WARNING destinations.toml cannot be read: nothing may leave")
     if status.gate:
         count = status.gate.count
         lines.append(f"The gate counted {count.calls} calls and {count.refused} refusals since it started")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from appliance.administration.egress_review import EgressStatus, GateState
+from appliance.administration.egress_review import EgressStatus, GateState, Named
 from appliance.egress.seal.reports import Report
 
 
@@ -56,7 +56,10 @@ class GateOut(msgspec.Struct):
 
 
 class EgressOut(msgspec.Struct):
-    """`strength` is that of the weakest process, None where none has reported. Figures are None where they cannot be read."""
+    """`strength` is that of the weakest process, None where none has reported. Figures are None where they cannot be read.
+
+    `destinations` are the machines that the gate may call, written for people.
+    """
 
     time_ms: int
     strength: str | None
@@ -70,6 +73,7 @@ class EgressOut(msgspec.Struct):
     calls: int
     refusals: int
     gate: GateOut | None
+    destinations: list[str] | None
 
     @classmethod
     def of(cls, status: EgressStatus) -> EgressOut:
@@ -87,4 +91,9 @@ class EgressOut(msgspec.Struct):
             calls=status.last_hour.made,
             refusals=status.last_hour.refused,
             gate=GateOut.of(status.gate) if status.gate else None,
+            destinations=_written(status.destinations),
         )
+
+
+def _written(named: list[Named] | None) -> list[str] | None:
+    return None if named is None else [f"{each.name} ({each.host} port {each.port}, {each.purpose})" for each in named]

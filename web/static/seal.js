@@ -83,6 +83,7 @@ export async function showSeal(place) {
     h(
       "dl.pairs.meter",
       {},
+      pair("machines the gate may call", figure(seal.destinations, (named) => named.join(", ") || "none: nothing may leave")),
       pair("network interfaces besides loopback", foreign),
       pair("bytes moved on them", figure(seal.foreign_bytes, size)),
       pair("internet sockets in use", figure(seal.sockets)),

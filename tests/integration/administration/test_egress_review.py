@@ -6,18 +6,27 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from appliance.administration.egress_review import EgressReview
 from appliance.audit.events import AuditEvent, EventName
 from appliance.bootstrap import Appliance
 from appliance.egress.meter import network_counters
 from appliance.egress.seal.layers import Name, Strength
+from appliance.egress import frames
+from appliance.egress.asking import connected
+from appliance.egress.destinations import Purpose
+from appliance.egress.keeper import Keeper
 from appliance.egress.seal.reports import note_outside, read_reports, report_own
+from appliance.egress.verdict import Permissions
 from appliance.errors import Denied
 from appliance.identity.models import SYSTEM, Principal
 from appliance.storage.tables import audit_events
+from appliance.supervisor.sockets import bind_private
 
 _SEALED = """
 import sys
@@ -117,3 +126,33 @@ def test_the_meter_of_this_machine_sees_its_interfaces() -> None:
     listed = {line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]}
     assert set(here.foreign) == listed - {"lo"}
     assert network_counters(str(os.getpid())).foreign == here.foreign
+
+
+def test_a_gate_is_none_of_the_sealed_and_what_it_counted_is_held_against_the_log(appliance: Appliance, sealed) -> None:
+    run_dir = appliance.settings.run_dir
+    report_own(run_dir, "gate")
+    assert appliance.egress.found().strength is Strength.NAMESPACE
+    assert appliance.egress.found().gate is None
+    listener = bind_private(appliance.settings.gate_path)
+    keeper = Keeper(Permissions({}, (), {}))
+    threading.Thread(target=keeper.serve, args=(listener, lambda: False), daemon=True).start()
+    assert appliance.egress.found().gate.unrecorded == 0
+    with connected(appliance.settings.gate_path) as connection:  # a caller that keeps it to itself
+        frames.send(connection, frames.Kind.ASK, frames.Asked("x", Purpose.LOG, "/x", "", 0, 1, 1.0, None))
+        assert frames.receive(connection)[0] is frames.Kind.REFUSED
+    appliance.egress.record()
+    metered = events(appliance, EventName.EGRESS_METERED)[-1]
+    assert (metered["outcome"], metered["unrecorded"], metered["strangers"]) == ("failure", 1, 0)
+
+
+def test_the_machines_that_may_be_called_are_shown_and_an_unreadable_list_is_not_taken_for_an_empty_one(
+    appliance: Appliance, tmp_path: Path
+) -> None:
+    assert appliance.egress.found().destinations == []
+    file = tmp_path / "destinations.toml"
+    file.write_text('[[destination]]\nname = "lan"\nhost = "llm.example.org"\nport = 8443\npurpose = "inference"\n')
+    review = EgressReview(appliance.database, appliance.access, appliance.audit, appliance.settings, file)
+    (named,) = review.found().destinations
+    assert (named.name, named.host, named.port, named.purpose) == ("lan", "llm.example.org", 8443, "inference")
+    file.write_text("[[destination]]")
+    assert review.found().destinations is None
