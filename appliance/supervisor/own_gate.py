@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appliance.egress.asking import gate_answers
 from appliance.egress.seal.confinement import CODE
+from appliance.inference.telemetry import OPT_OUTS
 from appliance.settings import Settings
 from appliance.supervisor.sockets import bind_private
 
@@ -38,7 +39,7 @@ def _start(settings: Settings, policies: Path, stack: ExitStack) -> Path:
     command = [sys.executable, "-m", "appliance.supervisor.gate_process", "--data", str(settings.data_dir)]
     command += ["--fd", str(listener.fileno()), "--policies", str(policies), "--parent", str(os.getpid())]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=CODE, env={}, pass_fds=[listener.fileno()]
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=CODE, env=dict(OPT_OUTS), pass_fds=[listener.fileno()]
     )
     stack.callback(_end, process)
     return path

@@ -122,6 +122,7 @@ def test_administrators_and_officers_see_which_layers_are_missing(box, page: Pag
     run_dir = box.appliance.settings.run_dir
     note_outside(run_dir, {"": "the kernel refuses"})
     report_own(run_dir, "stray")
+    report_own(run_dir, "gate")
     page.context.clear_cookies()
     box.sign_in(page, "administrator")
     page.goto(f"{box.url}/admin/box")
@@ -129,3 +130,9 @@ def test_administrators_and_officers_see_which_layers_are_missing(box, page: Pag
     expect(row.locator(".badge.bad").first).to_contain_text("shares the network of the machine")
     expect(row).to_contain_text("(the kernel refuses)")
     expect(page.locator("#seal .notice.warn")).to_contain_text("gaps")
+    # the gate has a network by nature, which is said and is no gap; what else it lacks is one
+    gate = page.locator("tr[data-sealed=gate]")
+    expect(gate).to_contain_text("Not sealed: its work is to call the machines")
+    expect(gate).not_to_contain_text("shares the network of the machine")
+    expect(gate.locator(".badge.bad").first).to_be_visible()
+    expect(page.locator("#seal .meter")).to_contain_text("none: nothing may leave")
