@@ -14,7 +14,7 @@ from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.llamacpp import LlamaCppRuntime
 from appliance.inference.loading import Loader
 from appliance.inference.modelfile import Modelfile, parse_modelfile
-from appliance.inference.models import CompletionRequest, Delta, FinishReason, PromptMessage
+from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage
 from appliance.inference.pool import RuntimeKey
 from appliance.inference.store import ModelStore
 from appliance.inference.store.importing import Order
@@ -105,7 +105,9 @@ def test_a_persons_stop_reaches_through_the_watch_for_stops(plain):
 
 def test_parameters_hold_where_the_request_says_nothing(plain):
     def said(*parameters: tuple[str, float], **given) -> str:
-        return text_of(list(InstructedRuntime(plain, Modelfile("x", parameters=parameters)).complete(request(ASKED, **given))))
+        return text_of(
+            list(InstructedRuntime(plain, Modelfile("x", parameters=parameters)).complete(request(ASKED, max_tokens=10, **given)))
+        )
 
     greedy, seed = said(), ("seed", 7)
     assert "Paris" in greedy
@@ -118,6 +120,17 @@ def test_parameters_hold_where_the_request_says_nothing(plain):
     for penalty in (("repeat_penalty", 2.0), ("frequency_penalty", 2.0), ("presence_penalty", 2.0)):
         assert said(penalty, messages=(RULES, LOOP)) != said(messages=(RULES, LOOP))
     assert said(("repeat_penalty", 2.0), ("repeat_last_n", 0), messages=(RULES, LOOP)) == said(messages=(RULES, LOOP))
+
+
+def test_a_sampled_answer_costs_what_was_read_before_only_where_it_must_be_repeatable(plain):
+    def cached(*parameters: tuple[str, float]) -> int:
+        asked = request(STORY, max_tokens=2, person="p", conversation="c")
+        usage = list(InstructedRuntime(plain, Modelfile("x", parameters=parameters)).complete(asked))[-1].usage
+        return usage.cached_tokens if usage else -1
+
+    cached()
+    assert cached(("temperature", 0.8)) > 20
+    assert cached(("temperature", 0.8), ("seed", 7)) == 0
 
 
 def test_num_predict_shortens_and_never_lengthens(plain):
@@ -191,3 +204,17 @@ def test_who_sends_prompts_elsewhere_is_still_lent_for_a_classification():
         assert text_of(list(lent.complete(request(ASKED)))) == "internal"
         kept = InstructedRuntime(StubRuntime(["here"]), Modelfile("x")).under("secret")
         assert text_of(list(kept.complete(request(ASKED)))) == "here"
+
+
+def test_the_words_of_a_modelfile_are_in_force_in_onnx_genai_too(genai_folder: Path, genai_model: Model):
+    from appliance.inference.genai.runtime import GenaiRuntime
+
+    bare = GenaiRuntime(genai_model, genai_folder, 512, 2)
+    modelfile = Modelfile("x", system="Be brief.", parameters=(("stop", "Paris"), ("num_predict", 20)))
+    following = InstructedRuntime(bare, modelfile)
+    assert following.count_tokens((RULES, ASKED)) > bare.count_tokens((RULES, ASKED))
+    assert "Paris" in text_of(list(bare.complete(request(ASKED, max_tokens=20))))
+    deltas = list(following.complete(request(ASKED, max_tokens=40)))
+    assert "Paris" not in text_of(deltas)
+    assert deltas[-1].finish_reason is FinishReason.STOP
+    bare.close()

@@ -162,3 +162,24 @@ def test_a_server_that_is_gone_is_unreachable(load, server) -> None:
     server._server.shutdown()
     assert code_of(lambda: list(lent(runtime).complete(request()))) == "inference.unreachable"
     assert not runtime.health().ready
+
+
+def test_a_modelfile_is_in_force_there_too_without_what_the_server_decides(
+    server, appliance, administrator, gate, load, tmp_path
+) -> None:
+    modelfile = tmp_path / "Modelfile"
+    for refused in ("TEMPLATE {{ .System }} {{ .Prompt }}", "ADAPTER ./a.gguf", "PARAMETER num_gpu 1", "PARAMETER num_ctx 4096"):
+        modelfile.write_text(f"FROM x\n{refused}\n")
+        with pytest.raises(InvalidInput):
+            appliance.model_administration.connect(administrator, SOURCE, Told("other", modelfile=modelfile), gate)
+    modelfile.write_text("FROM x\nSYSTEM Shout.\nPARAMETER num_ctx 512\nPARAMETER top_k 3\nPARAMETER stop days\n")
+    version = appliance.model_administration.connect(administrator, SOURCE, Told("loud", modelfile=modelfile), gate)
+    loader = Loader(appliance.models, lambda: gate, context_tokens=2048, threads=1, slots=1)
+    runtime = loader(RuntimeKey("openai_http", version.id, destination="desk"))
+    assert runtime.context_tokens == 512
+    deltas = list(lent(runtime).complete(request()))
+    assert "".join(delta.text for delta in deltas) == "Thirty "
+    assert deltas[-1].finish_reason is FinishReason.STOP
+    body = next(asked.body for asked in reversed(server.asked) if asked.path == "/api/chat")
+    assert body["messages"][0]["content"].endswith("\nShout.")
+    assert body["options"]["top_k"] == 3
