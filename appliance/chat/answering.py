@@ -18,7 +18,7 @@ from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.policy import Silence
-from appliance.chat.prompt import Turn
+from appliance.chat.prompt import Exchange
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
 from appliance.chat.sink import DeltaSink, ToleratingSink
@@ -109,8 +109,8 @@ class Answering:
         sink.stage("searching")
         with self._database.read() as connection:
             earlier = earlier_messages(connection, claim)
-        work.turns = _turns(earlier)
-        work.query = standalone_query(claim.question, [turn.text for turn in earlier if turn.role == "user"])
+        work.exchanges = _exchanges(earlier)
+        work.query = standalone_query(claim.question, [message.text for message in earlier if message.role == "user"])
         work.found = self._search.search(principal, work.query, self._settings.passages_limit, collection_id=claim.collection_id)
         work.mark("search_ms")
         if watch.cancelled.is_set():
@@ -188,7 +188,7 @@ class Answering:
         return fit_prompt(
             work.claim.question,
             work.found[:shown],
-            work.turns,
+            work.exchanges,
             secrets.token_hex(3),
             room=runtime.context_tokens - self._settings.answer_tokens,
             count_tokens=runtime.count_tokens,
@@ -214,10 +214,10 @@ def _released(work: Work, draft: AnswerDraft, quotes: Sequence[Quote], reason: F
     return work.ended(MessageStatus.DONE, draft.checked(), reason if own else QUOTED)
 
 
-def _turns(earlier: Sequence[Message]) -> list[Turn]:
+def _exchanges(earlier: Sequence[Message]) -> list[Exchange]:
     """Finished exchanges, oldest first."""
-    turns = []
+    exchanges = []
     for question, answer in pairwise(earlier):
         if question.role == "user" and answer.role == "assistant" and answer.status is MessageStatus.DONE:
-            turns.append(Turn(question.text, answer.text))
-    return turns
+            exchanges.append(Exchange(question.text, answer.text))
+    return exchanges

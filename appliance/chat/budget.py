@@ -1,11 +1,11 @@
-"""How much fits: passages and earlier turns are taken whole or not at all, counted by the model's own tokenizer."""
+"""How much fits: passages and earlier exchanges are taken whole or not at all, counted by the model's own tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from appliance.chat.prompt import Turn, build_prompt
+from appliance.chat.prompt import Exchange, build_prompt
 from appliance.errors import InvalidInput
 from appliance.inference.models import PromptMessage
 from appliance.retrieval.models import Hit
@@ -17,7 +17,7 @@ _FRAME_TOKENS = 256
 _PASSAGE_TOKENS = 512
 """Room that a question must leave for what it is about."""
 _HISTORY_SHARE = 4
-"""Earlier turns may take at most one part in so many of the room."""
+"""Earlier exchanges may take at most one part in so many of the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +36,26 @@ def question_limit_bytes(context_tokens: int, answer_tokens: int) -> int:
 def fit_prompt(
     question: str,
     passages: Sequence[Hit],
-    history: Sequence[Turn],
+    history: Sequence[Exchange],
     boundary: str,
     *,
     room: int,
     count_tokens: CountTokens,
 ) -> Fitted:
-    """The fullest prompt of at most `room` tokens: passages leave from the lowest rank, then turns from the oldest.
+    """The fullest prompt of at most `room` tokens: passages leave from the lowest rank, then exchanges from the oldest.
 
     Raises `InvalidInput` (`chat.question_too_long`) when the question alone does not fit.
     """
-    kept_turns = _recent(history, room // _HISTORY_SHARE, count_tokens)
+    kept_exchanges = _recent(history, room // _HISTORY_SHARE, count_tokens)
     kept = list(passages)
     while True:
-        messages = build_prompt(question, kept, kept_turns, boundary)
+        messages = build_prompt(question, kept, kept_exchanges, boundary)
         if count_tokens(messages) <= room:
             return Fitted(messages, tuple(kept))
-        if len(kept) > 1 or (kept and not kept_turns):
+        if len(kept) > 1 or (kept and not kept_exchanges):
             kept.pop()
-        elif kept_turns:
-            kept_turns = kept_turns[1:]
+        elif kept_exchanges:
+            kept_exchanges = kept_exchanges[1:]
         else:
             raise InvalidInput(
                 "The question is longer than the language model can read at once. Please shorten it.",
@@ -64,15 +64,12 @@ def fit_prompt(
             )
 
 
-def _recent(history: Sequence[Turn], room: int, count_tokens: CountTokens) -> list[Turn]:
-    kept = list(history)
-    while kept:
-        exchange = [
-            message
-            for turn in kept
-            for message in (PromptMessage("user", turn.question), PromptMessage("assistant", turn.answer))
-        ]
-        if count_tokens(exchange) <= room:
+def _recent(history: Sequence[Exchange], room: int, count_tokens: CountTokens) -> list[Exchange]:
+    """The latest that fit, oldest first; each is counted once, so that a long conversation costs no more than a short one."""
+    kept: list[Exchange] = []
+    for exchange in reversed(history):
+        room -= count_tokens([PromptMessage("user", exchange.question), PromptMessage("assistant", exchange.answer)])
+        if room < 0:
             break
-        kept.pop(0)
+        kept.insert(0, exchange)
     return kept

@@ -68,9 +68,13 @@ class Ending:
     selection: SelectionRecord | None = None
 
 
+_EARLIER = 64
+"""Messages that a question may lean on; a prompt has room for a few."""
+
+
 def pending_ids(connection: Connection) -> list[str]:
     """Answers that nobody works on, oldest first."""
-    statement = select(messages.c.id).where(_unowned()).order_by(messages.c.created_ms, messages.c.ordinal)
+    statement = select(messages.c.id).where(unowned()).order_by(messages.c.created_ms, messages.c.ordinal)
     return list(connection.execute(statement).scalars())
 
 
@@ -78,7 +82,7 @@ def claim_answer(connection: Connection, message_id: str, worker_id: str) -> Cla
     """Take the answer if nobody has it; None where it is finished, in someone's hands, or no answer at all."""
     columns = (messages, conversations.c.principal_id, conversations.c.collection_id, conversations.c.chosen_model)
     statement = select(*columns).join(conversations, conversations.c.id == messages.c.conversation_id)
-    row = connection.execute(statement.where(messages.c.id == message_id, _unowned())).one_or_none()
+    row = connection.execute(statement.where(messages.c.id == message_id, unowned())).one_or_none()
     if row is None:
         return None
     asked = select(messages.c.text).where(
@@ -124,10 +128,9 @@ def request_stop(connection: Connection, message_id: str) -> bool:
 
 
 def earlier_messages(connection: Connection, claim: Claim) -> list[Message]:
-    """The turns before the question this claim answers, oldest first, without citations."""
-    turns = load_messages(connection, claim.conversation_id, ())
-    own = next(turn.ordinal for turn in turns if turn.id == claim.message_id)
-    return [turn for turn in turns if turn.ordinal < own - 1]
+    """The latest messages before the question this claim answers, oldest first, without citations."""
+    own = select(messages.c.ordinal).where(messages.c.id == claim.message_id).scalar_subquery()
+    return load_messages(connection, claim.conversation_id, (), before=own - 1, latest=_EARLIER)
 
 
 def reading_goes_on(connection: Connection, collection_ids: Iterable[str]) -> bool:
@@ -206,7 +209,8 @@ def _existing(connection: Connection, column: ColumnElement[Any], wanted: Sequen
     return set(connection.execute(select(column).where(column.in_(wanted))).scalars())
 
 
-def _unowned() -> ColumnElement[bool]:
+def unowned() -> ColumnElement[bool]:
+    """Answers that nobody works on: not begun, or their worker's lease ran out."""
     return and_(
         messages.c.role == "assistant",
         or_(

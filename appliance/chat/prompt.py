@@ -1,4 +1,4 @@
-"""The prompt: rules first and always the same, then earlier turns, then numbered passages as data, then the question. Pure.
+"""The prompt: rules first and always the same, then earlier exchanges, then numbered passages as data, then the question. Pure.
 
 Document text is data. It stands between lines that carry a random word of this request, so that no document can imitate them;
 what a document could use to pass for a mark, a role or a template token is rewritten before the model sees it. Stored text and
@@ -25,19 +25,19 @@ _WRAP = re.compile(r"[ \t]*\n[ \t]*(?=[a-zß-öø-ÿ])")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Exchange:
     """An earlier question and the text of its answer."""
 
     question: str
     answer: str
 
 
-def build_prompt(question: str, passages: Sequence[Hit], history: Sequence[Turn], boundary: str) -> tuple[PromptMessage, ...]:
+def build_prompt(question: str, passages: Sequence[Hit], history: Sequence[Exchange], boundary: str) -> tuple[PromptMessage, ...]:
     """The messages of one request. `boundary` is a random word that must not occur in the passages."""
     messages = [PromptMessage("system", RULES)]
-    for turn in history:
-        messages.append(PromptMessage("user", turn.question))
-        messages.append(PromptMessage("assistant", turn.answer))
+    for exchange in history:
+        messages.append(PromptMessage("user", exchange.question))
+        messages.append(PromptMessage("assistant", exchange.answer))
     shown = "\n".join(_passage(number, hit, boundary) for number, hit in enumerate(passages, start=1))
     text = f"{shown}\n{boundary}\n\n{visible(question)}" if passages else visible(question)
     return (*messages, PromptMessage("user", text))

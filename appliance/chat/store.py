@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from appliance.chat.models import Citation, Conversation, Message, MessageStatus
 from appliance.inference.selection.records import read_record
@@ -80,10 +80,22 @@ def insert_exchange(connection: Connection, conversation: Conversation, question
     return question_id, answer_id
 
 
-def load_messages(connection: Connection, conversation_id: str, readable: Collection[str]) -> list[Message]:
-    """All messages in order. Cited text appears only from collections in `readable`: rights may have changed since."""
-    statement = select(messages).where(messages.c.conversation_id == conversation_id).order_by(messages.c.ordinal)
-    rows = connection.execute(statement).all()
+def load_messages(
+    connection: Connection,
+    conversation_id: str,
+    readable: Collection[str],
+    *,
+    before: ColumnElement[int] | None = None,
+    latest: int | None = None,
+) -> list[Message]:
+    """Messages in order, all or the `latest`, of those with an ordinal below `before` where it is given.
+
+    Cited text appears only from collections in `readable`: rights may have changed since.
+    """
+    statement = select(messages).where(messages.c.conversation_id == conversation_id)
+    if before is not None:
+        statement = statement.where(messages.c.ordinal < before)
+    rows = connection.execute(statement.order_by(messages.c.ordinal.desc()).limit(latest)).all()[::-1]
     cited = _citations(connection, [row.id for row in rows], readable)
     return [_message(row, cited.get(row.id, ())) for row in rows]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, not_, select
 
-from appliance.chat.claims import pending_ids
+from appliance.chat.claims import unowned
 from appliance.chat.models import MessageStatus
 from appliance.storage.tables import conversations, messages
 
@@ -32,19 +33,24 @@ def waiting_in_turn(connection: Connection) -> list[Waiting]:
     Whoever has fewest answers in the works comes first, counted as if those before were in the works already; among equals
     whoever asked first. Nobody's ten questions keep another person's one waiting.
     """
-    waiting = pending_ids(connection)
     columns = select(messages.c.id, messages.c.attempts, conversations.c.principal_id).join(
         conversations, conversations.c.id == messages.c.conversation_id
     )
-    rows = {row.id: row for row in connection.execute(columns.where(messages.c.id.in_(waiting)))}
-    answering = columns.where(messages.c.status == MessageStatus.ANSWERING, messages.c.id.not_in(waiting))
+    answering = columns.where(messages.c.status == MessageStatus.ANSWERING, not_(unowned()))
     held = Counter(row.principal_id for row in connection.execute(answering))
-    left, ordered = [rows[message_id] for message_id in waiting if message_id in rows], []
-    while left:
-        first = min(left, key=lambda row: held[row.principal_id])  # the first of several lowest ones, thus the oldest
-        left.remove(first)
-        held[first.principal_id] += 1
-        ordered.append(Waiting(first.id, tried=first.attempts > 0))
+    asked: dict[str, deque[tuple[int, Waiting]]] = {}
+    pending = columns.where(unowned()).order_by(messages.c.created_ms, messages.c.ordinal)
+    for place, row in enumerate(connection.execute(pending)):
+        asked.setdefault(row.principal_id, deque()).append((place, Waiting(row.id, tried=row.attempts > 0)))
+    next_of = [(held[person], questions[0][0], person) for person, questions in asked.items()]
+    heapify(next_of)
+    ordered = []
+    while next_of:
+        _, _, person = heappop(next_of)
+        ordered.append(asked[person].popleft()[1])
+        held[person] += 1
+        if asked[person]:
+            heappush(next_of, (held[person], asked[person][0][0], person))
     return ordered
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from appliance.chat.citations import CheckedAnswer
 from appliance.chat.claims import Claim, Ending
 from appliance.chat.models import MessageStatus
-from appliance.chat.prompt import Turn
+from appliance.chat.prompt import Exchange
 from appliance.inference.models import FinishReason, Model, Usage
 from appliance.inference.selection.records import SelectionRecord
 from appliance.retrieval.models import Hit
@@ -25,7 +25,7 @@ class Work:
         self.micro = False
         """Whether the model is of the micro class, which repeats better than it reasons: quotations come first."""
         self.query = ""
-        self.turns: list[Turn] = []
+        self.exchanges: list[Exchange] = []
         self.found: list[Hit] = []
         self.used: tuple[Hit, ...] = ()
         self.usage = Usage()

@@ -53,6 +53,29 @@ def test_one_persons_many_questions_do_not_keep_another_waiting(office, alice):
     assert [office.chat.ahead_of(row) for row in (one, many[1], many[3])] == [0, 1, 3]
 
 
+def test_a_waiting_line_of_many_is_in_the_order_that_one_after_the_other_would_choose(office):
+    people = [office.person(f"person{number}") for number in range(4)]
+    conversations = [office.chat.create_conversation(person).id for person in people]
+    whose = [number * number % 7 % 4 for number in range(200)]
+    columns = {"role": "assistant", "status": MessageStatus.PENDING, "text": "", "attempts": 0, "lease_until_ms": 0}
+    with office.database.write() as connection:
+        connection.execute(
+            tables.messages.insert(),
+            [
+                columns
+                | {"id": f"{number:03}", "conversation_id": conversations[person], "ordinal": number, "created_ms": number}
+                for number, person in enumerate(whose)
+            ],
+        )
+    left, held, expected = list(range(200)), dict.fromkeys(whose, 0), []
+    while left:
+        first = min(left, key=lambda number: (held[whose[number]], number))
+        left.remove(first)
+        held[whose[first]] += 1
+        expected.append(f"{first:03}")
+    assert order(office) == expected
+
+
 def test_a_nudge_answers_whoever_is_next_and_each_question_once(office, alice, sink):
     office.collection(alice)
     asked = [ask(office, alice) for _ in range(6)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.chat.budget import fit_prompt, question_limit_bytes
-from appliance.chat.prompt import RULES, Turn, as_data, build_prompt
+from appliance.chat.prompt import RULES, Exchange, as_data, build_prompt
 from appliance.errors import InvalidInput
 from appliance.inference.models import PromptMessage
 from appliance.retrieval.models import Hit
@@ -68,11 +68,23 @@ def test_passages_leave_whole_from_the_lowest_rank_until_the_prompt_fits():
 
 
 def test_old_turns_leave_before_the_last_passage_and_never_take_more_than_their_share():
-    turns = [Turn("question " * 10, "answer " * 30) for _ in range(10)]
+    turns = [Exchange("question " * 10, "answer " * 30) for _ in range(10)]
     fitted = fit_prompt("Why?", [hit("word " * 40)], turns, BOUNDARY, room=200, count_tokens=words)
     assert len(fitted.passages) == 1 and len(fitted.messages) == 4
     tight = fit_prompt("Why?", [hit("word " * 100)], turns, BOUNDARY, room=130, count_tokens=words)
     assert len(tight.passages) == 1 and len(tight.messages) == 2
+
+
+def test_a_long_conversation_costs_no_more_than_a_short_one():
+    counted = []
+
+    def counting(messages):
+        counted.append(len(messages))
+        return words(messages)
+
+    exchanges = [Exchange(f"question {number} " * 5, "answer " * 10) for number in range(500)]
+    fitted = fit_prompt("Why?", [hit("word")], exchanges, BOUNDARY, room=400, count_tokens=counting)
+    assert fitted.messages[-3].text == exchanges[-1].question and len(counted) < 12
 
 
 def test_a_question_that_does_not_fit_alone_is_an_error_and_not_cut():
