@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
+from appliance.egress.seal.layers import Strength
 from appliance.identity.models import Principal
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.selection.explain import Explanation, explain
-from appliance.inference.selection.models import Offer, Seal, SelectionRequest
+from appliance.inference.selection.models import Offer, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -29,7 +30,7 @@ class RoutingReview:
         policy: RoutingPolicy,
         hardware: Callable[[], Hardware],
         offers: Callable[[], Sequence[Offer]],
-        seal: Callable[[], Seal],
+        seal: Callable[[], Strength],
     ) -> None:
         self._database = database
         self._access = access

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.acting import acting_principal
 from appliance.cli.output import Output
+from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import read_reports
 from appliance.errors import InvalidInput
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.selection.explain import Explanation, explain
-from appliance.inference.selection.models import Seal, Selection, SelectionRequest
+from appliance.inference.selection.models import Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
 from appliance.inference.telemetry import silence
 from appliance.settings import load_settings
@@ -31,7 +32,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--conversation", default="", metavar="ID", help="the conversation, which decides about versions on trial"
     )
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="room that the prompt and its answer need")
-    seals = [str(seal) for seal in Seal]
+    seals = [str(seal) for seal in Strength]
     parser.add_argument("--seal", choices=seals, help="suppose that the box is sealed so; without it, as its processes are now")
 
 
@@ -65,17 +66,17 @@ def _explained(appliance: Appliance, arguments: argparse.Namespace, *, running: 
         conversation_id=arguments.conversation,
         chosen=arguments.model,
         context_tokens=arguments.tokens,
-        seal=Seal(arguments.seal) if arguments.seal else _seal(appliance, running=running),
+        seal=Strength(arguments.seal) if arguments.seal else _seal(appliance, running=running),
         # while the appliance runs, what is in service holds its memory already
         loaded=frozenset(offer.model_id for offer in offers if running and offer.state == "active"),
     )
     return explain(probe_hardware(ask_libraries=True), offers, policy, request, [asked] if asked else [])
 
 
-def _seal(appliance: Appliance, *, running: bool) -> Seal:
+def _seal(appliance: Appliance, *, running: bool) -> Strength:
     """The weakest of the processes that run; this one's own, which nobody sealed, where none does."""
     reports = read_reports(appliance.settings.run_dir) if running else []
-    return min((Seal(report.strength.value) for report in reports), key=lambda seal: seal.strength, default=appliance.seal())
+    return min((report.strength for report in reports), key=list(Strength).index, default=appliance.seal())
 
 
 def _lines(explanation: Explanation, *, full: bool) -> Iterator[str]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import Denied, InvalidInput
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.pool import RuntimeKey, RuntimePool, Told
 from appliance.inference.runtime import Runtime, SendsElsewhere
 from appliance.inference.selection.decide import select
-from appliance.inference.selection.models import CHOICE_DENIED, Offer, Seal, Selection, SelectionRequest
+from appliance.inference.selection.models import CHOICE_DENIED, Offer, Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
 
 
@@ -25,7 +26,7 @@ class Router:
         hardware: Callable[[], Hardware],
         offers: Callable[[], Sequence[Offer]],
         policy: RoutingPolicy,
-        seal: Callable[[], Seal],
+        seal: Callable[[], Strength],
         pool: RuntimePool,
     ) -> None:
         self._hardware = hardware

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import InvalidInput
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
@@ -17,7 +18,7 @@ from appliance.inference.models import CompletionRequest, Delta, FinishReason, H
 from appliance.inference.pool import RuntimePool
 from appliance.inference.routing import Router
 from appliance.inference.runtime import Runtime
-from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.models import Offer
 from appliance.inference.selection.policy import RoutingPolicy, Rule
 
 Script = Sequence[str] | Callable[[CompletionRequest], Sequence[str]]
@@ -83,7 +84,7 @@ def stub_router(runtime: Runtime) -> Router:
     """
     warnings.warn("stub_router allows its one runtime everything.", InsecureStubWarning, stacklevel=2)
     classifications = ("public", "internal", "confidential", "secret")
-    rule = Rule(runtimes=("stub",), models=("*",), destinations=(), seal=Seal.NONE, canary=False)
+    rule = Rule(runtimes=("stub",), models=("*",), destinations=(), seal=Strength.NONE, canary=False)
     policy = RoutingPolicy(
         classifications=classifications,
         choosers=frozenset({Role.ADMINISTRATOR}),
@@ -102,7 +103,7 @@ def stub_router(runtime: Runtime) -> Router:
         hardware=lambda: Hardware(memory_total_mb=2, memory_available_mb=2),
         offers=offers,
         policy=policy,
-        seal=lambda: Seal.NONE,
+        seal=lambda: Strength.NONE,
         pool=RuntimePool(lambda *_: runtime),
     )
 

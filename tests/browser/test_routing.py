@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from appliance.egress.seal.layers import Strength
 from appliance.administration.routing_review import RoutingReview
 from appliance.inference.hardware.models import Accelerator, Hardware
-from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.models import Offer
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +38,7 @@ def offer(box, offers) -> None:
         policy=held.routing,
         hardware=lambda: MACHINE,
         offers=lambda: offers,
-        seal=lambda: Seal.NONE,
+        seal=lambda: Strength.NONE,
     )
 
 

@@ -4,7 +4,7 @@ import { byId, fill, h, size, toast } from "./dom.js";
 import { plural } from "./figures.js";
 
 const MB = 1_000_000;
-const SEALS = { none: "none: its programs could reach the network", guard: "by the interpreter", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
+const SEALS = { none: "none: its programs could reach the network", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
 const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}`);
 const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];

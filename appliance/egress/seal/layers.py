@@ -71,8 +71,12 @@ class Strength(StrEnum):
     """What a seal is worth as a whole, weakest first; the words that policies/routing.toml requires."""
 
     NONE = "none"
-    FILTER = "filter"
-    NAMESPACE = "namespace"
+    FILTER = "filter"  # the kernel refuses some system calls
+    NAMESPACE = "namespace"  # there is no network to reach
+
+    def meets(self, wanted: Strength) -> bool:
+        strengths = list(Strength)
+        return strengths.index(self) >= strengths.index(wanted)
 
 
 def measure(outside_namespace: int | None = None) -> list[Layer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import ApplianceError, Denied, Unavailable
 from appliance.identity.models import Role
 
@@ -13,19 +14,6 @@ DEFAULT_CLASSIFICATION = "internal"
 
 NO_PERMITTED_RUNTIME = "inference.no_permitted_runtime"
 CHOICE_DENIED = "inference.choice_denied"
-
-
-class Seal(StrEnum):
-    """What keeps this box's processes from reaching others, weakest first."""
-
-    NONE = "none"
-    GUARD = "guard"  # the interpreter refuses
-    FILTER = "filter"  # the kernel refuses some system calls
-    NAMESPACE = "namespace"  # there is no network to reach
-
-    @property
-    def strength(self) -> int:
-        return list(Seal).index(self)
 
 
 class Reason(StrEnum):
@@ -115,7 +103,7 @@ class SelectionRequest:
     conversation_id: str = ""
     chosen: str = ""
     context_tokens: int = 0
-    seal: Seal = Seal.NONE
+    seal: Strength = Strength.NONE
     loaded: frozenset[str] = field(default_factory=frozenset)
 
 

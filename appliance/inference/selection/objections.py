@@ -48,7 +48,7 @@ def of_policy(offer: Offer, policy: RoutingPolicy, request: SelectionRequest) ->
         yield Reason.DESTINATION_FORBIDDEN, sentence
     if offer.state in {"candidate", "canary"} and not rule.canary:
         yield Reason.CANARY_FORBIDDEN, f"Versions on trial are not allowed {about}."
-    if request.seal.strength < rule.seal.strength:
+    if not request.seal.meets(rule.seal):
         yield Reason.SEAL_MISSING, f"The seal {rule.seal} is required {about}; this box has {request.seal}."
 
 

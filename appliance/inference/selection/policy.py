@@ -10,9 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import SetupError
 from appliance.identity.models import Role
-from appliance.inference.selection.models import DEFAULT_CLASSIFICATION, Seal
+from appliance.inference.selection.models import DEFAULT_CLASSIFICATION
 
 DEVICES = ("cuda", "rocm", "metal", "xpu", "vulkan", "gpu", "npu", "cpu")
 CRITERIA = ("model", "runtime", "size", "device")
@@ -25,7 +26,7 @@ class Rule:
     runtimes: tuple[str, ...]
     models: tuple[str, ...]
     destinations: tuple[str, ...]
-    seal: Seal
+    seal: Strength
     canary: bool
 
     def model_rank(self, name: str) -> int | None:
@@ -106,15 +107,15 @@ def _rule(reading: _Reading, values: Any, place: str, runtimes: tuple[str, ...] 
         raise reading.refusal(f"needs a table [{place[:-1]}]")
     reading.exactly(values, {item.name for item in fields(Rule)}, place)
     seal = values["seal"]
-    if seal not in list(Seal):
-        raise reading.refusal(f"has {place}seal = {seal!r}; known are {', '.join(Seal)}")
+    if seal not in list(Strength):
+        raise reading.refusal(f"has {place}seal = {seal!r}; known are {', '.join(Strength)}")
     if not isinstance(values["canary"], bool):
         raise reading.refusal(f"has {place}canary = {values['canary']!r}; it is true or false")
     return Rule(
         runtimes=reading.words(values, "runtimes", place, among=runtimes),
         models=reading.words(values, "models", place),
         destinations=reading.words(values, "destinations", place),
-        seal=Seal(seal),
+        seal=Strength(seal),
         canary=values["canary"],
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from appliance.egress.seal.layers import Strength
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Accelerator, Hardware
-from appliance.inference.selection.models import Offer, Seal, SelectionRequest
+from appliance.inference.selection.models import Offer, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy, parse_policy
 
 EMPLOYEE, ADMINISTRATOR = frozenset({Role.EMPLOYEE}), frozenset({Role.EMPLOYEE, Role.ADMINISTRATOR})
@@ -99,7 +100,7 @@ def policy_text(head: str = HEAD, **changes: dict[str, object]) -> str:
     ways = {
         "public": (["llamacpp", "genai", "foundry", "ollama", "openai"], ["*"], ["lan-server"], "none", True),
         "internal": (["llamacpp", "genai", "foundry", "ollama"], ["*"], [], "none", True),
-        "confidential": (["llamacpp", "genai"], ["qwen*", "*"], [], "guard", True),
+        "confidential": (["llamacpp", "genai"], ["qwen*", "*"], [], "filter", True),
         "secret": (["llamacpp"], ["smol", "qwen"], [], "namespace", False),
     }
     text = head
@@ -123,4 +124,4 @@ POLICIES: dict[str, RoutingPolicy] = {
 
 
 def ask(classification: str = "internal", **values: object) -> SelectionRequest:
-    return SelectionRequest(classification, **{"roles": EMPLOYEE, "conversation_id": "c1", "seal": Seal.NAMESPACE, **values})
+    return SelectionRequest(classification, **{"roles": EMPLOYEE, "conversation_id": "c1", "seal": Strength.NAMESPACE, **values})

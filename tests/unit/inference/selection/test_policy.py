@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import SetupError
-from appliance.inference.selection.models import Seal
 from appliance.inference.selection.policy import load_policy, parse_policy
 from tests.unit.inference.selection.offers import HEAD, policy_text
 
@@ -54,7 +54,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_what_is_read_is_what_was_written():
     policy = parse_policy(policy_text(), runtimes=RUNTIMES)
     assert policy.classifications == ("public", "internal", "confidential", "secret")
-    assert policy.rules["secret"].seal is Seal.NAMESPACE
+    assert policy.rules["secret"].seal is Strength.NAMESPACE
     assert policy.rules["secret"].models == ("smol", "qwen")
     assert policy.rules["public"].destinations == ("lan-server",)
     assert len(policy.sha256) == 64
@@ -86,4 +86,4 @@ def test_the_shipped_policy_is_sound_and_lets_nothing_out():
     names = list(policy.classifications)
     for lower, higher in zip(names, names[1:], strict=False):
         assert set(policy.rules[higher].runtimes) <= set(policy.rules[lower].runtimes), "a higher classification allows more"
-        assert policy.rules[higher].seal.strength >= policy.rules[lower].seal.strength
+        assert policy.rules[higher].seal.meets(policy.rules[lower].seal)

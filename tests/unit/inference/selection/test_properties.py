@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.egress.seal.layers import Strength
 from appliance.inference.selection.decide import select
-from appliance.inference.selection.models import Offer, Reason, Seal, SelectionRequest
+from appliance.inference.selection.models import Offer, Reason, SelectionRequest
 from appliance.inference.selection.objections import in_canary_share
 from tests.unit.inference.selection.offers import ADMINISTRATOR, BOXES, EMPLOYEE, OFFERS, POLICIES, ask
 
@@ -36,7 +37,7 @@ request = st.builds(
     conversation_id=st.sampled_from(["", "c1", "c2", "c3"]),
     chosen=st.sampled_from(["", "", "", "a@1", "qwen"]),
     context_tokens=st.sampled_from([0, 1_000, 20_000]),
-    seal=st.sampled_from(list(Seal)),
+    seal=st.sampled_from(list(Strength)),
     loaded=st.sampled_from([frozenset(), frozenset({"a@1"})]),
 )
 box = st.sampled_from(list(BOXES.values()))
@@ -57,7 +58,7 @@ def test_what_wins_is_allowed_and_fits(hardware, offered, policy, asked):
     assert won.runtime in rule.runtimes
     assert rule.model_rank(won.name) is not None
     assert not won.destination or won.destination in rule.destinations
-    assert asked.seal.strength >= rule.seal.strength
+    assert asked.seal.meets(rule.seal)
     assert won.kind == "language"
     assert won.state in ({"active", "canary", "candidate"} if asked.chosen else {"active", "canary"})
     assert won.state == "active" or rule.canary

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.egress.seal.layers import Strength
 from appliance.errors import Denied, Unavailable
 from appliance.inference.selection.decide import select
-from appliance.inference.selection.models import Reason, Seal
+from appliance.inference.selection.models import Reason
 from tests.unit.inference.selection.offers import ADMINISTRATOR, BOXES, OFFERS, POLICIES, ask
 
 DENIED, CANNOT = "denied", "cannot"
@@ -28,10 +29,10 @@ TABLE = [
     ("large", "usual", ask("internal"), "far micro", "micro", "cpu", {"far": "runtime_forbidden"}),
     ("large", "nothing", ask("internal"), "micro small medium", DENIED, "", {"micro": "runtime_forbidden"}),
     ("large", "nothing", ask("public"), "micro", "micro", "cpu", {}),
-    ("large", "usual", ask("secret", seal=Seal.FILTER), "micro", DENIED, "", {"micro": "seal_missing"}),
-    ("large", "usual", ask("confidential", seal=Seal.NONE), "small", DENIED, "", {"small": "seal_missing"}),
-    ("large", "usual", ask("confidential", seal=Seal.GUARD), "small", "small", "cpu", {}),
-    ("large", "usual", ask("internal", seal=Seal.NONE), "small", "small", "cpu", {}),
+    ("large", "usual", ask("secret", seal=Strength.FILTER), "micro", DENIED, "", {"micro": "seal_missing"}),
+    ("large", "usual", ask("confidential", seal=Strength.NONE), "small", DENIED, "", {"small": "seal_missing"}),
+    ("large", "usual", ask("confidential", seal=Strength.FILTER), "small", "small", "cpu", {}),
+    ("large", "usual", ask("internal", seal=Strength.NONE), "small", "small", "cpu", {}),
     ("large", "usual", ask("unheard of"), "micro", DENIED, "", {"micro": "classification_unknown"}),
     ("large", "usual", ask(""), "micro", DENIED, "", {"micro": "classification_unknown"}),
     # the box: memory, devices, context, runtimes that cannot run
