@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from appliance.errors import Unavailable
+from appliance.egress.seal.confinement import CODE
 from appliance.inference.modelfile import Modelfile
 from appliance.inference.models import CompletionRequest, FinishReason, Model, PromptMessage
 from appliance.inference.ollama import SPEC
 from appliance.inference.ollama.client import LocalClient
 from appliance.inference.ollama.models import create_model, delete_model, describe_model, list_models
 from appliance.inference.ollama.runtime import OllamaRuntime
-from appliance.inference.ollama_program import find_ollama, serving
+from appliance.inference.ollama_program import find_ollama
 from appliance.inference.registry import LoadRequest
 from appliance.inference.store import ModelStore
+from appliance.supervisor.ollama_server import ollama_answers
 
 PROGRAM = Path(os.environ["OLLAMA_PROGRAM"]) if "OLLAMA_PROGRAM" in os.environ else find_ollama()
 pytestmark = [
@@ -38,30 +40,26 @@ QUESTION = (PromptMessage("system", "Be brief."), PromptMessage("user", "What is
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    assert PROGRAM is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    directory = tmp_path_factory.mktemp("ollama")
-    (directory / "tmp").mkdir()
-    started = serving(PROGRAM, directory, port, context_tokens=CONTEXT, answers_at_once=1)
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(started.command, env=dict(started.environment), stdout=log, stderr=log)
-    client = LocalClient(address)
+def address() -> Iterator[str]:
+    """Started as the box does it, but for the seal: through the relay, with the environment that it is given there."""
+    directory = Path(tempfile.mkdtemp(prefix="cl-"))
+    words = ["--program", str(PROGRAM), "--directory", str(directory), "--context", str(CONTEXT), "--at-once", "1"]
+    log = directory / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.supervisor.ollama_server", *words], cwd=CODE, env={}, stdout=file, stderr=file
+        )
     try:
         for _ in range(300):
-            assert process.poll() is None, (directory / "log").read_text()
-            try:
-                client.version(1)
+            assert process.poll() is None, log.read_text()
+            if ollama_answers(directory / "ollama.sock"):
                 break
-            except Unavailable:
-                time.sleep(0.1)
-        yield address
+            time.sleep(0.1)
+        yield f"unix:{directory}/ollama.sock"
     finally:
         process.terminate()
         process.wait(20)
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")

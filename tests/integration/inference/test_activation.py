@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.errors import Denied, NotFound, SetupError
@@ -17,6 +18,7 @@ from appliance.inference.selection.models import Reason, SelectionRequest
 from appliance.inference.sources import LANGUAGE_MODEL, locate
 from appliance.inference.store.importing import Order
 from appliance.settings import Settings
+from workers.main import _warm
 
 pytestmark = pytest.mark.models
 USUAL = SelectionRequest("internal", conversation_id="c")
@@ -55,6 +57,10 @@ def test_weights_changed_on_disk_answer_nothing(appliance) -> None:
     with pytest.raises(SetupError) as refused, appliance.router.lend(selection):
         pass
     assert refused.value.stable_code == "setup.model_digest"
+    # at its start the worker says so in its log, and lives on to tell people why there is no answer
+    with capture_logs() as logs:
+        _warm(appliance)
+    assert [(line["event"], line["code"]) for line in logs] == [("worker.no_model", "setup.model_digest")]
 
 
 def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(appliance, administrator) -> None:
