@@ -33,7 +33,7 @@ class Loader:
         slots: int,
         spec_of: Callable[[str], RuntimeSpec] = runtime_spec,
     ) -> None:
-        """`gate` is asked for only by a model in a server: the HTTP client behind it takes 10 MB."""
+        """`gate` is asked for only by a model in a server."""
         self._spec_of = spec_of
         self._models = models
         self._gate = gate

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from appliance.supervisor.own_gate import own_gate
 from tests.scripted_server import Answer, Asked, ScriptedServer
 
 from .conftest import until
+from .refusals import CLONE_NEWUSER, UNSHARE, refusing
 
 _WORKER = """
 import json, os, pathlib, socket, sys, time
@@ -122,6 +124,17 @@ def running(server: ScriptedServer, box, appliance: Appliance, kernel_seals):
     return box
 
 
+@pytest.fixture
+def box_of_a_user(server: ScriptedServer, box, appliance: Appliance, kernel_seals):
+    """As `running`, where the kernel gives namespaces to users only."""
+    if platform.machine() != "x86_64":
+        pytest.skip("refusals are spelled for x86-64")
+    (box.stand_ins / "workers" / "main.py").write_text(_WORKER)
+    write_policies(box.stand_ins / "policies", server.port)
+    box.start(before=refusing(UNSHARE, unless=CLONE_NEWUSER))
+    return box
+
+
 def told(box) -> list[list]:
     file = box.settings.data_dir / "told"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -154,6 +167,14 @@ def test_an_answer_streams_through_the_gate_to_a_worker_that_has_no_way_there(ru
     state = appliance.egress.found().gate
     assert (state.count.calls, state.count.bytes_in, state.unrecorded) == (1, 8, 0)
     assert not appliance.egress.found().gaps
+
+
+def test_without_root_the_gate_knows_its_own_account_across_a_user_namespace(box_of_a_user, server, script) -> None:
+    script.more.set()
+    ask(box_of_a_user, server.port)
+    until(lambda: len(told(box_of_a_user)) == 3)
+    assert told(box_of_a_user) == [["one", 97], ["two", 97], ["end", 0]]
+    assert gate_count(box_of_a_user.settings.gate_path).strangers == 0
 
 
 def test_a_gate_that_is_killed_in_the_middle_is_said_so_and_is_there_again(running, server, script, appliance) -> None:
