@@ -43,7 +43,8 @@ def count_try(connection: Connection, limit: Limit, digest: str, now: int) -> No
     failures = 0
     if row is not None:
         wait_ms = row.blocked_until_ms - now
-        if wait_ms > 0:
+        # longer than its tries can give: the clock was set back, and nobody is locked out for as long as that
+        if 0 < wait_ms <= _block_ms(limit, row.failures):
             raise Throttled("Too many tries. Wait a moment.", code="session.throttled", retry_after_s=-(-wait_ms // 1_000))
         failures = row.failures if -wait_ms < _FORGET_MS else 0
     failures += 1

@@ -191,6 +191,20 @@ def test_a_blocked_name_is_never_blocked_for_longer_than_a_minute(appliance: App
     assert waits == {"name": 60, "source": 900}
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out_and_forgets_no_tries(
+    sessions: Sessions, porter: Principal, clock: Clock
+) -> None:
+    sessions.sign_in("night porter", PASSWORD, "192.0.2.7")
+    for number in range(5):
+        _refused(sessions, "somebody", f"guess number {number}", source="192.0.2.7")
+    clock.now -= 24 * 60 * MINUTE
+    assert sessions.sign_in("night porter", PASSWORD, "192.0.2.7")
+    _refused(sessions, "somebody", "one more guess", source="192.0.2.7")
+    with pytest.raises(Throttled) as caught:
+        sessions.sign_in("somebody", "and another", "192.0.2.7")
+    assert caught.value.data["retry_after_s"] == 2
+
+
 def test_an_unknown_name_is_slowed_down_like_a_known_one(sessions: Sessions) -> None:
     for number in range(5):
         _refused(sessions, "nobody of that name", f"guess number {number}")
