@@ -15,6 +15,7 @@ from pypdfium2 import raw
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.headings import Line, find_headings
 from appliance.documents.parsing.messages import PAGE_CHARACTERS, PAGES_LIMIT, PageText, Progress
+from appliance.documents.parsing.running import without_running_lines
 from appliance.documents.rejections import rejected
 from appliance.language.seen import seen
 
@@ -51,7 +52,6 @@ def parse_pdf(path: str, draft: Draft, report: Any) -> str:
         raise rejected("document.too_many_pages")
     unreadable = 0
     pages: list[tuple[str, list[Line]]] = []
-    heights: Counter[float] = Counter()
     for number in range(total):
         try:
             text, lines = _read_page(document, number)
@@ -59,12 +59,14 @@ def parse_pdf(path: str, draft: Draft, report: Any) -> str:
             text, lines = "", []
             unreadable += 1
         pages.append((text, lines))
-        for line in lines:
-            heights[line.height] += line.end - line.start
         if number % _PROGRESS_PAGES == 0 or number + 1 == total:
             report(Progress(number + 1, total))
     if unreadable == total:
         raise rejected("document.corrupt")
+    pages = without_running_lines(pages)
+    heights = Counter[float]()
+    for line in (line for _, lines in pages for line in lines):
+        heights[line.height] += line.end - line.start
     for text, headings in find_headings(pages, heights):
         draft.whole_page(PageText(text, "", headings))
     title = str(document.get_metadata_dict().get("Title", "")).strip()

@@ -330,6 +330,37 @@ def test_pdf_pages_keep_their_numbers_when_some_are_blank():
     assert HARBOUR in document.pages[2].text
 
 
+def headed_pdf(pages: int, head: str, size: float = 10) -> bytes:
+    def draw(page):
+        for number in range(1, pages + 1):
+            page.setFont("Helvetica", size)
+            page.drawString(60, 800, head.format(number))
+            page.setFont("Helvetica", 10)
+            for row in range(4):
+                page.drawString(60, 700 - 14 * row, f"Sentence {row} of the text, which is on page {number} alone.")
+            page.drawString(290, 30, str(number))
+            page.showPage()
+
+    return canvas_pdf(draw)
+
+
+def test_running_heads_and_page_numbers_are_no_text_and_leave_the_offsets_as_they_are():
+    import pypdfium2
+
+    content = headed_pdf(4, "Harbour rules, page {}")
+    document = read(content, MediaType.PDF)
+    for number, page in enumerate(document.pages[:4]):
+        assert "Harbour" not in page.text and page.text.strip().startswith("Sentence 0") and page.text.strip().endswith("alone.")
+        assert len(page.text) == pypdfium2.PdfDocument(content)[number].get_textpage().count_chars()
+
+
+@pytest.mark.parametrize(
+    ("pages", "head", "size"), [(2, "Harbour rules, page {}", 10), (5, "Step {}", 16), (5, "Harbour rules in {0} {0} {0}", 14)]
+)
+def test_what_stands_on_few_pages_or_is_set_as_a_heading_stays(pages, head, size):
+    assert head.split()[0] in whole(read(headed_pdf(pages, head, size), MediaType.PDF))
+
+
 def test_columns_are_read_one_after_the_other():
     def draw(page):
         for row in range(5):
