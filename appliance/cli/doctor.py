@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.audit.integrity import check
 from appliance.bootstrap import Appliance, open_appliance
@@ -38,22 +39,29 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Print one line for each part; exit code 1 when any of them failed."""
     settings = load_settings(arguments.data)
     appliance = open_appliance(settings)
+    marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
+    findings = []
     try:
-        findings = [finding for look in LOOKS for finding in _looked(look, appliance)]
+        for look in LOOKS:
+            for finding in _looked(look, appliance):
+                findings.append(finding)
+                output.part(f"{marks[finding.state]} {finding.name}: {finding.sentence}")
     finally:
         appliance.close()
     sound = all(finding.state != "failure" for finding in findings)
-    marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
-    lines = [f"{marks[finding.state]} {finding.name}: {finding.sentence}" for finding in findings]
-    output.result({"sound": sound, "findings": [asdict(finding) for finding in findings]}, *lines)
+    output.result({"sound": sound, "findings": [asdict(finding) for finding in findings]})
     return 0 if sound else 1
 
 
 def _looked(look: Callable[[Appliance], Iterator[Finding]], appliance: Appliance) -> Iterator[Finding]:
+    """What is so broken that it cannot be looked at is a finding, too, and hides none of the others."""
+    name = look.__name__.strip("_").replace("_", " ")
     try:
         yield from look(appliance)
     except ApplianceError as error:
-        yield Finding(look.__name__.strip("_"), "failure", error.sentence)
+        yield Finding(name, "failure", error.sentence)
+    except (SQLAlchemyError, OSError) as error:
+        yield Finding(name, "failure", f"it cannot be looked at: {getattr(error, 'orig', None) or error}")
 
 
 def _database(appliance: Appliance) -> Iterator[Finding]:

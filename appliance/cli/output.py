@@ -18,11 +18,16 @@ class Output:
         """A step of long work."""
         print(line, file=sys.stderr, flush=True)
 
+    def part(self, line: str) -> None:
+        """A line of the result as soon as it is known; with `--json` nothing, since the document comes whole."""
+        if not self.as_json:
+            print(line, flush=True)
+
     def result(self, document: dict[str, object], *lines: str) -> None:
         """The outcome: `document` with `--json`, else the lines."""
         if self.as_json:
             print(json.dumps(document, ensure_ascii=False, separators=(",", ":")), flush=True)
-        else:
+        elif lines:
             print("\n".join(lines), flush=True)
 
     def failure(self, error: ApplianceError) -> None:
