@@ -22,6 +22,7 @@ from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.chat.policy import load_silence
+from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
@@ -30,7 +31,7 @@ from appliance.inference.cores import available_cores
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.parallel import answers_at_once
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
-from appliance.inference.selection.models import Offer, Seal
+from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
 from appliance.inference.store import ModelStore
@@ -228,9 +229,9 @@ class Appliance:
         """Where the Ollama answers that the box starts itself; empty where it starts none."""
         return f"unix:{self.settings.ollama_socket}" if self.settings.ollama_program else ""
 
-    def seal(self) -> Seal:
+    def seal(self) -> Strength:
         """What keeps this process from reaching others, as the kernel shows it now."""
-        return Seal(own_strength(self.settings.run_dir).value)
+        return own_strength(self.settings.run_dir)
 
     @property
     def threads(self) -> int:
