@@ -23,14 +23,11 @@ _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
 
 class ChatController(Controller):
-    @get(
-        ["/chat", "/chat/{conversation_id:str}"],
-        opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL),
-        sync_to_thread=True,
-    )
-    def chat_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
+    # not `sync_to_thread`: of a handler with two paths, Litestar (2.25) would wrap it once per path, one wrapper inside the other
+    @get(["/chat", "/chat/{conversation_id:str}"], opt=declares(Action.CONVERSATION_LIST, unaudited=_SHELL))
+    async def chat_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
         chooses = bool(principal.roles & appliance.routing.choosers)
-        return page(request, "chat.html", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
+        return await asyncio.to_thread(page, request, "chat.html", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
 
     @get("/api/conversations", opt=declares(Action.CONVERSATION_LIST, EventName.CONVERSATION_LISTED), sync_to_thread=True)
     def conversations(self, appliance: Box, principal: Caller) -> list[ConversationOut]:
