@@ -34,7 +34,8 @@ from bench.running_box import MODELS, ROOT
 TOGETHER, ANSWER, CONTEXT = 8, 64, 4096
 EMBEDDING = """
 import os, sys
-os.nice(10)
+from workers.main import INGEST_NICENESS
+os.nice(INGEST_NICENESS)
 from bench.embedding import MODELS, _chunks
 from appliance.inference.cores import available_cores
 from appliance.inference.embedder import load_embedder

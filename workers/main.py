@@ -34,7 +34,7 @@ from workers.queue import Queue
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
 
-INGEST_NICENESS = 10
+INGEST_NICENESS = 19
 """Ingest gives way to chat on a busy box, and still gets a tenth of it."""
 
 EXIT_REFUSED = 2
