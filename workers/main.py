@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
 
 INGEST_NICENESS = 19
-"""Ingest gives way to chat on a busy box, and still gets a tenth of it."""
+"""Ingest takes what chat leaves: on a box that answers without a pause a seventieth of it, on an idle one everything."""
 
 EXIT_REFUSED = 2
 EXIT_BROKEN = 70
