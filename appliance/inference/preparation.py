@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError, SetupError
+from appliance.inference.hardware.processor import Processor, processor
 from appliance.inference.models import Model
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.quality import SHORT
@@ -66,7 +67,7 @@ def prepare_models(models_dir: Path, progress: Progress) -> None:
 
 def _prepare(models_dir: Path, progress: Progress) -> None:
     manifest = read_manifest(models_dir)
-    recipe = "; ".join((_RECIPE, _processor()[0], f"llama.cpp {metadata.version('llama-cpp-python')}"))
+    recipe = "; ".join((_RECIPE, _processor().name, f"llama.cpp {metadata.version('llama-cpp-python')}"))
     before = manifest.sources if manifest else {}
     sources = {source.path: _record(source, before.get(source.path), progress) for source in SOURCES}
     if manifest and manifest.recipe == recipe and _complete(models_dir, manifest):
@@ -86,9 +87,6 @@ def _prepare(models_dir: Path, progress: Progress) -> None:
             content.settle_file(path, sha256)
         models = tuple(replace(model, file=_placed(content, model)) for model in (language, embedding))
         write_manifest(models_dir, Manifest(models, sources, EMBEDDING_TOKENIZER.sha256, recipe, trials))
-        # where the first release kept them; what an earlier preparation made stays as long as a version names it
-        for outdated in {*models_dir.glob("*.gguf"), *models_dir.glob("*.onnx"), models_dir / TOKENIZER}:
-            outdated.unlink(missing_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -118,7 +116,7 @@ def _placed(content: ContentStore, model: Model) -> str:
 def _prepare_embedder(scratch: Path, progress: Progress) -> Model:
     progress("Building the embedding model with 8-bit weights")
     target = scratch / _EMBEDDER_FILE
-    levels = 127 if _processor()[1] else 64
+    levels = 127 if _adds_exactly(_processor()) else 64
     measured = run_step("build_embedder", locate(EMBEDDING_WEIGHTS), locate(EMBEDDING_TOKENIZER), target, levels)
     if measured["cosine_to_float32"] < _MIN_COSINE:
         raise SetupError(
@@ -177,14 +175,16 @@ def _model(
     )
 
 
-def _processor() -> tuple[str, bool]:
-    """The processor's name, and whether products of 8-bit numbers are added without overflow."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    fields = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    facts = {name.strip(): value.strip() for name, value in fields.items()}
-    flags = facts.get("flags")
-    exact = flags is None or any("vnni" in flag for flag in flags.split())
-    return facts.get("model name", os.uname().machine), exact
+def _processor() -> Processor:
+    try:
+        return processor(Path("/"))
+    except OSError:  # no Linux
+        return Processor(platform.machine(), platform.machine(), ())
+
+
+def _adds_exactly(found: Processor) -> bool:
+    """Whether products of 8-bit numbers are added without overflow; on x86 that came with VNNI."""
+    return found.architecture not in {"x86_64", "AMD64"} or any("vnni" in feature for feature in found.features)
 
 
 @contextmanager

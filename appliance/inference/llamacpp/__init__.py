@@ -11,19 +11,19 @@ from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
 
 if TYPE_CHECKING:
-    from appliance.inference.llamacpp.runtime import LlamaCppRuntime, load_runtime
+    from appliance.inference.llamacpp.runtime import LlamaCppRuntime
 
-__all__ = ["SPEC", "LlamaCppRuntime", "load_runtime"]
+__all__ = ["SPEC", "LlamaCppRuntime"]
 
 _GPU_LIBRARIES = ("cuda", "hip", "vulkan", "metal", "sycl")
 
 
 def __getattr__(name: str) -> Any:
     """The runtime itself is imported when it is first wanted: whoever only looks at `SPEC` needs none of its libraries."""
-    if name in {"LlamaCppRuntime", "load_runtime"}:
-        from appliance.inference.llamacpp import runtime
+    if name == "LlamaCppRuntime":
+        from appliance.inference.llamacpp.runtime import LlamaCppRuntime
 
-        return getattr(runtime, name)
+        return LlamaCppRuntime
     raise AttributeError(name)
 
 

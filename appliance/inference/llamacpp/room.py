@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.errors import Unavailable
-from appliance.inference.hardware.memory import memory
+from appliance.inference.hardware.probe import probe_hardware
 
 
-def require_room(path: Path, name: str, root: Path = Path("/")) -> None:
+def require_free_memory(path: Path, name: str, root: Path = Path("/")) -> None:
     """Raise `Unavailable` (`inference.load_failed`) where the weights alone are larger than the memory that is free.
 
     Without this the kernel would end a process, and not necessarily this one. `root` is where the box describes itself.
     """
-    try:
-        _, free = memory(root)
-    except (OSError, ValueError):
+    needed_mb, free_mb = path.stat().st_size // 1_000_000, probe_hardware(root).memory_available_mb
+    if not free_mb:
         return  # a system that does not say; the library then fails or does not
-    needed_mb, free_mb = path.stat().st_size // 1_000_000, free // 1_000_000
     if needed_mb > free_mb:
         raise Unavailable(
             f"The language model {name} needs {needed_mb} MB of memory, and {free_mb} MB are free.",

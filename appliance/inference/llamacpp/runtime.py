@@ -12,11 +12,10 @@ from appliance.inference.llamacpp.dialect import dialect_of
 from appliance.inference.llamacpp.drafting import GUESSES
 from appliance.inference.llamacpp.engine import Engine
 from appliance.inference.llamacpp.native import Adapter, NativeModel
-from appliance.inference.llamacpp.room import require_room
+from appliance.inference.llamacpp.room import require_free_memory
 from appliance.inference.llamacpp.sampling import Sampling, grammar_of
 from appliance.inference.llamacpp.slots import Ticket
 from appliance.inference.models import CompletionRequest, Delta, Health, Model, PromptMessage
-from appliance.inference.store import ModelStore
 
 DEFAULT_SLOTS = 4
 _WAITING_PER_SLOT = 8
@@ -50,7 +49,7 @@ class LlamaCppRuntime:
                 f"The setting context_tokens is {context_tokens}, but {model.id} was trained for {model.context_tokens}.",
                 code="setup.context_tokens",
             )
-        require_room(path, model.id)
+        require_free_memory(path, model.id)
         self._model = model
         self._context_tokens = context_tokens
         self._device = device
@@ -138,9 +137,3 @@ def _grammar(request: CompletionRequest) -> str:
     if request.grammar and request.json_schema:
         raise InvalidInput("An answer is constrained by a grammar or by a schema, not by both.", code="inference.unsupported")
     return grammar_of(request.json_schema) if request.json_schema else request.grammar
-
-
-def load_runtime(models: ModelStore, *, context_tokens: int, threads: int, slots: int = DEFAULT_SLOTS) -> LlamaCppRuntime:
-    """The active language model, its digest checked. Raises `SetupError` or `Unavailable`."""
-    model = models.active("language")
-    return LlamaCppRuntime(model, models.verified_path(model), context_tokens, threads, slots=slots)

@@ -28,13 +28,9 @@ def adopt_prepared(database: Database, audit: AuditLog, models_dir: Path) -> lis
     administrator activated stays active.
     """
     manifest = read_manifest(models_dir)
-    content = ContentStore(models_dir)
-    # the files of the first release lie elsewhere until they are prepared anew
-    models = (
-        [model for model in manifest.models if models_dir / model.file == content.file_path(model.sha256)] if manifest else []
-    )
-    if not models or manifest is None:
+    if manifest is None:
         return []
+    content, models = ContentStore(models_dir), list(manifest.models)
     with database.read() as connection:
         if not _missing(connection, models):
             return []

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from appliance.errors import InvalidInput
+from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.store.versions import Facts
 
 CONTEXT_TOKENS = 4_096
 """The context that memory needs are stated for; a model trained for less is counted with less."""
 
-_MEMINFO = Path("/proc/meminfo")
-_CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-_BATCH_TOKENS = 512
+_SCORED = 32
+"""Tokens of one step that llama.cpp keeps scores of: those that are written and those that are guessed, of all answers."""
+_SCORED_ELSEWHERE = 512  # other libraries score every token that they read at once
 _ACTIVATIONS_MB = 32  # of one batch, beside its scores: small against weights and cache
 
 
@@ -22,21 +21,16 @@ def kv_bytes_per_token(*, layers: int, kv_heads: int, key_length: int, value_len
 
 
 def needed_mb(facts: Facts, size_bytes: int, context_tokens: int = CONTEXT_TOKENS) -> int:
-    """Weights, cache of a full context, and the scores of one batch over the whole vocabulary."""
+    """Weights, cache of a full context, and the scores of one step over the whole vocabulary."""
     context = min(context_tokens, facts.context_tokens or context_tokens)
-    scores = 4 * facts.vocabulary * min(_BATCH_TOKENS, context) if facts.kind == "language" else 0
+    scored = _SCORED if facts.format == "gguf" else min(_SCORED_ELSEWHERE, context)
+    scores = 4 * facts.vocabulary * scored if facts.kind == "language" else 0
     return round((size_bytes + facts.kv_bytes_per_token * context + scores) / 1e6) + _ACTIVATIONS_MB
 
 
 def box_mb() -> int:
-    """Memory that processes of this box may use: what the machine has, or less where a control group allows less."""
-    lines = _MEMINFO.read_text().splitlines() if _MEMINFO.exists() else []
-    sizes = [int(line.split()[1]) * 1_024 for line in lines if line.startswith("MemTotal:")]
-    for file in _CGROUPS:
-        limit = file.read_text().strip() if file.exists() else "max"
-        if limit.isdecimal():
-            sizes.append(int(limit))
-    return min(sizes) // 1_000_000 if sizes else 0
+    """Memory that processes of this box may use; 0 where it cannot be found out, and then nothing has room."""
+    return probe_hardware().memory_total_mb
 
 
 def require_room(title: str, need_mb: int, have_mb: int) -> None:

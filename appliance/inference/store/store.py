@@ -93,9 +93,7 @@ class ModelStore:
         """The tokenizer of the embedding model, its digest checked."""
         manifest = read_manifest(self._models_dir)
         sha256 = "" if manifest is None else manifest.tokenizer_sha256
-        path = self.content.file_path(sha256)
-        # data directories of the first release have it beside the models until they are prepared anew
-        return self._verified(path if path.is_file() else self._models_dir / TOKENIZER, sha256)
+        return self._verified(self.content.file_path(sha256), sha256)
 
     def _verified(self, path: Path, sha256: str) -> Path:
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Prepared models become versions: once, active where nothing else was chosen, also in data directories of the first release."""
+"""Prepared models become versions: once, active where nothing else was chosen."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from appliance.storage.tables import audit_events
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 
-def prepare(directory: Path, content: bytes, *, old_place: bool = False) -> str:
+def prepare(directory: Path, content: bytes) -> str:
     """What `preparation` leaves, with a small file in the place of the language model."""
     digest = hashlib.sha256(content).hexdigest()
-    file = "Tiny.Q4_0.gguf" if old_place else f"files/{digest[:2]}/{digest}"
+    file = f"files/{digest[:2]}/{digest}"
     (directory / file).parent.mkdir(parents=True, exist_ok=True)
     (directory / file).write_bytes(content)
     model = {
@@ -100,17 +100,6 @@ def test_the_last_prepared_one_cannot_be_deleted_since_it_would_come_back(settin
     with pytest.raises(Conflict) as conflict:
         appliance.model_administration.delete(administrator, "tiny@1")
     assert conflict.value.stable_code == "model.prepared"
-
-
-def test_a_directory_of_the_first_release_answers_before_it_is_prepared_anew(settings, reopened):
-    digest = prepare(settings.models_dir, gguf(), old_place=True)
-    appliance = reopened()
-    assert appliance.models.versions() == []
-    model = appliance.models.active("language")
-    assert (model.id, model.sha256) == ("tiny", digest)
-    assert appliance.models.verified_path(model).name == "Tiny.Q4_0.gguf"
-    prepare(settings.models_dir, gguf())
-    assert states(reopened()) == {"tiny@1": "active"}
 
 
 @pytest.mark.models

@@ -10,16 +10,22 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
-from appliance.inference.llamacpp import LlamaCppRuntime, load_runtime
+from appliance.inference.llamacpp import LlamaCppRuntime
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, PromptMessage
 from appliance.inference.store import ModelStore
 
 pytestmark = pytest.mark.models
 
 
+def opened_runtime(models_dir: Path, context_tokens: int) -> LlamaCppRuntime:
+    store = ModelStore(models_dir)
+    model = store.active("language")
+    return LlamaCppRuntime(model, store.verified_path(model), context_tokens, threads=2)
+
+
 @pytest.fixture(scope="module")
 def runtime(models_dir: Path) -> Iterator[LlamaCppRuntime]:
-    opened = load_runtime(ModelStore(models_dir), context_tokens=2048, threads=2)
+    opened = opened_runtime(models_dir, context_tokens=2048)
     yield opened
     opened.close()
 
@@ -148,7 +154,7 @@ def test_a_second_caller_waits_for_the_first(runtime: LlamaCppRuntime):
 
 
 def test_after_closing_it_says_so(models_dir: Path):
-    runtime = load_runtime(ModelStore(models_dir), context_tokens=256, threads=2)
+    runtime = opened_runtime(models_dir, context_tokens=256)
     runtime.close()
     runtime.close()
     with pytest.raises(Unavailable):

@@ -18,7 +18,7 @@ from appliance.errors import InvalidInput, SetupError, Unavailable
 from appliance.inference.llamacpp import LlamaCppRuntime
 from appliance.inference.llamacpp import engine as engine_module
 from appliance.inference.llamacpp.native import Adapter, DecodeAborted
-from appliance.inference.llamacpp.room import require_room
+from appliance.inference.llamacpp.room import require_free_memory
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, PromptMessage
 from appliance.inference.store import ModelStore
 
@@ -119,7 +119,20 @@ def test_a_damaged_model_a_missing_adapter_and_too_little_memory_are_refused(mod
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal: 50000 kB\nMemAvailable: 40000 kB\n")
     with pytest.raises(Unavailable, match=r"The language model tiny needs \d+ MB of memory, and 40 MB are free"):
-        require_room(models_dir / model.file, "tiny", tmp_path)
+        require_free_memory(models_dir / model.file, "tiny", tmp_path)
+    (tmp_path / "group").mkdir()
+    told = {
+        "self/cgroup": "0::/\n",
+        "self/mountinfo": "30 1 0:28 / /group rw - cgroup2 cgroup2 rw\n",
+        "meminfo": "MemTotal: 9000000 kB\n",
+    }
+    for name, text in told.items():
+        (tmp_path / "proc" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "proc" / name).write_text(text + ("MemAvailable: 9000000 kB\n" if name == "meminfo" else ""))
+    for name, size in (("memory.max", 50_000_000), ("memory.current", 20_000_000)):
+        (tmp_path / "group" / name).write_text(str(size))
+    with pytest.raises(Unavailable, match="and 30 MB are free"):
+        require_free_memory(models_dir / model.file, "tiny", tmp_path)
 
 
 def test_of_many_answers_at_once_each_is_its_own(runtime: LlamaCppRuntime) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from appliance.errors import SetupError
 from appliance.inference import preparation, preparation_steps
-from appliance.inference.llamacpp import load_runtime
 from appliance.inference.store.manifest import read_manifest
 from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, digest, locate
 from appliance.inference.store import ModelStore
@@ -55,12 +54,14 @@ def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path: Path):
 
 
 def test_a_prepared_file_that_was_changed_is_not_loaded(prepared: Path):
-    file = prepared / ModelStore(prepared).active("language").file
+    store = ModelStore(prepared)
+    model = store.active("language")
+    file = prepared / model.file
     with file.open("r+b") as opened:
         opened.seek(50_000_000)
         opened.write(b"\x00\x01\x02\x03")
     with pytest.raises(SetupError) as refusal:
-        load_runtime(ModelStore(prepared), context_tokens=256, threads=2)
+        store.verified_path(model)
     assert refusal.value.stable_code == "setup.model_digest"
 
 

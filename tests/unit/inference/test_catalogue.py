@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import SetupError
 from appliance.inference.store.catalogue import BITS_PER_WEIGHT, Catalogue
-from appliance.inference.store.versions import SizeClass, size_class
+from appliance.inference.store.memory import needed_mb
+from appliance.inference.store.versions import Facts, SizeClass, size_class
 
 ENTRIES = Catalogue(POLICIES_DIR / "models.toml").entries
 ENTRY = """
@@ -92,3 +94,9 @@ def test_a_catalogue_that_is_right_is_not(tmp_path: Path):
 )  # fmt: skip
 def test_size_classes(parameters_m: float, expected: str):
     assert size_class(parameters_m).value == expected
+
+
+def test_a_gguf_model_is_charged_with_the_scores_of_one_step_not_of_a_whole_batch():
+    facts = Facts("gguf", "language", "X", "llama", "Q4_0", 135, 4_096, 0, 256_000, chat_template=True, licence="MIT")
+    folder = replace(facts, format="genai")
+    assert needed_mb(facts, 0) < 100 < needed_mb(folder, 0)
