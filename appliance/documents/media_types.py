@@ -75,7 +75,7 @@ _MAIL_HEADER = re.compile(rb"\A(?:From [^\n]*\n)?[\w-]{2,60}:[^\n]*\n")
 _NAME_LIMIT = 255
 
 
-def clean_name(name: str) -> str:
+def file_name(name: str) -> str:
     """The last part of a path as a browser may send it, free of control characters, at most 255 characters long."""
     last = PurePosixPath(name.replace("\\", "/")).name
     shown = "".join(" " if unicodedata.category(mark) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else mark for mark in last)

@@ -14,7 +14,7 @@ from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents import claims, store
 from appliance.documents.ingest import Ingest, PassageEmbedder
-from appliance.documents.media_types import MediaType, by_extension, clean_name
+from appliance.documents.media_types import MediaType, by_extension, file_name
 from appliance.documents.models import Document, DocumentStatus, Page
 from appliance.documents.sandbox import ParseLimits, Rectangle, locate_in_child, render_page_in_child
 from appliance.documents.upload import Upload, refusal
@@ -88,7 +88,7 @@ class DocumentService:
     def begin_upload(self, principal: Principal, collection_id: str, name: str) -> Upload:
         """An upload that takes the file piece by piece. Raises `NotFound`, `Denied`, and `DocumentRejected` for the extension."""
         self._access.require_collection(principal, Action.DOCUMENT_UPLOAD, collection_id)
-        cleaned = clean_name(name)
+        cleaned = file_name(name)
         if not cleaned:
             raise InvalidInput("A file needs a name.", code="document.name")
         try:

@@ -11,7 +11,7 @@ from appliance.egress.calls import Call
 from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference import openai_wire as wire
-from appliance.inference.store.importing import Prepared, clean_name
+from appliance.inference.store.importing import Prepared, model_name
 from appliance.inference.store.memory import box_mb, kv_bytes_per_token, needed_mb, require_room
 from appliance.inference.store.modelfiles import check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.versions import Facts, ModelVersion, VersionState, size_class
@@ -173,7 +173,7 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
     return ModelVersion(
         id="",
         kind="language",
-        name=clean_name((told.name or seen.name).replace(":", "-")),
+        name=model_name((told.name or seen.name).replace(":", "-")),
         number=0,
         format="served",
         quantisation=facts.quantisation[:24],

@@ -81,7 +81,7 @@ def prepare(
         adapters = adapters_of(modelfile, order.modelfile.parent, facts, directory, encrypt=order.encrypt)
     signer = check_signature(order.signature, sha256, signers) if order.signature else None
     need = needed_mb(facts, size)
-    name = clean_name(order.name or incoming.suggested_name or facts.title)
+    name = model_name(order.name or incoming.suggested_name or facts.title)
     require_room(name, need, memory_mb)
     entry = catalogue.entry(name)
     version = ModelVersion(
@@ -126,12 +126,12 @@ def check_order(order: Order) -> None:
     if order.sha256 and not _SHA256.fullmatch(order.sha256.lower()):
         raise InvalidInput("A SHA-256 has 64 hexadecimal digits.", code="model.digest_malformed")
     if order.name:
-        clean_name(order.name)
+        model_name(order.name)
     if order.modelfile is not None:
         read_modelfile(order.modelfile)
 
 
-def clean_name(name: str) -> str:
+def model_name(name: str) -> str:
     """As names of models are written: lower case, without the quantisation at its end. Raises `InvalidInput` (`model.name`)."""
     cleaned = re.sub(r"[^a-z0-9._-]+", "-", _QUANTISATION_AT_END.sub("", name.strip()).lower()).strip("-._")
     if not _NAME.fullmatch(cleaned):

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from appliance.documents.media_types import HEAD_BYTES, check_upload, clean_name
+from appliance.documents.media_types import HEAD_BYTES, check_upload, file_name
 from appliance.documents.models import ParsedDocument
 from appliance.documents.rejections import SENTENCES
 from appliance.documents.sandbox import parse_in_child
@@ -22,7 +22,7 @@ FOREIGN = "root:"
 def go(item: Hostile) -> ParsedDocument | DocumentRejected:
     content = item.make()
     try:
-        media_type = check_upload(clean_name(item.name), content[:HEAD_BYTES])
+        media_type = check_upload(file_name(item.name), content[:HEAD_BYTES])
         return parse_in_child([content], media_type, item.limits)
     except DocumentRejected as refused:
         return refused

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.documents.media_types import EXTENSIONS, MediaType, check_upload, clean_name
+from appliance.documents.media_types import EXTENSIONS, MediaType, check_upload, file_name
 from appliance.errors import DocumentRejected
 from tests.documents_samples import SAMPLES, archive, pdf, text
 
@@ -59,10 +59,10 @@ def test_the_extension_may_be_in_capitals_and_text_in_utf_16():
     ],
 )
 def test_names_lose_their_path_and_their_tricks(given, kept):
-    assert clean_name(given) == kept
+    assert file_name(given) == kept
 
 
 def test_long_names_keep_their_extension():
-    shortened = clean_name("n" * 400 + ".pdf")
+    shortened = file_name("n" * 400 + ".pdf")
     assert len(shortened) == 255
     assert shortened.endswith("n.pdf")
