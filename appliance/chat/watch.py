@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.chat.claims import Claim, renew, stop_requested
+from appliance.errors import Unavailable
 from appliance.storage.database import Database
 from appliance.storage.leases import LEASE_MS, RENEWALS
 
@@ -51,7 +52,7 @@ class ClaimWatch:
                     with self._database.write() as connection:
                         self.lost = not renew(connection, self._claim)
                     renewed = time.monotonic()
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, Unavailable) as error:
                 # a busy database now is no reason to end the watch; the next round tries again
                 structlog.get_logger().warning("claim_watch_failed", error=type(error).__name__)
             if self.lost:

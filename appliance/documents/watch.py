@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.documents.claims import Claim, ClaimLost, renew
 from appliance.documents.models import DocumentStatus
+from appliance.errors import Unavailable
 from appliance.storage.database import Database
 from appliance.storage.leases import LEASE_MS, RENEWALS
 
@@ -56,7 +57,7 @@ class ClaimWatch:
                 self._renew()
             except ClaimLost:
                 return
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, Unavailable) as error:
                 # a busy database now is no reason to let the lease run out; the next round tries again
                 structlog.get_logger().warning("claim_watch_failed", error=type(error).__name__)
 

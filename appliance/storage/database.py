@@ -15,10 +15,11 @@ from typing import Any
 
 import sqlite_vec
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlcipher3 import dbapi2
 
-from appliance.errors import SetupError
+from appliance.errors import SetupError, Unavailable
 
 _PLAINTEXT_HEADER = b"SQLite format 3\x00"
 _WRITER_CACHE_MB = 16
@@ -45,9 +46,22 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its first moment; commits on leaving, rolls back on any error."""
-        with self._write_lock, self._writer.begin() as connection:
-            yield connection
+        """A transaction that holds the write lock from its first moment; commits on leaving, rolls back on any error.
+
+        Raises `Unavailable`: `disk.full`, and `database.busy` where another process keeps the lock for too long.
+        """
+        try:
+            with self._write_lock, self._writer.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            reason = str(error.orig)
+            if "disk is full" in reason:
+                raise Unavailable(
+                    "The disk of the box is full. Nothing was changed; tell your administrator.", code="disk.full"
+                ) from error
+            if "is locked" in reason:
+                raise Unavailable("The box is busy. Try again in a moment.", code="database.busy", retry_after_s=5) from error
+            raise
 
     def close(self) -> None:
         """Close all connections of this process."""

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from appliance.errors import SetupError
+from appliance.errors import SetupError, Unavailable
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
 from appliance.storage.tables import metadata
@@ -37,6 +37,27 @@ def test_a_plain_file_is_noticed(tmp_path):
     path.write_bytes(b"SQLite format 3\x00" + bytes(84))
     with pytest.raises(SetupError, match="not encrypted"):
         Database(path, KEY).assert_encrypted()
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(database):
+    with database.write() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # no more than there is
+    with pytest.raises(Unavailable, match="disk of the box is full") as caught, database.write() as connection:
+        connection.execute(text("INSERT INTO groups VALUES ('a', hex(zeroblob(100000)))"))
+    assert caught.value.stable_code == "disk.full"
+    with database.write() as connection:
+        assert connection.execute(text("SELECT count(*) FROM groups WHERE id = 'a'")).scalar() == 0
+
+
+def test_a_lock_that_another_process_keeps_is_one_sentence(database, monkeypatch):
+    monkeypatch.setattr("appliance.storage.database._BUSY_TIMEOUT_MS", 50)
+    other = Database(database.path, KEY)
+    try:
+        with database.write(), pytest.raises(Unavailable, match="busy") as caught, other.write():
+            pass
+    finally:
+        other.close()
+    assert (caught.value.stable_code, caught.value.data["retry_after_s"]) == ("database.busy", 5)
 
 
 def test_readers_cannot_write(database):

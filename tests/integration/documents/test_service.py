@@ -8,7 +8,6 @@ import time
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import OperationalError
 
 from appliance.documents import claims, watch
 from appliance.documents import service as documents_service
@@ -478,7 +477,7 @@ class Tries:
     def write(self):
         self.count += 1
         if self.count == 1:
-            raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
+            raise Unavailable("The box is busy. Try again in a moment.", code="database.busy")
         if self.count == 3:
             self.thrice.set()
         return self.database.write()
