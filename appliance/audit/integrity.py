@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 
 from appliance.audit import sealing
 from appliance.audit.canonical import NO_PREVIOUS, canonical_json, commitment, indexed_resources, leaf_hash
 from appliance.audit.log import utc_text
 from appliance.errors import Unavailable
+from appliance.storage.append_only import TRIGGERS
 from appliance.storage.tables import audit_events, audit_resources, audit_sealed
 
 _BATCH = 1_000
@@ -25,11 +26,15 @@ _BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """The result: how many leaves hold, and the first number that does not, with the reason."""
+    """The result: how many leaves hold, and the first number that does not, with the reason.
+
+    `erased` counts values that were committed to and are no longer there: erased, or deleted by somebody with the root key.
+    """
 
     checked: int
     first_bad_seq: int | None = None
     reason: str = ""
+    erased: int = 0
 
     @property
     def intact(self) -> bool:
@@ -47,7 +52,13 @@ def check(connection: Connection, sealing_key: bytes | None = None) -> Integrity
         orphan = connection.execute(select(func.min(table.c.seq)).where(table.c.seq > walk.checked)).scalar()
         if orphan is not None:
             return Integrity(walk.checked, orphan, f"{table.name} speaks of a leaf that is not there")
-    return Integrity(walk.checked)
+    return Integrity(walk.checked, erased=walk.erased)
+
+
+def foreign_triggers(connection: Connection) -> list[str]:
+    """Names of triggers that are missing, altered, or were never ours: nothing but them keeps the log append-only."""
+    found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+    return sorted({name for name, _ in set(TRIGGERS.items()) ^ {(row.name, row.sql) for row in found}})
 
 
 def _rows(connection: Connection) -> Iterator[Row[Any]]:
@@ -66,6 +77,7 @@ class _Walk:
 
     def __init__(self, connection: Connection, sealing_key: bytes | None) -> None:
         self.checked = 0
+        self.erased = 0
         self._connection = connection
         self._sealing_key = sealing_key
         self._previous = NO_PREVIOUS
@@ -78,7 +90,7 @@ class _Walk:
             found = (
                 self._chain_fault(row, leaf)
                 or _index_fault(self._connection, row, leaf)
-                or _sealed_fault(self._connection, row.seq, leaf["_sd"], self._sealing_key)
+                or self._sealed_fault(row.seq, leaf["_sd"])
             )
         except (ValueError, KeyError, TypeError) as error:
             return f"the leaf cannot be read: {error!r}"
@@ -97,6 +109,11 @@ class _Walk:
             "the numbers within the class have a gap": (leaf["class_seq"] == self._class_seqs.get(leaf["class_uid"], 0) + 1),
         }
         return next((sentence for sentence, holds in checks.items() if not holds), "")
+
+    def _sealed_fault(self, seq: int, commitments: dict[str, str]) -> str:
+        stored = self._connection.execute(select(audit_sealed).where(audit_sealed.c.seq == seq)).all()
+        self.erased += len(commitments) - len(stored)
+        return next(filter(None, (_value_fault(row, commitments, self._sealing_key) for row in stored)), "")
 
 
 def _index_fault(connection: Connection, row: Row[Any], leaf: dict[str, Any]) -> str:
@@ -119,18 +136,17 @@ def _index_fault(connection: Connection, row: Row[Any], leaf: dict[str, Any]) ->
     return ""
 
 
-def _sealed_fault(connection: Connection, seq: int, commitments: dict[str, str], sealing_key: bytes | None) -> str:
-    for sealed in connection.execute(select(audit_sealed).where(audit_sealed.c.seq == seq)):
-        if sealed.field not in commitments:
-            return f"the sealed value {sealed.field} was never committed to"
-        if sealing_key is None:
-            continue
-        try:
-            salt, value = sealing.unseal(
-                sealing_key, subject=sealed.subject, seq=seq, field=sealed.field, sealed=sealed.sealed_value
-            )
-        except Unavailable:
-            return f"the sealed value {sealed.field} was altered"
-        if commitment(salt, sealed.field, value) != commitments[sealed.field]:
-            return f"the sealed value {sealed.field} is not the one committed to"
+def _value_fault(sealed: Row[Any], commitments: dict[str, str], sealing_key: bytes | None) -> str:
+    if sealed.field not in commitments:
+        return f"the sealed value {sealed.field} was never committed to"
+    if sealing_key is None:
+        return ""
+    try:
+        salt, value = sealing.unseal(
+            sealing_key, subject=sealed.subject, seq=sealed.seq, field=sealed.field, sealed=sealed.sealed_value
+        )
+    except Unavailable:
+        return f"the sealed value {sealed.field} was altered"
+    if commitment(salt, sealed.field, value) != commitments[sealed.field]:
+        return f"the sealed value {sealed.field} is not the one committed to"
     return ""

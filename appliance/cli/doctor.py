@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from appliance.audit.integrity import check
+from appliance.audit.integrity import check, foreign_triggers
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError
@@ -38,16 +39,13 @@ def register(_: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Print one line for each part; exit code 1 when any of them failed."""
     settings = load_settings(arguments.data)
-    appliance = open_appliance(settings)
     marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
     findings = []
-    try:
+    with closing(open_appliance(settings)) as appliance:
         for look in LOOKS:
             for finding in _looked(look, appliance):
                 findings.append(finding)
                 output.part(f"{marks[finding.state]} {finding.name}: {finding.sentence}")
-    finally:
-        appliance.close()
     sound = all(finding.state != "failure" for finding in findings)
     output.result({"sound": sound, "findings": [asdict(finding) for finding in findings]})
     return 0 if sound else 1
@@ -77,10 +75,17 @@ def _database(appliance: Appliance) -> Iterator[Finding]:
 def _audit_log(appliance: Appliance) -> Iterator[Finding]:
     with appliance.database.read() as connection:
         result = check(connection, appliance.keys.audit_sealing)
-    if result.intact:
-        yield Finding("audit log", "ok", f"{result.checked} entries, gapless and unaltered")
-    else:
+        foreign = foreign_triggers(connection)
+    if not result.intact:
         yield Finding("audit log", "failure", f"entry {result.first_bad_seq}: {result.reason}")
+    elif foreign:
+        yield Finding("audit log", "failure", f"triggers that keep it append-only are missing or altered: {', '.join(foreign)}")
+    elif result.erased:
+        yield Finding(
+            "audit log", "warning", f"{result.checked} entries, gapless and unaltered; {result.erased} sealed values are gone"
+        )
+    else:
+        yield Finding("audit log", "ok", f"{result.checked} entries, gapless and unaltered")
 
 
 def _files(appliance: Appliance) -> Iterator[Finding]:

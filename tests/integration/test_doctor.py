@@ -75,3 +75,35 @@ def test_each_finding_is_said_as_soon_as_it_is_made(closed, capsys, monkeypatch)
     doctor.run(argparse.Namespace(data=closed.settings.data_dir, deep=False), Output(as_json=False))
     assert said[0].startswith("ok      database:")
     assert capsys.readouterr().out == "ok      last: seen\n"
+
+
+def tamper(appliance: Appliance, *statements: str) -> None:
+    with appliance.database.write() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    appliance.close()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TRIGGER audit_events_no_delete"],
+        [
+            "DROP TRIGGER audit_events_no_delete",
+            "CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events BEGIN SELECT 1; END",
+        ],
+        ["CREATE TRIGGER quiet AFTER INSERT ON audit_sealed BEGIN DELETE FROM audit_sealed; END"],
+    ],
+    ids=["dropped", "altered", "added"],
+)
+def test_triggers_of_the_audit_log_that_are_not_ours_are_a_failure(closed, examine, statements):
+    assert examine()["audit log"]["state"] == "ok"
+    tamper(closed, *statements)
+    found = examine()["audit log"]
+    assert (found["state"], "append-only" in found["sentence"]) == ("failure", True)
+
+
+def test_sealed_values_that_are_gone_are_counted(closed, examine):
+    tamper(closed, "DELETE FROM audit_sealed")
+    found = examine()["audit log"]
+    assert (found["state"], "1 sealed values are gone" in found["sentence"]) == ("warning", True)
