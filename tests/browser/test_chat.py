@@ -223,8 +223,21 @@ def test_a_telephone_shows_all_of_it(box, open_page, keeper):
     expect(page.locator(".answer .source-span")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     expect(page.get_by_role("link", name="New conversation")).to_be_hidden()
-    page.get_by_role("button", name="Conversations").tap()
-    page.get_by_role("link", name="New conversation").tap()
+    toggle, fresh = page.locator("#threads-toggle"), page.get_by_role("link", name="New conversation")
+    ways = (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.get_by_role("button", name="Close the conversations").tap(),
+        lambda: page.touchscreen.tap(345, 320),
+    )
+    for put_away in ways:
+        toggle.tap()
+        expect(toggle).to_have_attribute("aria-expanded", "true")
+        expect(fresh).to_be_visible()
+        put_away()
+        expect(fresh).to_be_hidden()
+        expect(toggle).to_have_attribute("aria-expanded", "false")
+    toggle.tap()
+    fresh.tap()
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     expect(page.get_by_role("link", name="New conversation")).to_be_hidden()
 

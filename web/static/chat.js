@@ -8,6 +8,7 @@ import { emptyState } from "./chat_empty.js";
 import { ModelChoice } from "./model_choice.js";
 import { Scope } from "./scope.js";
 import { Threads } from "./threads.js";
+import { threadsPanel } from "./threads_panel.js";
 import { visible } from "./visible.js";
 
 const composer = byId("composer");
@@ -19,6 +20,7 @@ const state = { conversation: null, following: null, answerId: "", stopping: fal
 const scope = new Scope(byId("scope"), byId("scope-chooser"), byId("thread-scope"));
 const model = new ModelChoice(document.getElementById("model"), byId("thread-model"));
 const threads = new Threads(byId("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
+const putThreadsAway = threadsPanel({ place: byId("chat"), panel: byId("threads"), behind: byId("thread"), toggle: byId("threads-toggle"), close: byId("threads-close") });
 
 const loaded = Promise.allSettled([scope.load(), threads.load(), model.load()]).then((results) => {
   const failed = results.find((result) => result.status === "rejected");
@@ -82,8 +84,7 @@ async function arrive() {
   leave();
   const visit = (state.visit += 1);
   const id = location.pathname.split("/")[2] ?? "";
-  byId("threads-toggle").setAttribute("aria-expanded", "false");
-  byId("chat").classList.remove("with-threads");
+  putThreadsAway();
   threads.show(id);
   refresh();
   if (!id) {
@@ -251,7 +252,7 @@ question.addEventListener("keydown", (event) => {
 });
 byId("stop").addEventListener("click", stop);
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (event.key !== "Escape" || document.querySelector("dialog[open]") || putThreadsAway({ back: true })) return;
   hidePreview();
   stop();
 });
@@ -259,10 +260,6 @@ byId("new-conversation").addEventListener("click", (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   go("/chat");
-});
-byId("threads-toggle").addEventListener("click", (event) => {
-  const open = byId("chat").classList.toggle("with-threads");
-  event.currentTarget.setAttribute("aria-expanded", String(open));
 });
 scroll.addEventListener("scroll", hidePreview, { passive: true });
 for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
