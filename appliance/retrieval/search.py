@@ -168,7 +168,7 @@ class Search:
 def _usual(scores: NDArray[np.float32]) -> float:
     """What passages that answer nothing score for this question: more in a large collection, or where everything is on topic.
 
-    Of fewer passages the last stands for them; the only one stands for none, or nothing would lead in a box of one short document.
+    Of fewer passages the last stands for them. A single one does not: nothing would lead in a box of one short document.
     """
     best = scores[: _USUAL.stop]
     return float(np.pad(best, (0, _USUAL.stop - best.size), mode="edge")[_USUAL].mean()) if best.size > 1 else 0.0
