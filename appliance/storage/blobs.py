@@ -99,6 +99,13 @@ class BlobStore:
         """Whether a finished blob of this name is there."""
         return self._path(name).exists()
 
+    def stored_bytes(self, name: str) -> int | None:
+        """Length of the encrypted file; None where it is gone."""
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def modified_s(self, name: str) -> float | None:
         """When the blob was stored, in seconds since 1970 UTC; None where it is gone."""
         try:
@@ -125,6 +132,12 @@ class BlobStore:
 
     def _cipher(self, salt: bytes) -> AESGCM:
         return AESGCM(HKDF(SHA256(), 32, salt=salt, info=b"cloister/blob/v1").derive(self._key))
+
+
+def sealed_bytes(size_bytes: int) -> int:
+    """How long the file of a blob with so much content is."""
+    segments = max(1, -(-size_bytes // _SEGMENT_BYTES))
+    return len(_MAGIC) + _SALT_BYTES + size_bytes + segments * _TAG_BYTES
 
 
 class BlobWriter:
@@ -164,11 +177,18 @@ class BlobWriter:
                 self._seal(bytes(self._pending[:_SEGMENT_BYTES]), last=False)
                 del self._pending[:_SEGMENT_BYTES]
 
-    def commit(self) -> StoredBlob:
-        """Finish the file, make it durable and move it to its place. Raises `Unavailable` where the disk is full."""
+    def finish(self) -> None:
+        """All of it is on disk, still without its name. Raises `Unavailable` where the disk is full."""
         with _room_wanted():
             self._seal(bytes(self._pending), last=True)
             self._file.close()
+            sync(self._draft)
+
+    def commit(self) -> StoredBlob:
+        """Finish the file, unless that is done, and move it to its place. Raises `Unavailable` where the disk is full."""
+        if not self._file.closed:
+            self.finish()
+        with _room_wanted():
             sha256 = self._digest.hexdigest()
             name = self._store.content_name(sha256)
             path = self._store._path(name)  # noqa: SLF001

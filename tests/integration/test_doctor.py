@@ -14,6 +14,8 @@ from sqlalchemy import text
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import doctor
 from appliance.cli.output import Output
+from appliance.documents.models import Document, DocumentStatus
+from appliance.documents.store import insert_document
 from appliance.settings import Settings
 
 Examine = Callable[..., dict[str, Any]]
@@ -107,3 +109,48 @@ def test_sealed_values_that_are_gone_are_counted(closed, examine):
     tamper(closed, "DELETE FROM audit_sealed")
     found = examine()["audit log"]
     assert (found["state"], "1 sealed values are gone" in found["sentence"]) == ("warning", True)
+
+
+@pytest.fixture
+def blob(closed: Appliance) -> Path:
+    """The stored file of a document; it alone is in the box."""
+    stored = closed.blobs.put([bytes(200_000)], limit_bytes=1_000_000)
+    with closed.database.write() as connection:
+        collection = connection.execute(text("SELECT id FROM collections")).scalars().first()
+        document = Document(
+            id="d1",
+            collection_id=collection,
+            name="a.txt",
+            media_type="text/plain",
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            uploaded_by="p1",
+            uploaded_ms=0,
+            status=DocumentStatus.READY,
+            stage="",
+            percent=100,
+            reason_code=None,
+            reason=None,
+            page_count=1,
+            chunk_count=0,
+        )
+        insert_document(connection, document, stored.name)
+    closed.close()
+    return closed.blobs.directory / stored.name[:2] / stored.name
+
+
+def test_a_cut_or_missing_file_is_noticed_by_its_length(examine, blob):
+    assert examine()["files"]["state"] == "ok"
+    blob.write_bytes(blob.read_bytes()[:-1])
+    assert "0 are missing and 1 have a wrong length" in examine()["files"]["sentence"]
+    blob.write_bytes(b"")
+    assert examine()["files"]["state"] == "failure"
+    blob.unlink()
+    assert "1 are missing and 0 have a wrong length" in examine()["files"]["sentence"]
+
+
+def test_an_altered_byte_is_noticed_by_a_deep_look(examine, blob):
+    assert examine(deep=True)["content of files"]["state"] == "ok"
+    overwrite(blob, blob.stat().st_size - 1, bytes([blob.read_bytes()[-1] ^ 1]))
+    findings = examine(deep=True)
+    assert (findings["files"]["state"], findings["content of files"]["state"]) == ("ok", "failure")

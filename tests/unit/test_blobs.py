@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import DocumentRejected, NotFound, Unavailable
-from appliance.storage.blobs import BlobStore
+from appliance.storage.blobs import BlobStore, sealed_bytes
 
 SEGMENT = 64 * 1024
 HEADER = 20
@@ -35,6 +35,11 @@ def refused(store: BlobStore, name: str) -> bool:
     except Unavailable as error:
         return error.stable_code == "blob.damaged"
     return False
+
+
+@pytest.mark.parametrize("size", [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT])
+def test_how_long_a_stored_file_is_follows_from_its_content(store, size):
+    assert store.stored_bytes(put(store, bytes(size))) == sealed_bytes(size)
 
 
 def test_a_full_disk_is_said_to_be_full_and_keeps_no_draft(store):
