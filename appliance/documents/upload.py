@@ -10,7 +10,7 @@ from appliance.audit.log import AuditLog
 from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document, same_content
-from appliance.errors import DocumentRejected, Unavailable
+from appliance.errors import DocumentRejected
 from appliance.identity.models import Principal
 from appliance.storage.blobs import BlobStore, StoredBlob
 from appliance.storage.clock import now_ms
@@ -35,7 +35,6 @@ class Upload:
         self._collection_id = collection_id
         self._name = name
         self._database = database
-        self._blobs = blobs
         self._audit = audit
         self._head = bytearray()
         self._writer = blobs.writer(limit_bytes=limit_bytes)
@@ -67,14 +66,13 @@ class Upload:
         except DocumentRejected as error:
             self.refuse(error)
             raise
-        stored = self._writer.commit()
+        self._writer.finish()  # a large file takes its time to reach the disk: not under the write lock
         with self._database.write() as connection:
+            # under it, so that no deletion of the same content takes the file away in between
+            stored = self._writer.commit()
             existing = same_content(connection, self._collection_id, stored.sha256)
             document = existing or self._document(media_type, stored)
             if existing is None:
-                if not self._blobs.holds(stored.name):
-                    # the last document with this content was deleted a moment ago, and took the file along
-                    raise Unavailable("The file was being deleted while it was uploaded; upload it again.", code="document.race")
                 insert_document(connection, document, stored.name)
             self._audit.append(
                 connection,

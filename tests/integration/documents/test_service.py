@@ -244,6 +244,24 @@ def test_who_may_no_longer_read_a_collection_sees_it_empty_at_once(appliance, se
 # crashes, races and repetition ---------------------------------------------------------------------------------------
 
 
+def test_a_file_that_is_deleted_while_it_is_uploaded_again_is_stored_again(appliance, service, put, alice, alices, monkeypatch):
+    first = put("a.txt", KETTLE.encode(), ingest=False)
+    upload = service.begin_upload(alice, alices, "b.txt")
+    upload.write(KETTLE.encode())
+    write = appliance.database.write
+
+    def deleted_before():
+        monkeypatch.undo()
+        service.delete(alice, first.id)
+        return write()
+
+    monkeypatch.setattr(appliance.database, "write", deleted_before)
+    document, duplicate = upload.commit()
+    assert (document.name, duplicate) == ("b.txt", False)
+    service.ingest(document.id, "worker")
+    assert service.get(alice, document.id).status is DocumentStatus.READY
+
+
 def test_a_second_worker_finds_the_document_taken(service, put, embedder, alice):
     document = put("a.txt", KETTLE.encode(), ingest=False)
     embedder.on_embed = lambda: service.ingest(document.id, "another worker")
