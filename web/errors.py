@@ -100,16 +100,16 @@ def from_http(request: _Request, error: HTTPException) -> Response[Any]:
 
 
 def from_unexpected(request: _Request, error: Exception) -> Response[Any]:
+    told = report("request.failed", error, method=request.scope["method"], path=request.scope.get("path_template", ""))
+    return _respond(request, 500, told, {})
+
+
+def report(event: str, error: Exception, **where: str) -> dict[str, Any]:
+    """Log what nobody foresaw under a number; what a person is told is that number."""
     correlation_id = secrets.token_hex(8)
-    structlog.get_logger("web").error(
-        "request.failed",
-        correlation_id=correlation_id,
-        method=request.scope["method"],
-        path=request.scope.get("path_template", ""),
-        exc_info=error,
-    )
+    structlog.get_logger("web").error(event, correlation_id=correlation_id, exc_info=error, **where)
     message = f"Something went wrong inside the box. Tell your administrator this number: {correlation_id}."
-    return _respond(request, 500, {"code": "internal", "message": message, "correlation_id": correlation_id}, {})
+    return {"code": "internal", "message": message, "correlation_id": correlation_id}
 
 
 def _wants_page(request: _Request) -> bool:

@@ -7,19 +7,18 @@ source is silent a comment goes out, so that proxies keep the connection; a brow
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import Request
 from litestar.response import Stream
 
 from appliance.errors import ApplianceError
 from web.authentication import session_alive
+from web.errors import report
 
 KEEP_ALIVE_S = 15.0
 _ASK_AGAIN_S = 0.25
@@ -90,10 +89,7 @@ def _result(pending: asyncio.Future[Event]) -> Event | None:
     except ApplianceError as error:
         return Event("problem", _json(error.diagnostics()))
     except Exception as error:  # noqa: BLE001  the status line is sent; the log keeps what happened
-        correlation_id = secrets.token_hex(8)
-        structlog.get_logger("web").error("stream.failed", correlation_id=correlation_id, exc_info=error)
-        message = f"Something went wrong inside the box. Tell your administrator this number: {correlation_id}."
-        return Event("problem", _json({"code": "internal", "message": message}))
+        return Event("problem", _json(report("stream.failed", error)))
 
 
 def _json(value: object) -> str:

@@ -42,7 +42,7 @@ async function load(older = false) {
   byId("more").hidden = !answer.more;
   byId("records-table").hidden = shown === 0;
   byId("empty").hidden = shown > 0;
-  byId("summary").textContent = `${plural(shown, "entry").replace("entrys", "entries")} shown, newest first${answer.more ? "; there are older ones" : ""}`;
+  byId("summary").textContent = `${plural(shown, "entry", "entries")} shown, newest first${answer.more ? "; there are older ones" : ""}`;
   if (older) added[0]?.querySelector("button")?.focus();
 }
 

@@ -1,10 +1,9 @@
 // The state of the box, for administrators. Each look is audited, so it is refreshed by hand.
 import { api } from "./api.js";
-import { byId, fill, h, size, toast } from "./dom.js";
+import { byId, fill, h, pair, size, toast } from "./dom.js";
 import { duration, moment, plural } from "./figures.js";
 import { showSeal } from "./seal.js";
 
-const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
 const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
 const QUEUES = { answers: "waiting answers", ingest: "waiting documents", maintenance: "waiting upkeep" };
 const counts = (byStatus, noun) => Object.entries(byStatus).map(([status, count]) => pair(`${noun} ${WORDS[status] ?? status.toLowerCase()}`, count));
@@ -36,7 +35,7 @@ async function load() {
   fill(byId("disk"), pair("free space", `${size(box.disk.free)} of ${size(box.disk.total)}`), pair("database", size(box.disk.database)), pair("uploaded files", size(box.disk.blobs)), pair("models", size(box.disk.models)));
   fill(byId("holdings"), pair("people", box.people), pair("collections", box.collections), pair("passages in the index", box.chunks), pair("audit entries", box.audit_events));
   fill(byId("versions"), Object.entries(box.versions).map(([name, version]) => pair(name, version)));
-  byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process").replace("processs", "processes")} shown`);
+  byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process", "processes")} shown`);
 }
 
 const refresh = () => Promise.all([load(), showSeal(byId("seal"))]).catch((error) => toast(error.message, "error"));

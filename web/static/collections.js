@@ -1,11 +1,10 @@
 // Shared collections and who may read and fill them, for administrators.
 import { api } from "./api.js";
 import { USUAL } from "./classification.js";
-import { byId, fill, h, toast } from "./dom.js";
+import { byId, fail, fill, h, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 
 const EVERYONE = "group:everyone";
-const fail = (error) => toast(error.message, "error");
 let grantees = []; // { key, name }: the group everyone, then the people
 
 async function load() {

@@ -1,7 +1,7 @@
 // The documents page: choose a collection, upload many files at once, watch them become searchable.
 import { api } from "./api.js";
 import { titled } from "./classification.js";
-import { byId, confirmed, fill, h, size, toast } from "./dom.js";
+import { byId, confirmed, fail, fill, h, size, toast } from "./dom.js";
 import { moment, plural } from "./figures.js";
 import { UploadLine } from "./uploads.js";
 
@@ -26,7 +26,6 @@ let source = null;
 const known = new Map(); // document id -> { item, row }
 
 const current = () => collections.find((collection) => collection.id === select.value);
-const fail = (error) => toast(error.message, "error");
 
 async function start() {
   collections = await api.get("/api/collections");

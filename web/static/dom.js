@@ -30,6 +30,9 @@ export function fill(parent, ...children) {
   return parent;
 }
 
+/** One line of a `dl.pairs`. */
+export const pair = (name, value) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value)];
+
 /** 1,234,567 -> "1.2 MB"; megabytes of 1,000,000 bytes. */
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
@@ -48,6 +51,9 @@ export function toast(text, kind = "info") {
   byId("toasts").append(note);
   setTimeout(() => note.remove(), kind === "error" ? 9000 : 4500);
 }
+
+/** What went wrong, told to whoever caused it. */
+export const fail = (error) => toast(error.message, "error");
 
 /** Ask before something that cannot be undone; resolves to true or false. Escape means no. */
 export function confirmed(question, { detail = "", yes = "Delete", danger = true } = {}) {

@@ -25,4 +25,4 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const plural = (count, noun, many = `${noun}s`) => `${count.toLocaleString("en")} ${count === 1 ? noun : many}`;

@@ -1,13 +1,11 @@
 // Versions of models and what administrators do with them.
 import { api } from "./api.js";
-import { byId, confirmed, fill, h, size, toast } from "./dom.js";
+import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
 const FORMATS = { gguf: "GGUF", genai: "ONNX GenAI", onnx: "ONNX", served: "in a server" };
 const BADGES = { active: "ok", canary: "work", candidate: "accent", retired: "" };
-const fail = (error) => toast(error.message, "error");
-const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 const figure = (value) => (Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : 0 }) : String(value));
 const percent = (value) => `${Math.round(value * 100)} %`;
 // name in the table of variants, and the unit where a figure stands alone

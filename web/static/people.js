@@ -1,6 +1,6 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
-import { byId, confirmed, fill, h, toast } from "./dom.js";
+import { byId, confirmed, fail, fill, h, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
 import { moment } from "./figures.js";
 
@@ -10,7 +10,6 @@ const ROLES = [
   ["administrator", "Administrator", "runs the box: people, collections, models"],
 ];
 const rows = byId("people");
-const fail = (error) => toast(error.message, "error");
 
 async function load() {
   const people = await api.get("/api/people");

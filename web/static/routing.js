@@ -1,11 +1,10 @@
 // Which model would answer what on this box, and what it computes with. Below the list of models.
 import { api } from "./api.js";
-import { byId, fill, h, size, toast } from "./dom.js";
+import { byId, fail, fill, h, pair, size } from "./dom.js";
 import { plural } from "./figures.js";
 
 const MB = 1_000_000;
 const SEALS = { none: "none: its programs could reach the network", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
-const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}`);
 const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];
 
@@ -51,6 +50,6 @@ async function load() {
   fill(byId("hardware"), box(routing.hardware, routing.seal));
 }
 
-const show = () => load().catch((error) => toast(error.message, "error"));
+const show = () => load().catch(fail);
 document.addEventListener("models-changed", show);
 show();

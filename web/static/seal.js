@@ -1,6 +1,6 @@
 // What keeps data on this box, process by process, and what has left it: a part of two pages. Each look is audited.
 import { api } from "./api.js";
-import { fill, h, size } from "./dom.js";
+import { fill, h, pair, size } from "./dom.js";
 import { moment, plural } from "./figures.js";
 
 const LAYERS = {
@@ -24,7 +24,6 @@ const OPEN = {
   ports: "can reach every port",
 };
 const figure = (value, show = String) => (value === null ? "cannot be read" : show(value));
-const pair = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 function line(process) {
   if (process.outside) return outside(process);
