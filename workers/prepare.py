@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from appliance.bootstrap import make_directories, open_appliance
@@ -23,12 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings(given.data)
         make_directories(settings, create=True)
         prepare_models(settings.models_dir, _say)
-        appliance = open_appliance(settings, create=True)
-        try:
+        with closing(open_appliance(settings, create=True)) as appliance:
             if appliance.setup.needed():
                 _say(f"Make the first administrator here, once: /setup?token={appliance.setup.make_link()}")
-        finally:
-            appliance.close()
     except ApplianceError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 
 import msgspec
 
@@ -12,18 +12,14 @@ from appliance.administration.egress_review import EgressStatus
 from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
 from appliance.cli.proving import prove_arguments, run_prove, run_verify, verify_arguments
+from appliance.cli.verbs import add_verbs
 from appliance.egress.seal.observation import contradictions
 from appliance.settings import load_settings
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (summary, add_arguments, _) in VERBS.items():
-        verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        # also behind the verb, where one expects them; suppressed, so that they do not undo what stands before it
-        verb.add_argument("--data", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="the data directory")
-        verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on the last line")
-        add_arguments(verb)
+    for name, verb in add_verbs(parser, {name: summary for name, (summary, _, _) in VERBS.items()}).items():
+        VERBS[name][1](verb)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
@@ -35,11 +31,8 @@ def _run_status(arguments: argparse.Namespace, output: Output) -> int:
 
     The gate, where destinations are named, is none of the sealed; of it those layers count that it can have.
     """
-    appliance = open_appliance(load_settings(arguments.data))
-    try:
+    with closing(open_appliance(load_settings(arguments.data))) as appliance:
         status = appliance.egress.found()
-    finally:
-        appliance.close()
     against = {report.process: contradictions(report) for report in status.processes}
     document = msgspec.to_builtins(status) | {"gaps": status.gaps, "contradictions": against}
     output.result(document, *_lines(status, against))

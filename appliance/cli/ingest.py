@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Upload and index each file; exit code 1 when any of them failed, each with its reason."""
     settings = load_settings(arguments.data)
     files = list(_files(arguments.paths))
-    appliance = open_appliance(settings)
-    try:
+    with closing(open_appliance(settings)) as appliance:
         prepare_models(settings.models_dir, output.progress)
         principal = acting_principal(appliance, arguments.person)
         collection_id = _collection(appliance, principal, arguments.collection, output)
@@ -38,8 +38,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             result = _ingest(appliance, principal, collection_id, path)
             results.append(result)
             output.progress(f"{number}/{len(files)} {path.name}: {result['status']} {result.get('reason') or ''}".rstrip())
-    finally:
-        appliance.close()
     failed = [result for result in results if result["status"] != "READY"]
     output.result(
         {"documents": results, "ready": len(results) - len(failed), "failed": len(failed)},

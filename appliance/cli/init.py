@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from contextlib import closing
 
 from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
@@ -22,14 +23,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Make keys and database, prepare the models, create the first administrator. Exit code 1 where there is one already."""
     settings = load_settings(arguments.data)
     password = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else getpass.getpass("Password: ")
-    appliance = open_appliance(settings, create=True)
-    try:
+    with closing(open_appliance(settings, create=True)) as appliance:
         if not appliance.setup.needed():
             raise Conflict("This box already has an administrator.", code="setup.done")
         principal = appliance.setup.complete(appliance.setup.make_link(), arguments.admin, password)
         prepare_models(settings.models_dir, output.progress)
-    finally:
-        appliance.close()
     output.result(
         {"data": str(settings.data_dir), "administrator": principal.name, "id": principal.id},
         f"Ready: {settings.data_dir}, administrator {principal.name}. Start it with `cloister up --data {settings.data_dir}`.",

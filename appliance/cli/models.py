@@ -14,6 +14,7 @@ from appliance.cli import ollama
 from appliance.cli.acting import acting_principal
 from appliance.cli.model_lines import document_of, figures_of, line_of, watched
 from appliance.cli.output import Output
+from appliance.cli.verbs import add_verbs
 from appliance.identity.models import Principal
 from appliance.inference.store.connecting import Told
 from appliance.inference.store.importing import Order
@@ -25,12 +26,7 @@ Act = Callable[[Appliance, Principal, argparse.Namespace, Output], int]
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (summary, _) in VERBS.items():
-        verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        # also behind the verb, where one expects them; suppressed, so that they do not undo what stands before it
-        verb.add_argument("--data", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="the data directory")
-        verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on the last line")
+    for name, verb in add_verbs(parser, {name: summary for name, (summary, _) in VERBS.items()}).items():
         verb.add_argument("--as", dest="person", metavar="USER", help="the administrator who acts")
         _ARGUMENTS.get(name, _version_argument)(verb)
 

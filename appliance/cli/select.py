@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.acting import acting_principal
@@ -40,11 +41,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """One line for each classification; exit code 1 when nothing may and can answer any of them."""
     silence()  # before ONNX Runtime is asked for its providers
     settings = load_settings(arguments.data)
-    appliance = open_appliance(settings)
-    try:
+    with closing(open_appliance(settings)) as appliance:
         explanation = _explained(appliance, arguments, running=wire.answers(settings))
-    finally:
-        appliance.close()
     document = explanation.as_document()
     if not arguments.explain:
         document = {"selections": document["selections"]}
