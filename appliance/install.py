@@ -1,4 +1,4 @@
-"""Install the appliance into `.venv`: run as a file by any Python 3.11 or newer, with nothing installed yet.
+"""Install the appliance into `.venv`: run as a file by any Python from 3.11 to 3.13, with nothing installed yet.
 
 Everything comes from the hashed lock. llama.cpp is compiled here, for this processor; AMX kernels are never built, they crash on
 batches of more than one token (llama.cpp issue 20824). A stamp in the environment makes the second run cost nothing.
@@ -193,8 +193,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install Cloister into .venv")
     parser.add_argument("--development", action="store_true", help="what the tests need, too")
     arguments = parser.parse_args()
-    if sys.version_info < (3, 11):
-        print(f"cloister: Python 3.11 or newer is needed, this is {platform.python_version()}.", file=sys.stderr)
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        print(f"cloister: Python 3.11 to 3.13 is needed, this is {platform.python_version()}.", file=sys.stderr)
         return 1
     try:
         install(development=arguments.development)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError
+from appliance.inference.registry import BUILT_IN
 from appliance.inference.store.memory import CONTEXT_TOKENS, kv_bytes_per_token
 from appliance.inference.store.versions import SizeClass, size_class
 
@@ -26,7 +27,6 @@ BITS_PER_WEIGHT: Mapping[str, float] = {
 """Average over a file, scales included (ggml's block sizes; Q4_K_M keeps some tensors in six bits; "1-bit" is ternary weights in
 blocks of 256, TQ2_0). Files of small models are larger, since their embedding tables are a larger share."""
 
-RUNTIMES = frozenset({"llamacpp", "ollama", "genai", "foundry", "openai"})
 _SOURCE_KINDS = frozenset({"package", "ollama", "gguf", "genai", "alias"})
 _KEYS = frozenset(
     {"title", "kind", "parameters_m", "context_tokens", "layers", "kv_heads", "head_length", "vocabulary", "template", "licence",
@@ -134,7 +134,7 @@ def _entry(name: str, table: Any) -> Entry:
 
 def _source(name: str, runtime: str, value: Any) -> Source:
     kind, _, rest = str(value).partition(":")
-    if runtime not in RUNTIMES or kind not in _SOURCE_KINDS or not rest:
+    if runtime not in BUILT_IN or kind not in _SOURCE_KINDS or not rest:
         raise _wrong(f"{name} has the unknown source {runtime} = {value!r}")
     return Source(runtime, kind, rest)
 

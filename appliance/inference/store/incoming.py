@@ -83,7 +83,7 @@ def facts_of(path: Path) -> Facts:
 
 
 def gguf_facts(header: GgufHeader) -> Facts:
-    """Raises `InvalidInput`: `model.adapter`, `model.split`, `model.no_weights`."""
+    """Raises `InvalidInput`: `model.adapter`, `model.split`, `model.no_weights`, `model.no_context`."""
     metadata = header.metadata
     if metadata.get("general.type", "model") != "model":
         raise InvalidInput("This GGUF file is an adapter or a projector, not a whole model.", code="model.adapter")

@@ -60,8 +60,8 @@ def _elsewhere(entry: Entry, ollama_dir: Path) -> Incoming:
 
 def _closed(what: str, where: str) -> Unavailable:
     return Unavailable(
-        f"{what} would have to come over a connection ({where}). This box opens none: models are fetched in a declared "
-        "maintenance window only, and there is none. Bring the file on a stick and use `cloister models import`.",
+        f"{what} would have to come over a connection ({where}), and nothing is fetched by its name alone. Bring the file on a "
+        "stick and use `cloister models import`, or pull it from a destination for downloads: destination:PLACE:/path.",
         code="model.pull_closed",
     )
 
