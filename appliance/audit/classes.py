@@ -58,6 +58,7 @@ CLASSES = MappingProxyType(
         EventName.EGRESS_CALLED: EventClass(_NETWORK, 6),
         EventName.EGRESS_METERED: EventClass(_NETWORK, 6),
         EventName.EGRESS_OPENED: EventClass(_NETWORK, 1),
+        EventName.EGRESS_PROVEN: EventClass(_LIFECYCLE, OTHER),
         EventName.EGRESS_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.EGRESS_REFUSED: EventClass(_NETWORK, 5),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),

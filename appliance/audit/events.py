@@ -44,6 +44,7 @@ class EventName(StrEnum):
     EGRESS_CALLED = "egress.called"
     EGRESS_METERED = "egress.metered"
     EGRESS_OPENED = "egress.opened"
+    EGRESS_PROVEN = "egress.proven"
     EGRESS_READ = "egress.read"
     EGRESS_REFUSED = "egress.refused"
     MIGRATION_APPLIED = "migration.applied"

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from appliance.audit.events import AuditEvent, EventName, Outcome
+from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
 from appliance.egress.proof.pages import attempts, leave
 from appliance.egress.proof.prove import Wanted, prove
 from appliance.egress.proof.report import Report
 from appliance.egress.proof.signing import OF_THE_BOX, OF_THE_PROOF, box_key, check, fingerprint_of, signed
 from appliance.errors import InvalidInput
+from appliance.identity.models import SYSTEM
 from appliance.inference.registry import Availability, runtime_names, runtime_specs
-from appliance.settings import load_settings
+from appliance.settings import Settings, load_settings
 
 _PREPARED = "manifest.json"
 
@@ -39,7 +43,10 @@ def run_prove(arguments: argparse.Namespace, output: Output) -> int:
     key = key or Ed25519PrivateKey.generate()
     fingerprint = fingerprint_of(key.public_key().public_bytes_raw())
     directory = arguments.out or Path(f"egress-proof-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")
-    files = leave(directory, report, signed(report, key, signer), fingerprint)
+    content = signed(report, key, signer)
+    files = leave(directory, report, content, fingerprint)
+    if settings.database_path.exists():
+        _record(settings, report, content, fingerprint)
     document: dict[str, object] = {
         "held": report.held,
         "problems": report.problems,
@@ -50,6 +57,23 @@ def run_prove(arguments: argparse.Namespace, output: Output) -> int:
     }
     output.result(document, *_lines(report), f"Report: {files[0]}, signed with {fingerprint} ({signer}).")
     return 0 if report.held else 1
+
+
+def _record(settings: Settings, report: Report, content: bytes, fingerprint: str) -> None:
+    """In the audit log of the box whose key signed: which report it was that said so."""
+    facts: dict[str, str | int] = {
+        "days": len(report.legs),
+        "attempts": sum(len(leg.attempts) for leg in report.legs if leg.sealed or leg.opt_outs),
+        "report_sha256": hashlib.sha256(content).hexdigest(),
+        "key": fingerprint,
+    }
+    outcome = Outcome.SUCCESS if report.held else Outcome.FAILURE
+    appliance = open_appliance(settings)
+    try:
+        with appliance.database.write() as connection:
+            appliance.audit.append(connection, AuditEvent(EventName.EGRESS_PROVEN, SYSTEM, outcome=outcome, facts=facts))
+    finally:
+        appliance.close()
 
 
 def _runtimes() -> Iterator[tuple[str, Availability]]:

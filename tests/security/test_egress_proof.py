@@ -6,6 +6,7 @@ a whole box, when it lives through a short day, then nobody of it was there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,9 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from appliance.bootstrap import open_appliance
 from appliance.cli import main
 from appliance.egress.proof.pages import PROCEDURE
+from appliance.settings import Settings
+from appliance.storage.tables import audit_events
 from tests.conftest import ROOT
 
 _PROGRAM = """
@@ -98,8 +103,9 @@ def test_whoever_reaches_out_is_answered_and_written_down(wire: str, kernel_seal
 def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """One short proof, by the command: its exit code, and where its report lies."""
     directory = tmp_path_factory.mktemp("proof")
-    (directory / "data").mkdir()
+    (directory / "data").mkdir(mode=0o700)
     (directory / "data" / "models").symlink_to(models_dir)
+    open_appliance(Settings(data_dir=directory / "data"), create=True).close()
     program = "import sys; from appliance.cli import main; sys.exit(main())"
     out = directory / "out"
     # what a shell may have set must not make the libraries quiet
@@ -114,7 +120,7 @@ def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPa
     if "The proof needs namespaces of its own, and this kernel refuses" in ran.stderr:
         pytest.skip(ran.stderr.strip())
     (out / "said").write_text(ran.stdout + ran.stderr)
-    yield ran.returncode, out
+    yield ran.returncode, directory
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -123,7 +129,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.mark.models
 def test_a_short_day_of_the_whole_box_and_nobody_called(proven: tuple[int, Path]) -> None:
-    code, out = proven
+    code, out = proven[0], proven[1] / "out"
     assert code == 0, (out / "said").read_text()
     legs = json.loads((out / "report.json").read_bytes())["report"]["legs"]
     assert {(leg["sealed"], leg["opt_outs"]) for leg in legs} == {(True, False), (False, True)}
@@ -143,8 +149,11 @@ def test_a_short_day_of_the_whole_box_and_nobody_called(proven: tuple[int, Path]
 
 @pytest.mark.models
 def test_its_report_is_signed_and_a_forged_one_is_refused(proven: tuple[int, Path], capsys) -> None:
-    _, out = proven
+    out = proven[1] / "out"
     assert {file.name for file in out.iterdir()} >= {"report.json", "report.md", PROCEDURE.name}
+    own = ["egress", "verify-report", str(out / "report.json"), "--data", str(proven[1] / "data"), "--json"]
+    assert main(own) == 0
+    assert json.loads(capsys.readouterr().out)["of_this_box"]
     data = str(out / "nobody")
     assert main(["egress", "verify-report", str(out / "report.json"), "--data", data, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -154,3 +163,18 @@ def test_its_report_is_signed_and_a_forged_one_is_refused(proven: tuple[int, Pat
     forged = out / "forged.json"
     forged.write_bytes((out / "report.json").read_bytes().replace(b'"unsealed, with', b'"unsealed, With', 1))
     assert main(["egress", "verify-report", str(forged), "--data", data]) == 1
+
+
+@pytest.mark.models
+def test_the_box_whose_key_signed_has_it_on_record(proven: tuple[int, Path]) -> None:
+    appliance = open_appliance(Settings(data_dir=proven[1] / "data"))
+    try:
+        with appliance.database.read() as connection:
+            query = select(audit_events.c.body, audit_events.c.outcome).where(audit_events.c.event == "egress.proven")
+            ((body, outcome),) = connection.execute(query)
+    finally:
+        appliance.close()
+    facts = json.loads(body)["facts"]
+    report = (proven[1] / "out" / "report.json").read_bytes()
+    assert (outcome, facts["days"], facts["attempts"]) == ("success", 2, 0)
+    assert facts["report_sha256"] == hashlib.sha256(report).hexdigest()
