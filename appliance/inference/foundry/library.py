@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ _NOWHERE = "http://127.0.0.1:9/asset-gallery/v1.0/models"
 
 _lock = threading.Lock()
 _manager: Any = None
-_place: Path | None = None
+_place: tempfile.TemporaryDirectory[str] | None = None  # goes at the end of the program at the latest
 _models = 0
 
 
@@ -109,12 +108,13 @@ def _enter(beside: Path) -> Any:
     sdk = _sdk()
     with _lock:
         if _manager is None:
-            _place = Path(tempfile.mkdtemp(prefix=".foundry-", dir=beside))
+            _place = tempfile.TemporaryDirectory(prefix=".foundry-", dir=beside, ignore_cleanup_errors=True)
+            place = Path(_place.name)
             configuration = sdk.Configuration(
                 "cloister",
-                app_data_dir=str(_place / "data"),
-                model_cache_dir=str(_place / "models"),
-                logs_dir=str(_place / "logs"),
+                app_data_dir=str(place / "data"),
+                model_cache_dir=str(place / "models"),
+                logs_dir=str(place / "logs"),
                 log_level=sdk.LogLevel.FATAL,
                 catalog_urls=[(_NOWHERE, None)],
                 disable_nonessential_telemetry=True,
@@ -137,7 +137,7 @@ def _leave() -> None:
             manager.close()
         finally:
             if place is not None:
-                shutil.rmtree(place, ignore_errors=True)
+                place.cleanup()
 
 
 @contextmanager
