@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from appliance.identity.models import NOBODY, Principal
 from appliance.policy.actions import Action
@@ -41,6 +42,20 @@ def places(appliance: Appliance, principal: Principal, among: tuple[Place, ...] 
     if principal is NOBODY:
         return []
     return [place for place in among if appliance.access.allowed(principal, place.action, RESOURCES[place.action])]
+
+
+def local_path(path: str) -> str:
+    """`path` where it leads to a page of this box, else nothing: no other site may borrow our sign-in page."""
+    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if plain else ""
+
+
+def landing(appliance: Appliance, principal: Principal, wanted: str) -> str:
+    """`wanted`, where it is or lies below a page that this person may open; else where they begin."""
+    path = urlsplit(local_path(wanted)).path
+    pages = [*places(appliance, principal), *places(appliance, principal, ADMINISTRATION)]
+    may_open = any(path == page.path or path.startswith(f"{page.path}/") for page in pages)
+    return wanted if may_open else home(appliance, principal)
 
 
 def home(appliance: Appliance, principal: Principal) -> str:

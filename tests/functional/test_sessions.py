@@ -135,6 +135,22 @@ async def test_sign_in_leads_to_no_other_site(client, signed_in, alice, target):
 
 
 @pytest.mark.parametrize(
+    ("name", "wanted", "landing"),
+    [
+        ("alice", "/documents/abc?page=3", "/documents/abc?page=3"),
+        ("officer", "/audit?event=session.created", "/audit?event=session.created"),
+        ("officer", "/chat", "/audit"),
+        ("officer", "/chat/abc", "/audit"),
+        ("alice", "/chatter", "/chat"),
+        ("administrator", "/audit", "/chat"),
+    ],
+)
+async def test_nobody_lands_on_a_page_that_their_role_may_not_open(client, alice, officer, administrator, name, wanted, landing):
+    response = await client.post("/api/sessions", json={"name": name, "password": PASSWORD, "next": wanted})
+    assert response.json()["home"] == landing
+
+
+@pytest.mark.parametrize(
     ("name", "offered", "hidden"),
     [
         ("alice", {"/chat", "/documents"}, {"/audit", "/admin/people"}),

@@ -14,15 +14,9 @@ from appliance.policy.actions import Action
 from web.authentication import ended_cookie, session_cookie
 from web.dependencies import Box, Caller
 from web.guards import declares
-from web.navigation import home
+from web.navigation import landing, local_path
 from web.pages import page
 from web.schemas.sessions import PasswordChange, PasswordChanged, SignedIn, SignIn
-
-
-def local_path(path: str) -> str:
-    """`path` where it leads to a page of this box, else nothing: no other site may borrow our sign-in page."""
-    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if plain else ""
 
 
 def source_of(request: Request[Any, Any, Any]) -> str:
@@ -41,7 +35,7 @@ class SessionsController(Controller):
     ) -> Template | Redirect:
         target = local_path(next)
         if request.scope["auth"] is not None:
-            return Redirect(target or home(appliance, principal), status_code=303)
+            return Redirect(landing(appliance, principal, target), status_code=303)
         return page(request, "sign_in.html", next=target, needs_setup=appliance.setup.needed())
 
     @post("/api/sessions", opt=declares(Action.SESSION_CREATE, EventName.SESSION_CREATED), sync_to_thread=True)
@@ -50,7 +44,7 @@ class SessionsController(Controller):
         principal = appliance.sessions.principal(token)
         if principal is None:
             raise NotSignedIn("This account was closed a moment ago.")
-        signed_in = SignedIn(principal.name, sorted(principal.roles), home(appliance, principal))
+        signed_in = SignedIn(principal.name, sorted(principal.roles), landing(appliance, principal, data.next))
         return Response(signed_in, cookies=[session_cookie(appliance.settings, token)])
 
     @delete("/api/sessions/current", opt=declares(Action.SESSION_DELETE, EventName.SESSION_DELETED), sync_to_thread=True)

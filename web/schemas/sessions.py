@@ -6,12 +6,15 @@ import msgspec
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    """`next` is the page that was asked for before signing in."""
+
     name: str
     password: str
+    next: str = ""
 
 
 class SignedIn(msgspec.Struct):
-    """`home` is the page to begin with."""
+    """`home` is the page to begin with: the one asked for, where this person may open it."""
 
     name: str
     roles: list[str]

@@ -15,8 +15,8 @@ form.addEventListener("submit", (event) => {
   problem("");
   whileBusy(form, "Signing in…", async () => {
     try {
-      const signedIn = await api.post("/api/sessions", { name, password }, { stay: true });
-      location.replace(form.dataset.next || signedIn.home);
+      const signedIn = await api.post("/api/sessions", { name, password, next: form.dataset.next }, { stay: true });
+      location.replace(signedIn.home);
     } catch (error) {
       problem(error.message);
       form.elements.password.select();
