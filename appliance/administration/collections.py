@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import InvalidInput
+from appliance.errors import Conflict, InvalidInput
 from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
 from appliance.policy import store
@@ -60,14 +60,30 @@ class Collections:
         self._access = access
         self._audit = audit
 
-    def create(self, principal: Principal, name: str) -> str:
-        """A new shared collection, open to nobody yet; its id."""
+    def create(
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        readers: Iterable[Grantee] = (),
+        contributors: Iterable[Grantee] = (),
+        classification: str | None = None,
+    ) -> str:
+        """A new shared collection, open to these alone; its id. All of it or nothing is made.
+
+        Raises `Conflict` (`collection.name_taken`), and `InvalidInput` as `update` does.
+        """
         self._access.require(principal, Action.COLLECTION_CREATE, APPLIANCE)
         cleaned = identity_store.clean_name(name, code="collection.name")
+        self._require_known(classification)
+        wanted = {"read": frozenset(readers), "contribute": frozenset(contributors)}
         with self._database.write() as connection:
+            _require_free(connection, cleaned)
             stored = store.insert_collection(connection, name=cleaned)
             about = (ResourceRef("collection", stored.resource.id),)
             self._audit.append(connection, AuditEvent(EventName.COLLECTION_CREATED, principal, resources=about))
+            if any(wanted.values()) or classification not in {None, stored.classification}:
+                self._change(connection, principal, stored, wanted, name=None, classification=classification)
         return stored.resource.id
 
     def update(
@@ -82,13 +98,11 @@ class Collections:
     ) -> None:
         """Rename, classify, and open to exactly the given `principal:<id>` and `group:<id>`; what is None stays.
 
-        Raises `InvalidInput` for a grantee or a classification that does not exist.
+        Raises `InvalidInput` for a grantee or a classification that does not exist, `Conflict` for a name that another one has.
         """
         self._access.require_collection(principal, Action.COLLECTION_UPDATE, collection_id)
         cleaned = None if name is None else identity_store.clean_name(name, code="collection.name")
-        if classification is not None and classification not in self.classifications:
-            known = ", ".join(self.classifications)
-            raise InvalidInput(f"A collection can be classified as one of {known}.", code="collection.classification")
+        self._require_known(classification)
         wanted = {
             permission: frozenset(grantees)
             for permission, grantees in (("read", readers), ("contribute", contributors))
@@ -97,23 +111,43 @@ class Collections:
         with self._database.write() as connection:
             stored = store.load_collection(connection, collection_id)
             assert stored is not None  # nothing deletes a collection
-            pseudonyms = _known_grantees(connection, frozenset().union(*wanted.values()))
-            if cleaned is not None and cleaned != stored.name:
-                store.rename_collection(connection, collection_id, cleaned)
-            before = {"read": stored.resource.readers, "contribute": stored.resource.contributors}
-            changes = []
-            for permission, grantees in wanted.items():
-                store.replace_grants(connection, collection_id, permission, grantees)
-                changes += list(_changes(permission, before[permission], grantees))
-            own: dict[str, str | int] = {"renamed": "yes"} if cleaned not in (None, stored.name) else {}
-            if classification not in {None, stored.classification}:
-                assert classification is not None
-                store.classify_collection(connection, collection_id, classification)
-                own |= self._reclassified(stored.classification, classification)
-            for people, facts in _leaves(changes, pseudonyms, own):
-                about = (ResourceRef("collection", collection_id), *people)
-                event = AuditEvent(EventName.COLLECTION_UPDATED, principal, resources=about, facts=facts)
-                self._audit.append(connection, event)
+            if cleaned is not None:
+                _require_free(connection, cleaned, but=collection_id)
+            self._change(connection, principal, stored, wanted, name=cleaned, classification=classification)
+
+    def _change(
+        self,
+        connection: Connection,
+        principal: Principal,
+        stored: store.StoredCollection,
+        wanted: Mapping[str, frozenset[Grantee]],
+        *,
+        name: str | None,
+        classification: str | None,
+    ) -> None:
+        """Store what became different, and say so in the log."""
+        collection_id = stored.resource.id
+        pseudonyms = _known_grantees(connection, frozenset().union(*wanted.values()))
+        if name is not None and name != stored.name:
+            store.rename_collection(connection, collection_id, name)
+        before = {"read": stored.resource.readers, "contribute": stored.resource.contributors}
+        changes = []
+        for permission, grantees in wanted.items():
+            store.replace_grants(connection, collection_id, permission, grantees)
+            changes += list(_changes(permission, before[permission], grantees))
+        own: dict[str, str | int] = {"renamed": "yes"} if name not in (None, stored.name) else {}
+        if classification not in {None, stored.classification}:
+            assert classification is not None
+            store.classify_collection(connection, collection_id, classification)
+            own |= self._reclassified(stored.classification, classification)
+        for people, facts in _leaves(changes, pseudonyms, own):
+            about = (ResourceRef("collection", collection_id), *people)
+            self._audit.append(connection, AuditEvent(EventName.COLLECTION_UPDATED, principal, resources=about, facts=facts))
+
+    def _require_known(self, classification: str | None) -> None:
+        if classification is not None and classification not in self.classifications:
+            known = ", ".join(self.classifications)
+            raise InvalidInput(f"A collection can be classified as one of {known}.", code="collection.classification")
 
     def _reclassified(self, before: str, after: str) -> dict[str, str | int]:
         """What the log says of it. A value that the policy no longer knows was above all others."""
@@ -184,6 +218,15 @@ def _leaves(
 def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grantee]) -> Iterator[tuple[str, str, Grantee]]:
     yield from (("granted", permission, who) for who in sorted(after - before))
     yield from (("revoked", permission, who) for who in sorted(before - after))
+
+
+def _require_free(connection: Connection, name: str, *, but: str | None = None) -> None:
+    """Raise `Conflict` where a shared collection other than `but` has that name, in whatever case."""
+    wanted = identity_store.comparable_name(name)
+    for item in store.load_collections(connection):
+        shared = item.resource.owner_id is None and item.resource.id != but
+        if shared and identity_store.comparable_name(item.name) == wanted:
+            raise Conflict(f"There is a collection named {item.name} already.", code="collection.name_taken")
 
 
 def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[str, str]:

@@ -51,8 +51,7 @@ def load_handbook(
 
     `principal` must be allowed to administer collections and to upload; the collection opens to everyone only when it is full.
     """
-    collection_id = collections.create(principal, COLLECTION_NAME)
-    collections.update(principal, collection_id, contributors={f"principal:{principal.id}"})
+    collection_id = collections.create(principal, COLLECTION_NAME, contributors={f"principal:{principal.id}"})
     ids = [_upload(begin_upload(principal, collection_id, path.name), path) for path in handbook_files()]
     collections.update(principal, collection_id, readers={f"group:{EVERYONE}"})
     return ids

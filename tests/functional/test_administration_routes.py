@@ -45,6 +45,8 @@ async def test_collections_are_opened_to_people_and_to_everyone(
     store_document(appliance, alice, "private-diary.txt", b"Nobody reads this.")
     async with signed_in(appliance, "administrator") as client:
         made = (await client.post("/api/admin/collections", json={"name": "Board"})).json()["id"]
+        again = await client.post("/api/admin/collections", json={"name": "board"})
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "collection.name_taken")
         path = f"/api/admin/collections/{made}"
         assert (await client.patch(path, json={"readers": ["principal:nobody-at-all"]})).status_code == 400
         grants = {"readers": ["group:everyone"], "contributors": [f"principal:{alice.id}"]}

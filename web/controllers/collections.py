@@ -41,7 +41,14 @@ class CollectionsController(Controller):
 
     @post("/api/admin/collections", opt=declares(Action.COLLECTION_CREATE, EventName.COLLECTION_CREATED), sync_to_thread=True)
     def create(self, appliance: Box, principal: Caller, data: JSONBody[NewCollection]) -> CollectionCreated:
-        return CollectionCreated(appliance.collections.create(principal, data.name))
+        made = appliance.collections.create(
+            principal,
+            data.name,
+            readers=data.readers,
+            contributors=data.contributors,
+            classification=data.classification,
+        )
+        return CollectionCreated(made)
 
     @patch(
         "/api/admin/collections/{collection_id:str}",

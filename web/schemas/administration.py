@@ -45,7 +45,12 @@ class PersonOut(msgspec.Struct):
 
 
 class NewCollection(msgspec.Struct, forbid_unknown_fields=True):
+    """Grantees as in `CollectionChange`; without any it is open to nobody."""
+
     name: str
+    readers: list[str] = []
+    contributors: list[str] = []
+    classification: str | None = None
 
 
 class CollectionCreated(msgspec.Struct):

@@ -92,8 +92,7 @@ const change = (collection) =>
 
 const create = () =>
   asked("New collection", [nameField(""), classificationField(USUAL), grantTable({ readers: [], contributors: [] })], "Create", async (form) => {
-    const made = await api.post("/api/admin/collections", { name: form.get("name") });
-    await api.patch(`/api/admin/collections/${made.id}`, settings(form));
+    await api.post("/api/admin/collections", { name: form.get("name"), ...settings(form) });
     toast(`${form.get("name")} was created.`);
     await load();
   });

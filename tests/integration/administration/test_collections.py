@@ -5,7 +5,7 @@ from sqlalchemy import insert
 
 from appliance.audit.store import AuditFilter, AuditRecord, search
 from appliance.bootstrap import Appliance
-from appliance.errors import Denied, InvalidInput, NotFound
+from appliance.errors import Conflict, Denied, InvalidInput, NotFound
 from appliance.identity.models import EVERYONE, Principal
 from appliance.policy.actions import Action
 from appliance.storage import tables
@@ -51,6 +51,37 @@ def test_an_unknown_reader_or_collection_is_refused_and_changes_nothing(
             appliance.collections.update(administrator, handbook, name=name)
     detail = next(item for item in appliance.collections.list_all(administrator) if item.id == handbook)
     assert (detail.name, detail.readers) == ("Handbook", frozenset())
+
+
+def test_two_shared_collections_never_have_one_name(appliance: Appliance, administrator: Principal, alice: Principal) -> None:
+    laboratory = appliance.collections.create(administrator, "Laboratory")
+    archive = appliance.collections.create(administrator, "Archive")
+    for act in (
+        lambda: appliance.collections.create(administrator, " LABORATORY "),
+        lambda: appliance.collections.update(administrator, archive, name="laboratory"),
+    ):
+        with pytest.raises(Conflict, match="named Laboratory already") as refused:
+            act()
+        assert refused.value.stable_code == "collection.name_taken"
+    appliance.collections.update(administrator, laboratory, name="laboratory")  # its own name in another case is free
+    appliance.collections.create(administrator, "My documents")  # which is what people's own are called
+
+
+def test_a_collection_is_made_with_its_grants_or_not_at_all(
+    appliance: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    before = appliance.collections.list_all(administrator)
+    for wrong in ({"readers": ["principal:ghost"]}, {"classification": "royal"}):
+        with pytest.raises(InvalidInput):
+            appliance.collections.create(administrator, "Board", **wrong)
+    assert appliance.collections.list_all(administrator) == before
+    who = frozenset({f"principal:{alice.id}"})
+    board = appliance.collections.create(administrator, "Board", readers=who, contributors=who, classification="secret")
+    newest, second = _newest(appliance, limit=2)
+    assert (second.event, newest.event) == ("collection.created", "collection.updated")
+    assert newest.facts["granted"] == f"read:{alice.pseudonym} contribute:{alice.pseudonym}"
+    detail = next(item for item in appliance.collections.list_all(administrator) if item.id == board)
+    assert (detail.readers, detail.contributors, detail.classification) == (who, who, "secret")
 
 
 def test_a_grant_opens_and_its_absence_closes(
