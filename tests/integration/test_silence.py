@@ -26,3 +26,19 @@ def test_an_embedder_that_knows_little_of_a_language_is_no_reason_to_be_silent_i
     silence = evaluate(path, settings=settings, withheld_share=0.4, seed=1)["silence"]
     assert silence["false"] <= 0.25
     assert silence["right"] >= 0.3
+
+
+@pytest.mark.models
+def test_a_box_of_one_short_document_answers_from_it_and_from_nothing_else(
+    settings: Settings, models_dir: Path, tmp_path: Path
+) -> None:
+    (settings.data_dir / "models").symlink_to(models_dir)
+    text = "The canteen serves lunch from 11:30 to 13:45. A meal costs 4.60 euros. Guests pay 7 euros."
+    known = [("When does the canteen serve lunch?", "11:30"), ("What does a meal cost for guests?", "7 euros")]
+    unknown = ["Who repairs the bicycles?", "How many days of leave do I have?", "What is the password of the guest network?"]
+    asked = [{"question": q, "id": q, "answers": [{"text": a, "answer_start": text.index(a)}]} for q, a in known]
+    asked += [{"question": q, "id": q, "answers": [], "is_impossible": True} for q in unknown]
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps({"data": [{"title": "Canteen", "paragraphs": [{"context": text, "qas": asked}]}]}))
+    silence = evaluate(path, settings=settings)["silence"]
+    assert (silence["false"], silence["right"]) == (0.0, 1.0)
