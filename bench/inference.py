@@ -22,6 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from appliance.inference.cores import available_cores
@@ -66,12 +67,14 @@ Ask = Callable[[Sequence[PromptMessage], int, str], Told]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--weights", type=Path, default=default_weights(), help="a GGUF file other than the default model's")
     given = parser.parse_args()
-    plain, guessing = runtime(drafting=False), runtime(drafting=True)
+    weights = given.weights
+    plain, guessing = runtime(weights, drafting=False), runtime(weights, drafting=True)
     overhead = Overhead(plain)
     result = {"bench": "inference", "cores": available_cores(), "rounds": given.rounds}
-    with server() as url:
-        result |= together(plain, url, given.rounds)
+    with server(weights) as url:
+        result |= together(plain, weights, url, given.rounds)
     result |= decoding(plain, given.rounds)
     result |= {"python_ms_per_step": overhead.per_step()}
     result |= second_question(plain)
@@ -82,11 +85,13 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def runtime(*, drafting: bool) -> LlamaCppRuntime:
-    store = ModelStore(MODELS)
-    model = store.active("language")
-    path, threads = store.verified_path(model), available_cores()
-    return LlamaCppRuntime(model, path, CONTEXT, threads, slots=TOGETHER, drafting=drafting)
+def default_weights() -> Path:
+    return MODELS / ModelStore(MODELS).active("language").file
+
+
+def runtime(weights: Path, *, drafting: bool) -> LlamaCppRuntime:
+    model = ModelStore(MODELS).active("language")
+    return LlamaCppRuntime(model, weights, CONTEXT, available_cores(), slots=TOGETHER, drafting=drafting)
 
 
 class Overhead:
@@ -179,13 +184,13 @@ def _carries_text(line: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str | None]:
+def server(weights: Path) -> Iterator[str | None]:
     """The library's own server on loopback; None where its requirements are not installed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = {
-        "model": MODELS / ModelStore(MODELS).active("language").file,
+        "model": weights,
         "n_ctx": CONTEXT,
         "n_batch": 512,
         "n_threads": available_cores(),
@@ -226,13 +231,12 @@ def conversation(round_number: int, number: int) -> list[PromptMessage]:
     return [system, PromptMessage("user", text)]
 
 
-def together(runtime: LlamaCppRuntime, url: str | None, rounds: int) -> dict[str, Any]:
+def together(runtime: LlamaCppRuntime, weights: Path, url: str | None, rounds: int) -> dict[str, Any]:
     from llama_cpp import Llama
 
     threads = available_cores()
-    path = str(MODELS / ModelStore(MODELS).active("language").file)
     llama = Llama(
-        path, n_ctx=CONTEXT, n_batch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True, chat_format="chatml",
+        str(weights), n_ctx=CONTEXT, n_batch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True, chat_format="chatml",
         verbose=False,
     )  # fmt: skip
     ways: dict[str, Callable[[list[list[PromptMessage]]], list[Told]]] = {
