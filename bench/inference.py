@@ -236,8 +236,8 @@ def together(runtime: LlamaCppRuntime, weights: Path, url: str | None, rounds: i
 
     threads = available_cores()
     llama = Llama(
-        str(weights), n_ctx=CONTEXT, n_batch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True, chat_format="chatml",
-        verbose=False,
+        str(weights), n_ctx=CONTEXT, n_batch=512, n_threads=threads, n_threads_batch=threads, flash_attn=True,
+        chat_format="chatml", verbose=False,
     )  # fmt: skip
     ways: dict[str, Callable[[list[list[PromptMessage]]], list[Told]]] = {
         "engine": lambda prompts: at_once(through(runtime), prompts, ANSWER),
