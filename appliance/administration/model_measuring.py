@@ -1,22 +1,22 @@
-"""Measuring models on this machine, and making the variants that suit it."""
+"""Measuring models on this machine, comparing them with their digests, and making the variants that suit it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from appliance.administration.models import ModelAdministration
-from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import InvalidInput
+from appliance.errors import ApplianceError, InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.inference.cores import available_cores
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store import ModelStore, records
-from appliance.inference.store.content import digest_of
+from appliance.inference.store.content import Watch, digest_of
 from appliance.inference.store.importing import Prepared
 from appliance.inference.store.incoming import facts_of, free_room
 from appliance.inference.store.memory import needed_mb
@@ -32,6 +32,15 @@ Progress = Callable[[str], None]
 _RUNTIMES = {"gguf": "llamacpp", "genai": "genai"}
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What became of reading one version: `problem` is a sentence where it is not what was imported."""
+
+    version: ModelVersion
+    problem: str | None = None
+    code: str | None = None
+
+
 class ModelMeasuring:
     """Speed, memory and answers of versions, measured here and stored with them."""
 
@@ -43,6 +52,29 @@ class ModelMeasuring:
         self._audit = audit
         self._store = store
         self._models = models
+
+    def verify(self, principal: Principal, version_id: str | None = None, *, watch: Watch | None = None) -> tuple[Verified, ...]:
+        """Read the content of one version, or of all, and compare it with its digest. Raises `NotFound`, `Denied`."""
+        self._access.require(principal, Action.MODEL_MEASURE, APPLIANCE)
+        versions = [item for item in self._store.versions() if item.format != "served" and version_id in {None, item.id}]
+        if version_id is not None and not versions:
+            raise NotFound(f"There is no model version {version_id}.", code="model.unknown")
+        results = tuple(self._verified(version, watch) for version in versions)
+        failed = sum(result.problem is not None for result in results)
+        about = tuple(ResourceRef("model", version.id) for version in versions)
+        outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
+        with self._database.write() as connection:
+            facts = {"versions": len(versions), "failed": failed}
+            event = AuditEvent(EventName.MODEL_VERIFIED, principal, resources=about, outcome=outcome, facts=facts)
+            self._audit.append(connection, event)
+        return results
+
+    def _verified(self, version: ModelVersion, watch: Watch | None) -> Verified:
+        try:
+            self._store.content.open(version, watch).close()
+        except ApplianceError as error:
+            return Verified(version, error.sentence, error.stable_code)
+        return Verified(version)
 
     def bench(self, principal: Principal, version_id: str, progress: Progress) -> ModelVersion:
         """Measure one version as it is. Raises `InvalidInput` (`model.not_measurable`), `SetupError` where it does not run."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import ApplianceError, Conflict, InvalidInput, NotFound
+from appliance.errors import ApplianceError, Conflict, InvalidInput
 from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore, records
@@ -20,7 +19,7 @@ from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.connecting import Told, connected
 from appliance.inference.store.content import Watch
-from appliance.inference.store.importing import Order, Prepared, check_order, prepare, remove_abandoned
+from appliance.inference.store.importing import Order, Prepared, check_order, prepare
 from appliance.inference.store.incoming import Incoming, choose, look
 from appliance.inference.store.memory import box_mb
 from appliance.inference.store.remote import named
@@ -34,15 +33,6 @@ if TYPE_CHECKING:
     from appliance.egress.gate import Gate
 
 Facts = dict[str, str | int]
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What became of reading one version: `problem` is a sentence where it is not what was imported."""
-
-    version: ModelVersion
-    problem: str | None = None
-    code: str | None = None
 
 
 class ModelAdministration:
@@ -107,33 +97,10 @@ class ModelAdministration:
         with self._refusals(principal):
             return self.record(principal, connected(source, told, gate, person=principal.id, ollama_address=self._ollama_address))
 
-    def verify(self, principal: Principal, version_id: str | None = None, *, watch: Watch | None = None) -> tuple[Verified, ...]:
-        """Read the content of one version, or of all, and compare it with its digest. Raises `NotFound`, `Denied`."""
-        self._access.require(principal, Action.MODEL_MEASURE, APPLIANCE)
-        versions = [item for item in self._store.versions() if item.format != "served" and version_id in {None, item.id}]
-        if version_id is not None and not versions:
-            raise NotFound(f"There is no model version {version_id}.", code="model.unknown")
-        results = tuple(self._verified(version, watch) for version in versions)
-        failed = sum(result.problem is not None for result in results)
-        about = tuple(ResourceRef("model", version.id) for version in versions)
-        outcome = Outcome.FAILURE if failed else Outcome.SUCCESS
-        with self._database.write() as connection:
-            facts: Facts = {"versions": len(versions), "failed": failed}
-            event = AuditEvent(EventName.MODEL_VERIFIED, principal, resources=about, outcome=outcome, facts=facts)
-            self._audit.append(connection, event)
-        return results
-
-    def _verified(self, version: ModelVersion, watch: Watch | None) -> Verified:
-        try:
-            self._store.content.open(version, watch).close()
-        except ApplianceError as error:
-            return Verified(version, error.sentence, error.stable_code)
-        return Verified(version)
-
     def _take_in(self, principal: Principal, incoming: Incoming, order: Order, watch: Watch | None) -> ModelVersion:
         check_order(order)
         content = self._store.content
-        remove_abandoned(content.directory)
+        content.remove_abandoned()
         with self._database.read() as connection:
             signers = records.load_signers(connection)
         with content.draft() as directory:

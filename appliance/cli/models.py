@@ -148,7 +148,7 @@ def _imported(output: Output, version: ModelVersion) -> int:
 
 
 def _verify(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
-    results = appliance.model_administration.verify(principal, arguments.version, watch=watched(output, "Reading"))
+    results = appliance.model_measuring.verify(principal, arguments.version, watch=watched(output, "Reading"))
     documents = [{"id": item.version.id, "sound": item.problem is None, "code": item.code} for item in results]
     lines = [
         f"{'FAILURE' if item.problem else 'ok     '} {item.version.id}: {item.problem or 'digest verified'}" for item in results

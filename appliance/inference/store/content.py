@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ Watch = Callable[[int, int], None]
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _DRAFTS = "incoming-"
+_ABANDONED_S = 24 * 3600
 
 
 def folder_digest(files: Sequence[StoredFile]) -> str:
@@ -111,6 +113,12 @@ class ContentStore:
             raise
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def remove_abandoned(self) -> None:
+        """Delete drafts of imports that were killed; those of the last day may still be running."""
+        for leftover in self.directory.glob(f"{_DRAFTS}*"):
+            if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def holds(self, version: ModelVersion) -> bool:
         """Whether the content of `version` is there at all, unread."""

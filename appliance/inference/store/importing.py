@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,6 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _QUANTISATION_AT_END = re.compile(r"[._-](?:i?q\d\w*|f16|bf16|f32|fp16|int[48]|mxfp4|tq\d\w*)$", re.IGNORECASE)
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
-_ABANDONED_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +136,6 @@ def model_name(name: str) -> str:
             "A model needs a name of letters, digits, dots and hyphens, at most 100; give one with --name.", code="model.name"
         )
     return cleaned
-
-
-def remove_abandoned(directory: Path) -> None:
-    """Delete what imports left that were killed; those of the last day may still be running."""
-    for leftover in directory.glob("incoming-*"):
-        if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:

@@ -386,11 +386,11 @@ def test_what_is_verified_is_told_for_each_version(appliance, models, administra
     good = take_in(models, administrator, model_file(source))
     bad = take_in(models, administrator, model_file(source, **{"llama.context_length": 256}))
     (appliance.settings.models_dir / bad.file).write_bytes(b"something else")
-    results = {result.version.id: result for result in models.verify(administrator)}
+    results = {result.version.id: result for result in appliance.model_measuring.verify(administrator)}
     assert results[good.id].problem is None
     assert results[bad.id].code == "setup.model_digest"
     assert last_event(appliance) == ("model.verified", "failure", {"versions": 2, "failed": 1})
-    assert [result.version.id for result in models.verify(administrator, good.id)] == [good.id]
+    assert [result.version.id for result in appliance.model_measuring.verify(administrator, good.id)] == [good.id]
     assert last_event(appliance) == ("model.verified", "success", {"versions": 1, "failed": 0})
 
 
