@@ -27,9 +27,8 @@ from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
-from appliance.inference.cores import available_cores
+from appliance.inference.cores import answers_at_once, available_cores
 from appliance.inference.hardware.probe import probe_hardware
-from appliance.inference.parallel import answers_at_once
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
 from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
@@ -254,8 +253,8 @@ def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: i
     """The appliance on `settings.data_dir`, its database at the schema of this version.
 
     `create` makes the directory and the keys where there are none; `page_cache_mb` is per reading connection, much for the
-    process that searches, little for the others. Raises `SetupError` for everything that keeps it from
-    starting; nothing is served on a database that could not be migrated.
+    process that searches, little for the others. Raises `SetupError` for everything that keeps it from starting; nothing is
+    served on a database that could not be migrated.
     """
     make_directories(settings, create=create)
     # a new key beside an existing database would make that database unreadable for good

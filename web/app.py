@@ -73,8 +73,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EgressController,
     HealthController,
     ModelsController,
-    RoutingController,
     PeopleController,
+    RoutingController,
     SessionsController,
     SetupController,
 )

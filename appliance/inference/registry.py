@@ -20,6 +20,8 @@ GROUP = "cloister.runtimes"
 BUILT_IN = frozenset({"foundry", "genai", "llamacpp", "ollama", "openai_http"})
 """What comes with the appliance. Their libraries may be missing on this box; policies may name them all the same."""
 
+DEFAULT_SLOTS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Availability:
@@ -45,7 +47,7 @@ class LoadRequest:
     context_tokens: int
     threads: int
     device: str = "cpu"
-    slots: int = 4
+    slots: int = DEFAULT_SLOTS
     adapters: tuple[tuple[Path, float], ...] = ()
     template: str = ""
     destination: str = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.egress.asking import gate_answers
 from appliance.egress.seal.layers import GATE, OLLAMA
-from appliance.inference.parallel import answers_at_once
+from appliance.inference.cores import answers_at_once
 from appliance.settings import Settings
 from appliance.supervisor import wire
 from appliance.supervisor.children import ChildPlan, python_module

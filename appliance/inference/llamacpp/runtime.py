@@ -16,8 +16,8 @@ from appliance.inference.llamacpp.room import require_free_memory
 from appliance.inference.llamacpp.sampling import Sampling, grammar_of
 from appliance.inference.llamacpp.slots import Ticket
 from appliance.inference.models import CompletionRequest, Delta, Health, Model, PromptMessage
+from appliance.inference.registry import DEFAULT_SLOTS
 
-DEFAULT_SLOTS = 4
 _WAITING_PER_SLOT = 8
 _SEQUENCES_PER_SLOT = 2  # one that is being written, one that rests
 
