@@ -28,6 +28,7 @@ from appliance.supervisor.door import end_with, take_door
 from appliance.supervisor.names import WEB
 from appliance.supervisor.sealing import seal_own
 from web.app import create_app
+from web.connections import SeldomFull, allow_connections, timed_connections
 from workers.logs import configure_logs
 
 _EXIT_REFUSED = 2
@@ -53,6 +54,8 @@ def make_server(app: Litestar) -> uvicorn.Server:
     """A server for `app`; `run(sockets=[...])` answers until it is told to stop."""
     config = uvicorn.Config(
         app,
+        http=timed_connections(),
+        backlog=_BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -78,7 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on, where no socket is inherited")
     given = parser.parse_args(arguments)
     configure_logs("web")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # its warnings tell what visitors do, as often as they like to do it
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").addFilter(SeldomFull())
+    allow_connections()
     try:
         silence()
         settings = load_settings(given.data, host=given.host, port=given.port)

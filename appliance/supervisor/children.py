@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -95,6 +97,7 @@ class Child:
         """Note what happened since; True when the process was found dead just now."""
         if self.process is None:
             return False
+        self._shorten_log()
         if self.process.poll() is None:
             self.ready = self.ready or self.plan.ready(self.process.pid)
             return False
@@ -124,10 +127,18 @@ class Child:
             return ""
         return lines[-1] if lines else ""
 
+    def _shorten_log(self) -> None:
+        """A long log becomes the one before and begins anew, in place: the process has it open, and appends."""
+        with suppress(OSError):  # there is none yet, or no room to keep what it said
+            if self.log_path.stat().st_size > _LOG_LIMIT_BYTES:
+                try:
+                    shutil.copy(self.log_path, self.log_path.with_suffix(".log.1"))
+                finally:
+                    os.truncate(self.log_path, 0)
+
     def _log(self) -> IO[bytes]:
         self.log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.log_path.exists() and self.log_path.stat().st_size > _LOG_LIMIT_BYTES:
-            self.log_path.replace(self.log_path.with_suffix(".log.1"))
+        self._shorten_log()
         return os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -44,6 +46,24 @@ def test_it_answers_on_an_inherited_socket_and_leaves_when_told(appliance, setti
         process.stderr.close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{address}/health", timeout=5)
+
+
+def test_half_a_request_said_more_often_than_there_are_descriptors_shuts_nobody_out(appliance, settings):
+    def few_descriptors() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1_024))
+
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, ExitStack() as stack:
+        address = listener.getsockname()
+        arguments = ("--fd", str(listener.fileno()))
+        process = start(settings, *arguments, pass_fds=[listener.fileno()], preexec_fn=few_descriptors)
+        try:
+            assert httpx.get(f"http://127.0.0.1:{address[1]}/health", timeout=60).status_code == 200
+            for _ in range(150):
+                stack.enter_context(socket.create_connection(address, timeout=10)).sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+            assert httpx.get(f"http://127.0.0.1:{address[1]}/health", timeout=5).status_code == 200
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_no_model_library_is_loaded(appliance):
