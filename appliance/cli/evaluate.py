@@ -45,7 +45,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     silence = report["silence"]
     lines.append(f"silent where there is an answer: {silence['false']:.3f}, where there is none: {silence['right']:.3f}")
     if "answers" in report:
-        lines.append("answers: " + ", ".join(f"{name} {value}" for name, value in report["answers"].items()))
+        answers = report["answers"]
+        lines.append(f"answers that hold a gold answer: {answers['contains_answer']:.3f} of the questions with one")
+        lines.append("answers: " + ", ".join(f"{name} {value}" for name, value in answers.items() if name != "contains_answer"))
+        lines.append(
+            "(exact_match and f1 hold whole sentences against gold answers of a few words, and are low even where all is right)"
+        )
     output.result(report, *lines)
     return 0
 

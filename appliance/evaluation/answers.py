@@ -11,7 +11,7 @@ from appliance.chat.models import ABSTAINED, Citation, Message, MessageStatus
 from appliance.chat.sentences import split_sentences
 from appliance.evaluation.corpus import Corpus
 from appliance.evaluation.dataset import Question
-from appliance.evaluation.measures import exact_match, token_f1
+from appliance.evaluation.measures import contains_answer, exact_match, token_f1
 from appliance.identity.models import Principal
 
 
@@ -22,6 +22,8 @@ class Graded:
     possible: bool
     failed: bool
     abstained: bool
+    contains: bool
+    """Whether what is shown holds a gold answer."""
     exact: bool
     f1: float
     citations: int
@@ -57,7 +59,9 @@ def summary(graded: Sequence[Graded]) -> dict[str, float | int]:
     """Shares over the answers. Of those that cannot be answered, `abstention_recall` is the share met with silence.
 
     `citation_precision` is the share of citations that hold a gold answer, `citation_recall` that of answerable questions with
-    such a citation, silence included; `abstention_precision` the share of silences that were right.
+    such a citation, silence included; `abstention_precision` the share of silences that were right. `contains_answer` is the
+    share of answerable questions whose answer holds a gold one; `exact_match` and `f1` are SQuAD's, made for answers of a few
+    words, and low for whole sentences however right.
     """
     possible = [item for item in graded if item.possible]
     impossible = [item for item in graded if not item.possible]
@@ -67,6 +71,7 @@ def summary(graded: Sequence[Graded]) -> dict[str, float | int]:
         "questions": len(graded),
         "impossible": len(impossible),
         "failed": sum(item.failed for item in graded),
+        "contains_answer": _mean(item.contains for item in possible),
         "exact_match": _mean(item.exact for item in possible),
         "f1": _mean(item.f1 for item in possible),
         "citation_precision": _share((item.supported for item in spoken), (item.citations for item in spoken)),
@@ -89,6 +94,7 @@ def _grade(message: Message, question: Question, corpus: Corpus, seconds: float)
         possible=bool(gold),
         failed=message.status is not MessageStatus.DONE,
         abstained=message.finish_reason == ABSTAINED,
+        contains=message.finish_reason != ABSTAINED and contains_answer(message.text, gold),
         exact=exact_match(message.text, gold),
         f1=token_f1(message.text, gold),
         citations=len(message.citations),

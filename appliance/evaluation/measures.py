@@ -49,6 +49,13 @@ def exact_match(answer: str, gold: Iterable[str]) -> bool:
     return any(_words(answer) == _words(text) for text in gold)
 
 
+def contains_answer(answer: str, gold: Iterable[str]) -> bool:
+    """Whether the answer has a gold one in it, word for word after that normalisation: what is fair to a quoted sentence."""
+    ours = _words(answer)
+    wanted = [words for words in map(_words, gold) if words]
+    return any(ours[at : at + len(words)] == words for words in wanted for at in range(len(ours) - len(words) + 1))
+
+
 def token_f1(answer: str, gold: Iterable[str]) -> float:
     """Best overlap of words with a gold answer, as the harmonic mean of precision and recall."""
     return max((_f1(_words(answer), _words(text)) for text in gold), default=0.0)

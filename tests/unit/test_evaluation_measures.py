@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.evaluation.measures import RankingMeasures, exact_match, token_f1
+from appliance.evaluation.measures import RankingMeasures, contains_answer, exact_match, token_f1
 
 
 def test_a_hit_counts_at_its_rank_and_below():
@@ -29,3 +29,17 @@ def test_nothing_asked_is_no_division():
 def test_answers_are_compared_word_by_word(answer, exact, f1):
     assert exact_match(answer, ["porter", "the clerk"]) is exact
     assert token_f1(answer, ["porter", "the clerk"]) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        ("The tower is open on Fridays, between ten and four [1].", True),
+        ("Fridays between the ten and four", True),
+        ("It is open on Fridays [1]. Between ten and five.", False),
+        ("Between ten and fourteen on Fridays", False),
+        ("", False),
+    ],
+)
+def test_a_sentence_holds_an_answer_only_word_for_word_and_in_its_order(answer: str, holds: bool) -> None:
+    assert contains_answer(answer, ["", "Fridays between ten and four"]) is holds
