@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from litestar.handlers import BaseRouteHandler
 
@@ -91,6 +90,6 @@ def _require_own_page(connection: Connection, token: str | None) -> None:
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
     foreign_site = site is not None and site not in {"same-origin", "none"}
-    foreign_origin = origin is not None and urlsplit(origin).netloc != connection.headers.get("host", "")
+    foreign_origin = origin is not None and origin.split("://")[1:] != [connection.headers.get("host")]
     if foreign_site or foreign_origin:
         raise Denied("This request came from another site.", code="csrf.origin")

@@ -48,7 +48,15 @@ async def test_behind_tls_the_cookie_is_bound_to_the_host(appliance, queue, alic
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}], ids=str
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://[::1"},
+    ],
+    ids=str,
 )
 async def test_another_site_cannot_sign_anybody_in(client, alice, headers):
     response = await client.post("/api/sessions", json={"name": "alice", "password": PASSWORD}, headers=headers)
