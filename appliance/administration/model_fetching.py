@@ -16,13 +16,13 @@ from appliance.egress.destinations import Purpose
 from appliance.errors import ApplianceError, InvalidInput, Unavailable
 from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore
-from appliance.inference.store.content import Watch
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
+from appliance.storage.digests import Watch
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate

@@ -16,7 +16,6 @@ from appliance.identity.models import Principal
 from appliance.inference.cores import available_cores
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store import ModelStore, records
-from appliance.inference.store.content import Watch, digest_of
 from appliance.inference.store.importing import Prepared
 from appliance.inference.store.incoming import facts_of, free_room
 from appliance.inference.store.memory import needed_mb
@@ -26,6 +25,7 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
+from appliance.storage.digests import Watch, digest_of
 
 Progress = Callable[[str], None]
 

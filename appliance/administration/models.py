@@ -18,7 +18,6 @@ from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.connecting import Told, connected
-from appliance.inference.store.content import Watch
 from appliance.inference.store.importing import Order, Prepared, check_order, prepare
 from appliance.inference.store.incoming import Incoming, choose, look
 from appliance.inference.store.memory import box_mb
@@ -28,6 +27,7 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
+from appliance.storage.digests import Watch
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.cli.output import Output
-from appliance.inference.store.content import Watch
 from appliance.inference.store.versions import ModelVersion
+from appliance.storage.digests import Watch
 
 _STEP = 0.1
 _WORTH_TELLING_BYTES = 500_000_000

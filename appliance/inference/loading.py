@@ -11,8 +11,8 @@ from appliance.inference.pool import RuntimeKey, Told
 from appliance.inference.registry import LoadRequest, RuntimeSpec, runtime_spec
 from appliance.inference.runtime import Runtime
 from appliance.inference.store import ModelStore
-from appliance.inference.store.content import Watch
 from appliance.inference.store.modelfiles import modelfile_of
+from appliance.storage.digests import Watch
 
 if TYPE_CHECKING:
     from appliance.egress.gate import Gate

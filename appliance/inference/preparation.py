@@ -31,7 +31,6 @@ from appliance.inference.sources import (
     LANGUAGE_MODEL,
     SOURCES,
     SourceFile,
-    digest,
     locate,
     verify,
 )
@@ -39,6 +38,7 @@ from appliance.inference.store.content import ContentStore
 from appliance.inference.store.manifest import Manifest, SourceRecord, read_manifest, write_manifest
 from appliance.inference.store.store import TOKENIZER
 from appliance.inference.variants import CONVERSIONS, choose, try_formats
+from appliance.storage.digests import digest_of
 
 Progress = Callable[[str], None]
 
@@ -164,7 +164,7 @@ def _model(
         id=id_,
         kind=kind,
         file=path.name,
-        sha256=digest(path),
+        sha256=digest_of(path),
         size_bytes=path.stat().st_size,
         format=format_,
         context_tokens=context,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from appliance.errors import SetupError
+from appliance.storage.digests import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,9 @@ def locate(source: SourceFile) -> Path:
     return path
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def verify(path: Path, sha256: str) -> None:
     """Raise `SetupError` (`setup.model_digest`) unless the file is byte for byte the expected one."""
-    found = digest(path)
+    found = digest_of(path)
     if found != sha256:
         raise SetupError(
             f"The model file {path.name} is not the one that was expected (SHA-256 {found[:12]}... instead of "

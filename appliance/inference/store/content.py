@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +16,8 @@ from appliance.errors import SetupError, Unavailable
 from appliance.inference.store.sealed_memory import SealedMemory
 from appliance.inference.store.versions import ModelVersion, StoredFile
 from appliance.storage.blobs import BlobStore
+from appliance.storage.digests import Watch, digest_of
 from appliance.storage.durable import settle, sync
-
-Watch = Callable[[int, int], None]
-"""Told of long work: bytes done, bytes in all."""
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _DRAFTS = "incoming-"
@@ -31,19 +28,6 @@ def folder_digest(files: Sequence[StoredFile]) -> str:
     """SHA-256 of the list of files, so that a folder has one name as a file has."""
     listed = [[file.path, file.sha256, file.size_bytes] for file in sorted(files, key=lambda file: file.path)]
     return hashlib.sha256(json.dumps(listed, separators=(",", ":")).encode()).hexdigest()
-
-
-def digest_of(path: Path, watch: Watch | None = None) -> str:
-    """SHA-256 of a file in hexadecimal; `watch` is told how far it is."""
-    digest, done = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        total = os.fstat(file.fileno()).st_size
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-            done += len(piece)
-            if watch is not None:
-                watch(done, total)
-    return digest.hexdigest()
 
 
 class OpenedContent:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from appliance.errors import InvalidInput
 from appliance.inference.store.catalogue import Catalogue
-from appliance.inference.store.content import ContentStore, Watch, digest_of, folder_digest
+from appliance.inference.store.content import ContentStore, folder_digest
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.records import Signer
 from appliance.inference.store.signatures import check_signature
 from appliance.inference.store.versions import ModelVersion, StoredFile, VersionState, size_class
+from appliance.storage.digests import Watch, digest_of
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

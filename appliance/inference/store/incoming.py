@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from appliance.errors import InvalidInput, Unavailable
-from appliance.inference.store.content import Watch
 from appliance.inference.store.contents import Content, content_of, refuse_code
 from appliance.inference.store.genai_folder import CONFIG, folder_files, read_genai
 from appliance.inference.store.gguf import GgufHeader, read_gguf
 from appliance.inference.store.memory import kv_bytes_per_token
 from appliance.inference.store.versions import Facts
+from appliance.storage.digests import Watch
 
 _MAX_SEEN = 20_000
 _MAX_DEPTH = 6

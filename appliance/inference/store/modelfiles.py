@@ -13,9 +13,9 @@ from appliance.errors import InvalidInput
 from appliance.inference.conversation_template import ConversationTemplate
 from appliance.inference.modelfile import Modelfile, ParameterValue, parse_modelfile, render_modelfile
 from appliance.inference.models import PromptMessage
-from appliance.inference.store.content import digest_of
 from appliance.inference.store.gguf import read_gguf
 from appliance.inference.store.versions import Facts, Format, StoredFile
+from appliance.storage.digests import digest_of
 
 _LEAST_CONTEXT = 512
 _LONGEST_WORDS = 4_000

@@ -9,9 +9,9 @@ from typing import Any
 
 from appliance.errors import InvalidInput, NotFound, Unavailable
 from appliance.inference.store.catalogue import Catalogue, Entry
-from appliance.inference.store.content import Watch, digest_of
 from appliance.inference.store.contents import read_json
 from appliance.inference.store.incoming import Incoming, copied, look
+from appliance.storage.digests import Watch, digest_of
 
 _OLLAMA = "ollama:"
 _OLLAMA_NAME = re.compile(r"(?:([\w.-]+)/)?([\w.-]+)(?::([\w.-]+))?")

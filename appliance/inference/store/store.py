@@ -8,12 +8,13 @@ from pathlib import Path
 from appliance.errors import SetupError
 from appliance.inference.models import Model
 from appliance.inference.sources import verify
-from appliance.inference.store.content import ContentStore, OpenedContent, Watch
+from appliance.inference.store.content import ContentStore, OpenedContent
 from appliance.inference.store.manifest import read_manifest
 from appliance.inference.store.records import load_version, load_versions
 from appliance.inference.store.versions import Kind, ModelVersion, VersionState
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
+from appliance.storage.digests import Watch
 
 TOKENIZER = "tokenizer.json"
 _IN_PROCESS = frozenset({"gguf", "onnx"})

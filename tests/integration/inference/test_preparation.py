@@ -13,8 +13,9 @@ import pytest
 from appliance.errors import SetupError
 from appliance.inference import preparation, preparation_steps
 from appliance.inference.store.manifest import read_manifest
-from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, digest, locate
+from appliance.inference.sources import LANGUAGE_MODEL, SourceFile, locate
 from appliance.inference.store import ModelStore
+from appliance.storage.digests import digest_of
 
 pytestmark = pytest.mark.models
 
@@ -146,7 +147,7 @@ def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
     assert language.measured["quality"] == answered.get(chosen, 0.75)
     assert "context_tokens" not in language.measured
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "files", "manifest.json"]
-    assert all(digest(path) == path.name for path in tmp_path.glob("files/*/*"))
+    assert all(digest_of(path) == path.name for path in tmp_path.glob("files/*/*"))
     manifest = read_manifest(tmp_path)
     assert manifest is not None
     assert [trial["format"] for trial in manifest.trials] == ["Q4_1", "Q4_0", "Q8_0"]
