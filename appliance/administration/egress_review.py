@@ -146,10 +146,10 @@ class EgressReview:
 
 
 def _counters(reports: list[Report]) -> Counters | None:
-    """Of the network that the processes are in, which is not ours where a command line asks."""
-    for pid in (*(str(report.pid) for report in reports), "self"):
+    """Of the network that the processes are in. That of a command line is the machine's, and says nothing of the box."""
+    for report in reports:
         try:
-            return network_counters(pid)
+            return network_counters(str(report.pid))
         except OSError:
             continue
     return None

@@ -210,7 +210,7 @@ def test_a_running_box_shows_its_seal(kernel_seals: None, running: str, box: Pat
 
 def test_without_a_running_box_there_is_no_seal_to_show(box: Path) -> None:
     code, status, _ = cloister("egress", "status", "--data", str(box))
-    assert (code, status["processes"], status["strength"]) == (1, [], None)
+    assert (code, status["processes"], status["strength"], status["counters"]) == (1, [], None, None)
 
 
 def test_every_command_switches_reporting_off_first() -> None:

@@ -68,7 +68,7 @@ class EgressOut(msgspec.Struct):
     gaps: list[str]
     loopback_bytes: int | None
     foreign_bytes: int | None
-    foreign: list[str]
+    foreign: list[str] | None
     sockets: int | None
     calls: int
     refusals: int
@@ -86,7 +86,7 @@ class EgressOut(msgspec.Struct):
             gaps=status.gaps,
             loopback_bytes=counters.loopback_bytes if counters else None,
             foreign_bytes=counters.foreign_bytes if counters else None,
-            foreign=counters.foreign if counters else [],
+            foreign=counters.foreign if counters else None,
             sockets=counters.sockets if counters else None,
             calls=status.last_hour.made,
             refusals=status.last_hour.refused,

@@ -60,17 +60,18 @@ function sealed(seal) {
   return count === seal.processes.length ? `All ${count} processes are` : `All ${count} processes that hold keys or documents are`;
 }
 
+const SUPERVISOR = "The supervisor, which starts them, stays outside: it knocks at the front door from there, makes no other connection and reads no document.";
+
 function verdict(seal) {
   if (seal.gate && (seal.gate.unrecorded > 0 || seal.gate.strangers > 0)) return h("p.notice.warn", {}, `The gate counted ${plural(seal.gate.unrecorded, "act")} that the audit log does not have, and ${plural(seal.gate.strangers, "attempt")} of another account.`);
   if (seal.processes.length === 0) return h("p.notice.warn", {}, "No process has said what keeps it from the network: it may be able to reach other machines.");
-  if (seal.gaps.length === 0) return h("p.notice.good", {}, `${sealed(seal)} sealed: none of them has a network, and the kernel refuses them the means to reach one.`);
+  if (seal.gaps.length === 0) return h("p.notice.good", {}, `${sealed(seal)} sealed: none of them has a network, and the kernel refuses them the means to reach one. ${SUPERVISOR}`);
   return h("p.notice.warn", {}, `The seal has ${plural(seal.gaps.length, "gap")}: not every layer holds for every process. What is missing is marked below.`);
 }
 
 /** Ask anew and show it in `place`. */
 export async function showSeal(place) {
   const seal = await api.get("/api/egress");
-  const foreign = seal.foreign.length > 0 ? seal.foreign.join(", ") : "none";
   fill(place, [
     verdict(seal),
     seal.processes.length > 0 &&
@@ -83,7 +84,7 @@ export async function showSeal(place) {
       "dl.pairs.meter",
       {},
       pair("machines the gate may call", figure(seal.destinations, (named) => named.join(", ") || "none: nothing may leave")),
-      pair("network interfaces besides loopback", foreign),
+      pair("network interfaces besides loopback", figure(seal.foreign, (names) => names.join(", ") || "none")),
       pair("bytes moved on them", figure(seal.foreign_bytes, size)),
       pair("internet sockets in use", figure(seal.sockets)),
       pair("calls that left through the gate, last hour", String(seal.calls)),
