@@ -45,6 +45,7 @@ def test_the_first_administrator_comes_in_by_the_link(box, page):
     page.get_by_role("button", name="Set up this box").click()
     expect(page.get_by_role("alert")).to_have_text("Please fill in all fields.")
     password.fill(PASSWORD)
+    expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.locator("#strength")).to_have_text("Very good.")
     again.fill("something else")
     expect(page.locator("#repeated-hint")).to_have_text("The two passwords differ.")

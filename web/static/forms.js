@@ -21,6 +21,9 @@ export async function whileBusy(form, text, work) {
   }
 }
 
+// what was wrong is being put right
+document.querySelector("form")?.addEventListener("input", () => problem(""));
+
 for (const button of document.querySelectorAll("[data-reveals]")) {
   const inputs = button.dataset.reveals.split(" ").map((id) => document.getElementById(id));
   button.addEventListener("click", () => {
