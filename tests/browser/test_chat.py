@@ -255,6 +255,10 @@ def test_only_those_who_may_choose_the_model_are_asked(box, open_page) -> None:
 
     page = open_page()
     box.let_in(page, "administrator", "/chat")
+    expect(page.get_by_role("heading", name="There is nothing to ask yet")).to_be_visible()
+    expect(page.get_by_label("Answered by")).to_be_hidden()  # one model is no choice
+    page.route("**/api/model-choices", lambda route: route.fulfill(json={"stub@1": "active", "stub@2": "candidate"}))
+    page.reload()
     page.get_by_label("Answered by").select_option("stub@1")
     page.get_by_label("Your question").fill("When is the lighthouse open to visitors?")
     page.keyboard.press("Enter")

@@ -8,6 +8,7 @@ export class ModelChoice {
   constructor(select, badge) {
     this.select = select;
     this.badge = badge;
+    this.choices = {};
   }
 
   get value() {
@@ -16,16 +17,16 @@ export class ModelChoice {
 
   async load() {
     if (!this.select) return;
-    const choices = await api.get("/api/model-choices");
+    this.choices = await api.get("/api/model-choices");
     fill(
       this.select,
-      h("option", { value: "" }, "Model chosen by policy"),
-      Object.entries(choices).map(([id, state]) => h("option", { value: id }, visible(`${id} (${state})`))),
+      h("option", { value: "" }, "Model: by policy"),
+      Object.entries(this.choices).map(([id, state]) => h("option", { value: id }, visible(`${id} (${state})`))),
     );
   }
 
   choose() {
-    if (this.select) this.select.parentElement.hidden = false;
+    if (this.select) this.select.parentElement.hidden = Object.keys(this.choices).length < 2;
     this.badge.hidden = true;
   }
 
