@@ -10,8 +10,9 @@ from litestar.exceptions import ClientException, InternalServerException
 
 from appliance.documents.models import Document
 from appliance.documents.upload import Upload
-from appliance.errors import DocumentRejected
+from appliance.errors import DocumentRejected, NotSignedIn
 from appliance.identity.models import Principal
+from web.authentication import session_alive
 
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
@@ -35,6 +36,8 @@ async def receive(
         raise error
     with upload:
         await _write_body(request, upload)
+        if not await asyncio.to_thread(session_alive, request):
+            raise NotSignedIn("Please sign in.")
         return await asyncio.to_thread(upload.commit)
 
 

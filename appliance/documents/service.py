@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -18,8 +19,9 @@ from appliance.documents.media_types import MediaType, by_extension, file_name
 from appliance.documents.models import Document, DocumentStatus, Page
 from appliance.documents.sandbox import ParseLimits, Rectangle, locate_in_child, render_page_in_child
 from appliance.documents.upload import Upload, refusal
-from appliance.errors import Conflict, DocumentRejected, InvalidInput, NotFound, Unavailable
+from appliance.errors import Conflict, DocumentRejected, InvalidInput, NotFound, NotSignedIn, Unavailable
 from appliance.identity.models import Principal
+from appliance.identity.store import load_principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.retrieval.index import SearchIndex
@@ -107,8 +109,16 @@ class DocumentService:
             audit=self._audit,
         )
 
+            permit=partial(self._permit_upload, principal.id, collection_id),
     def ingest(self, document_id: str, worker_id: str) -> None:
         """Work on an accepted document; safe to call twice, at once, and after any crash. For workers, not for people."""
+    def _permit_upload(self, principal_id: str, collection_id: str) -> None:
+        with self._database.read() as connection:
+            person = load_principal(connection, principal_id)
+        if person is None:
+            raise NotSignedIn("This account was closed a moment ago.")
+        self._access.require_collection(person, Action.DOCUMENT_UPLOAD, collection_id)
+
         self._ingest.run(document_id, worker_id)
 
     def pending_ids(self) -> Ids:

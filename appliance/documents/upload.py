@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Self
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
@@ -10,7 +11,7 @@ from appliance.audit.log import AuditLog
 from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document, same_content
-from appliance.errors import DocumentRejected
+from appliance.errors import ApplianceError, DocumentRejected
 from appliance.identity.models import Principal
 from appliance.storage.blobs import BlobStore, StoredBlob
 from appliance.storage.clock import now_ms
@@ -30,12 +31,15 @@ class Upload:
         database: Database,
         blobs: BlobStore,
         audit: AuditLog,
+        permit: Callable[[], None],
     ) -> None:
+        """`permit` is asked at the end, since sending takes its time: it raises where `principal` may not upload any more."""
         self._principal = principal
         self._collection_id = collection_id
         self._name = name
         self._database = database
         self._audit = audit
+        self._permit = permit
         self._head = bytearray()
         self._writer = blobs.writer(limit_bytes=limit_bytes)
 
@@ -59,12 +63,18 @@ class Upload:
     def commit(self) -> tuple[Document, bool]:
         """The document, durable and PENDING; with True where the collection already had the same file: then that one.
 
-        Raises `DocumentRejected` for an empty file and for content that does not match the name.
+        Raises `DocumentRejected` for an empty file and for content that does not match the name, `Denied`, `NotFound` or
+        `NotSignedIn` where the right to upload was lost meanwhile.
         """
         try:
             media_type = check_upload(self._name, bytes(self._head))
         except DocumentRejected as error:
             self.refuse(error)
+            raise
+        try:
+            self._permit()
+        except ApplianceError:
+            self.discard()
             raise
         self._writer.finish()  # a large file takes its time to reach the disk: not under the write lock
         with self._database.write() as connection:

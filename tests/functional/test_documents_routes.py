@@ -80,6 +80,21 @@ async def test_an_upload_without_the_pages_own_token_is_refused(appliance: Appli
     assert appliance.documents.list(alice) == []
 
 
+async def test_who_signs_out_while_sending_has_sent_nothing(appliance: Appliance, alice: Principal) -> None:
+    async with signed_in(appliance, "alice") as client:
+
+        async def until_signed_out() -> AsyncIterator[bytes]:
+            yield b"The first half."
+            await asyncio.to_thread(appliance.sessions.sign_out, client.cookies["cloister"])
+            yield b"The second half."
+
+        path = f"/api/collections/{own_collection(appliance, alice)}/documents?name=a.txt"
+        answer = await client.post(path, content=until_signed_out())
+    assert answer.status_code == 401
+    assert appliance.documents.list(alice) == []
+    assert drafts(appliance) == []
+
+
 async def test_an_upload_is_stored_enqueued_read_and_shown(appliance_with_models: Appliance, alice: Principal) -> None:
     appliance, queue, content = appliance_with_models, RecordedQueue(), pdf()
     async with signed_in(appliance, "alice", queue) as client:

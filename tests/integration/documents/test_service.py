@@ -12,7 +12,7 @@ from sqlalchemy import select, text, update
 from appliance.documents import claims, watch
 from appliance.documents import service as documents_service
 from appliance.documents.models import DocumentStatus
-from appliance.errors import Conflict, Denied, DocumentRejected, NotFound, Unavailable
+from appliance.errors import Conflict, Denied, DocumentRejected, NotFound, NotSignedIn, Unavailable
 from appliance.storage.tables import audit_events, chunks, documents, pages
 from tests.documents_samples import HARBOUR, KETTLE, SAMPLES, pdf
 
@@ -239,6 +239,31 @@ def test_who_may_no_longer_read_a_collection_sees_it_empty_at_once(appliance, se
         service.begin_upload(bob, shared, "b.txt")
     appliance.collections.update(administrator, shared, readers=both[:1])
     assert current() == []
+
+
+def no_contributors(appliance, administrator, alice, shared):
+    appliance.collections.update(administrator, shared, readers=[f"principal:{alice.id}"], contributors=[])
+
+
+def no_account(appliance, administrator, alice, _shared):
+    appliance.people.update(administrator, alice.id, disabled=True)
+
+
+@pytest.mark.parametrize(("lose", "refusal"), [(no_contributors, Denied), (no_account, NotSignedIn)])
+def test_who_loses_the_right_or_the_account_while_sending_has_sent_nothing(
+    appliance, service, administrator, alice, lose, refusal
+):
+    shared = appliance.collections.create(administrator, "Shared")
+    alone = [f"principal:{alice.id}"]
+    appliance.collections.update(administrator, shared, readers=alone, contributors=alone)
+    upload = service.begin_upload(alice, shared, "a.txt")
+    upload.write(KETTLE.encode())
+    lose(appliance, administrator, alice, shared)
+    with pytest.raises(refusal):
+        upload.commit()
+    with appliance.database.read() as connection:
+        assert connection.execute(select(documents)).all() == []
+    assert list(appliance.settings.blobs_dir.rglob("*.part")) == []
 
 
 # crashes, races and repetition ---------------------------------------------------------------------------------------
