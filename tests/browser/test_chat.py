@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
@@ -88,6 +89,22 @@ def test_words_appear_as_they_are_written_and_stop_keeps_them(box, page, keeper)
     expect(page.locator("#note")).to_contain_text("Check their sources")
     expect(page.locator(".answer-body")).to_contain_text("The lighthouse is open")
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+def test_quotations_stand_at_once_and_the_next_question_waits_its_turn(box, page, keeper):
+    box.runtime.model = replace(box.runtime.model, size_bytes=1)  # the smallest class leads with quotations
+    box.runtime.reply = "Perhaps" + " word" * 60
+    box.runtime.pause_s = 0.05
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-status")).to_contain_text("These sentences of your documents stand")
+    expect(page.locator(".answer-body")).to_contain_text("Fridays between ten and four")
+    page.get_by_label("Your question").fill("Who polishes the lens?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#note")).to_contain_text("asked as soon as it is done")
+    expect(page.locator(".question")).to_have_count(1)
+    expect(page.locator(".question").nth(1)).to_have_text("Who polishes the lens?")
+    expect(page.get_by_label("Your question")).to_have_value("")
 
 
 def test_a_lost_connection_is_said_and_made_good(box, page, keeper):

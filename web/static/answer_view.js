@@ -13,6 +13,7 @@ const STAGES = {
   writing: "Answering",
   checking: "Checking the citations",
 };
+const QUOTED = "These sentences of your documents stand. The model may still add to them";
 
 export function inProgress(message) {
   return IN_PROGRESS.has(message.status);
@@ -47,12 +48,17 @@ export class AnswerView {
   stage(name) {
     this.element.dataset.stage = name;
     this.element.setAttribute("aria-busy", "true");
-    fill(this.status, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, stageText(name)), "…");
+    fill(this.status, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, this.quoted ? QUOTED : stageText(name)), "…");
     this.status.hidden = false;
   }
 
   text(text) {
     this.latest = text;
+    // what is there before the model has written a word are quotations
+    if (text !== "" && !this.quoted && this.element.dataset.stage?.startsWith("reading")) {
+      this.quoted = true;
+      this.stage(this.element.dataset.stage);
+    }
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       fill(this.body, richText(this.latest, marksIn(this.latest), (mark) => h("span.cite.unchecked", {}, String(mark.number))));

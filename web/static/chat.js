@@ -16,7 +16,7 @@ const question = byId("question");
 const scroll = byId("scroll");
 const messages = byId("messages");
 
-const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0, keeping: true };
+const state = { conversation: null, following: null, answerId: "", stopping: false, sending: false, visit: 0, keeping: true, next: false };
 const scope = new Scope(byId("scope"), byId("scope-chooser"), byId("thread-scope"));
 const model = new ModelChoice(document.getElementById("model"), byId("thread-model"));
 const threads = new Threads(byId("threads-list"), { open: (id) => go(`/chat/${id}`), gone: (id) => id === state.conversation?.id && go("/chat") });
@@ -46,17 +46,18 @@ function keepInSight() {
 
 const NOTE = byId("note").textContent;
 
-// Enter while an answer is being written keeps the text and says why nothing was sent.
+// What is asked while an answer is being written waits for it, and is asked then unless it is changed, or the answer stopped.
 function hold() {
-  byId("note").textContent = "The answer is still being written. Your text is kept; press Enter again when it is done.";
+  state.next = true;
+  byId("note").textContent = "The answer is still being written. Your question is kept and asked as soon as it is done.";
   announce(byId("note").textContent);
 }
 
 function refresh() {
   const busy = state.answerId !== "" || state.sending;
   if (!busy) byId("note").textContent = NOTE;
-  byId("send").disabled = busy || question.value.trim() === "";
-  byId("send").hidden = state.answerId !== "";
+  byId("send").disabled = state.sending || state.next || question.value.trim() === "";
+  byId("send").hidden = state.answerId !== "" && question.value.trim() === "";
   byId("stop").hidden = state.answerId === "";
   byId("stop").disabled = state.stopping;
 }
@@ -70,7 +71,7 @@ function go(path) {
 
 function leave() {
   state.following?.();
-  Object.assign(state, { conversation: null, following: null, answerId: "", stopping: false });
+  Object.assign(state, { conversation: null, following: null, answerId: "", stopping: false, next: false });
   hidePreview();
   problem("");
 }
@@ -191,7 +192,7 @@ function follow(message, view) {
   state.stopping = false;
   announce("The answer is being written.");
   const over = () => {
-    Object.assign(state, { following: null, answerId: "", stopping: false });
+    Object.assign(state, { following: null, answerId: "", stopping: false, next: false });
     refresh();
   };
   state.following = followAnswer(message.id, {
@@ -203,8 +204,10 @@ function follow(message, view) {
     done: (stored) => {
       view.finish(stored);
       announce(stored.status === "FAILED" ? stored.reason ?? "" : `Answer: ${stored.text}`);
+      const next = state.next;
       over();
       keepInSight();
+      if (next) ask(question.value);
     },
     lost: () => {
       over();
@@ -217,7 +220,7 @@ function follow(message, view) {
 
 async function stop() {
   if (!state.answerId || state.stopping) return;
-  state.stopping = true;
+  Object.assign(state, { stopping: true, next: false });
   refresh();
   try {
     await api.post(`/api/messages/${state.answerId}/stop`);
@@ -235,19 +238,26 @@ function grow() {
   question.style.height = `${question.scrollHeight}px`;
 }
 
+function askOrHold() {
+  if (question.value.trim() && (state.sending || state.answerId)) hold();
+  else ask(question.value);
+  refresh();
+}
+
 composer.addEventListener("submit", (event) => {
   event.preventDefault();
-  ask(question.value);
+  askOrHold();
 });
 question.addEventListener("input", () => {
   grow();
+  if (state.next) byId("note").textContent = NOTE;
+  state.next = false;
   refresh();
 });
 question.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
-    if (question.value.trim() && (state.sending || state.answerId)) hold();
-    else ask(question.value);
+    askOrHold();
   }
 });
 byId("stop").addEventListener("click", stop);
