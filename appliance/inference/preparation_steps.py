@@ -108,7 +108,8 @@ def quality(runtime: str, path: str, threads: str, limit: str) -> dict[str, Any]
 
     loaded = _loaded(runtime, path, threads)
     try:
-        return {"quality": round(share_answered(loaded, load_questions(int(limit) or None)), 3)}
+        questions = load_questions(int(limit) or None)
+        return {"quality": round(share_answered(loaded, questions), 3), "questions": len(questions)}
     finally:
         loaded.close()
 

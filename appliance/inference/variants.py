@@ -25,7 +25,7 @@ _TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A format that was measured; `measured` gains `quality` once it was asked."""
+    """A format that was measured; `measured` gains `quality` and `questions` once it was asked."""
 
     format: str
     path: Path
@@ -97,10 +97,9 @@ def ask(trial: Trial, questions: int | None, progress: Progress, step: Step) -> 
     if "quality" not in trial.measured:
         progress(f"Asking {trial.format} the questions whose answers are known")
         try:
-            answered = step("quality", "llamacpp", trial.path, available_cores(), questions or 0)
-            trial.measured["quality"] = answered["quality"]
+            trial.measured.update(step("quality", "llamacpp", trial.path, available_cores(), questions or 0))
         except SetupError as error:
             progress(f"  {trial.format} does not work on this machine: {error.sentence}")
             trial.measured["quality"] = 0.0
-        progress(f"  {trial.measured['quality']:.0%} answered rightly")
+        progress(f"  {trial.measured['quality']:.0%} of {len(load_questions(questions))} answered rightly")
     return trial.measured["quality"]

@@ -31,7 +31,13 @@ def versions(box, tmp_path: Path) -> list[str]:
     models.activate(administrator, made[0].id)
     with box.appliance.database.write() as connection:
         records.delete_version(connection, made[1])
-        measured = {"prefill_tokens_per_s": 721.4, "decode_tokens_per_s": 87.2, "quality": 0.81, "memory_mb": 260.0}
+        measured = {
+            "prefill_tokens_per_s": 721.4,
+            "decode_tokens_per_s": 87.2,
+            "quality": 0.67,
+            "questions": 12,
+            "memory_mb": 260.0,
+        }
         records.insert_version(connection, replace(made[1], measured=measured, trials=TRIALS, made_from=made[0].id))
     return [version.id for version in models.list(administrator)]
 
@@ -42,7 +48,7 @@ def test_an_administrator_activates_rolls_back_tries_out_retires_and_deletes(box
     card = lambda version: page.locator(f'[data-model="{version}"]')
     expect(card(first)).to_contain_text("active")
     expect(card(second)).to_contain_text("candidate")
-    expect(card(second)).to_contain_text("81 %")
+    expect(card(second)).to_contain_text("67 % of 12 questions")
     expect(card(other)).to_contain_text("encrypted")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -63,9 +69,11 @@ def test_an_administrator_activates_rolls_back_tries_out_retires_and_deletes(box
     page.get_by_role("dialog").get_by_role("button", name="Try out").click()
     expect(card(other).locator("h2 .badge")).to_have_text("canary, 25 %")
 
-    page.get_by_role("button", name=f"Retire: {first}").click()
+    expect(card(first)).to_contain_text("only active language model")
+    expect(page.get_by_role("button", name=f"Retire: {first}")).to_have_count(0)
+    page.get_by_role("button", name=f"Retire: {other}").click()
     page.get_by_role("dialog").get_by_role("button", name="Retire").click()
-    expect(page.locator("#toasts")).to_contain_text("only active language model")
+    expect(page.locator("#retired-models")).to_contain_text(other)
 
     page.get_by_role("button", name=f"Delete: {second}").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

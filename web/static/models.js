@@ -18,8 +18,10 @@ const MEASURED = {
   quality: ["Right answers", ""],
 };
 const label = (name) => MEASURED[name]?.[0] ?? name.replaceAll("_", " ");
-const short = (name, value) => (name === "quality" ? percent(value) : figure(value));
-const long = (name, value) => `${short(name, value)} ${MEASURED[name]?.[1] ?? ""}`.trim();
+// how many questions stand behind a share of right answers is part of that figure, and no figure of its own
+const figures = (measured) => Object.keys(measured).filter((name) => !["questions", "format", "context_tokens"].includes(name));
+const short = (name, measured) => (name !== "quality" ? figure(measured[name]) : percent(measured.quality) + (measured.questions ? ` of ${measured.questions}` : ""));
+const long = (name, measured) => (name === "quality" && measured.questions ? `${short(name, measured)} questions` : `${short(name, measured)} ${MEASURED[name]?.[1] ?? ""}`.trim());
 const weights = (millions) => (millions < 1000 ? `${figure(Math.round(millions))} million` : `${(millions / 1000).toFixed(1)} billion`);
 
 function stateOf(model) {
@@ -37,12 +39,12 @@ function facts(model) {
     pair("Needs memory", size(model.memory_mb * 1e6)),
     pair("Reads at once", `${figure(model.context_tokens)} word pieces`),
     pair("Licence", model.licence),
-    Object.entries(model.measured).map(([name, value]) => pair(label(name), long(name, value))),
+    figures(model.measured).map((name) => pair(label(name), long(name, model.measured))),
   );
 }
 
 function more(model) {
-  const columns = [...new Set(model.trials.flatMap((trial) => Object.keys(trial)))].filter((name) => name !== "format" && name !== "context_tokens");
+  const columns = [...new Set(model.trials.flatMap(figures))];
   return h(
     "details",
     {},
@@ -65,13 +67,13 @@ function more(model) {
           {},
           h("caption.visually-hidden", {}, "Variants that were measured"),
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Variant"), columns.map((name) => h("th.number", { scope: "col" }, label(name))))),
-          h("tbody", {}, model.trials.map((trial) => h("tr", {}, h("td", {}, trial.format), columns.map((name) => h("td.number", {}, trial[name] === undefined ? "" : short(name, trial[name])))))),
+          h("tbody", {}, model.trials.map((trial) => h("tr", {}, h("td", {}, trial.format), columns.map((name) => h("td.number", {}, trial[name] === undefined ? "" : short(name, trial)))))),
         ),
       ),
   );
 }
 
-function actions(model) {
+function actions(model, last) {
   const act = (label, handler, kind = "") =>
     h("button.button.small", { type: "button", class: kind, "aria-label": `${label}: ${model.id}`, onclick: () => handler(model).catch(fail) }, label);
   const language = model.kind === "language";
@@ -81,19 +83,34 @@ function actions(model) {
     model.state !== "active" && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
     model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
-    model.state !== "retired" && act("Retire", retire),
+    model.state !== "retired" && !last && act("Retire", retire),
     (model.state === "candidate" || model.state === "retired") && act("Delete", remove, "danger"),
+    last && h("p.hint", {}, LAST[model.kind]),
   );
 }
 
-const card = (model) =>
-  h("article.card", { "data-model": model.id }, h("p.muted.small", {}, KINDS[model.kind] ?? model.kind), h("h2", {}, model.id, " ", stateOf(model)), facts(model), more(model), actions(model));
+const LAST = {
+  language: "The only active language model: it can be retired once another one is active.",
+  embedding: "The only active embedder: all documents are indexed with it, so it stays.",
+};
+
+const card = (model, active) =>
+  h(
+    "article.card",
+    { "data-model": model.id },
+    h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
+    h("h2", {}, model.id, " ", stateOf(model)),
+    facts(model),
+    more(model),
+    actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1),
+  );
 
 async function load() {
   const models = await api.get("/api/models");
   const retired = models.filter((model) => model.state === "retired");
-  fill(byId("models"), models.filter((model) => model.state !== "retired").map(card));
-  fill(byId("retired-models"), retired.map(card));
+  const active = models.filter((model) => model.state === "active");
+  fill(byId("models"), models.filter((model) => model.state !== "retired").map((model) => card(model, active)));
+  fill(byId("retired-models"), retired.map((model) => card(model, active)));
   byId("retired").hidden = retired.length === 0;
   byId("empty").hidden = models.length > 0;
 }
