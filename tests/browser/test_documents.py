@@ -65,6 +65,8 @@ def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_p
     expect(page.locator("tr[data-document]")).to_have_count(2)
 
     documents = {document.name: document.id for document in box.appliance.documents.list(alice)}
+    drawing = page.locator(".sheet-blank")
+    page.route("**/image", lambda route: (expect(drawing).to_be_visible(), route.fallback()))
     page.goto(link_to(box, alice, documents["rules.pdf"], HARBOUR))
     expect(page.locator(".marks rect").first).to_be_visible(timeout=20_000)
     page.wait_for_timeout(600)

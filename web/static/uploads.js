@@ -58,7 +58,7 @@ export class UploadLine {
       return;
     }
     this.#end("done", answer.duplicate ? "Already here: the same file was uploaded before." : "Stored");
-    if (!answer.duplicate) setTimeout(() => this.element.remove(), 2000);
+    if (!answer.duplicate) this.element.remove(); // its row below says the rest
     this.onStored(answer);
   }
 

@@ -44,7 +44,7 @@ async function show(wanted, { scroll = true } = {}) {
     if (paged) {
       fill(byId("text"), text);
       const image = sheet(path, marks.rectangles);
-      const patience = setTimeout(() => fill(stage, h("p.viewer-label", {}, "Drawing the page …")), 300);
+      const patience = setTimeout(() => fill(stage, blank()), 300);
       await image.ready.finally(() => clearTimeout(patience));
       if (mine !== turn) return;
       fill(stage, image.figure);
@@ -92,6 +92,14 @@ function sheet(path, rectangles) {
     overlay.append(box);
   }
   return { figure: h("figure.sheet.sheet-image", {}, image, overlay), ready };
+}
+
+// Where a page will stand until it is drawn: as tall as the one before it, a sheet of A4 where there was none.
+function blank() {
+  const before = stage.querySelector(".sheet-image img");
+  const place = h("figure.sheet.sheet-image.sheet-blank", {}, "Drawing the page …");
+  if (before?.naturalWidth) place.style.aspectRatio = `${before.naturalWidth} / ${before.naturalHeight}`;
+  return place;
 }
 
 function reveal() {
