@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,16 @@ UNNAMED = """() => [...document.querySelectorAll('main input, main select, main 
   .filter((e) => e.checkVisibility() && !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
   .map((e) => e.outerHTML)"""
 
+LINES = (
+    "(cell) => { const range = document.createRange(); range.selectNodeContents(cell); return range.getClientRects().length; }"
+)
+
 
 def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -> None:
     alice = box.person("alice")
     box.person("officer", Role.OFFICER)
     document = box.upload(alice, "plan.txt", b"The plan of the harbour.")
+    box.appliance.chat.ask(alice, box.appliance.chat.create_conversation(alice).id, "What does the plan show?")
     box.sign_in(page, "officer")
     page.goto(f"{box.url}/audit")
     rows = page.locator("tr[data-seq]")
@@ -34,13 +40,15 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
     rows.first.locator(".expander").click()
     details = page.locator(".audit-details")
     expect(details.locator(".canonical")).to_contain_text('"action": "document.uploaded"')
-    assert len(details.locator(".digest").inner_text()) == 64
+    assert len(details.locator(".leaf-hash").inner_text()) == 64
+    expect(details.locator("dl")).to_contain_text(document)
+    expect(details.locator(".canonical")).to_be_hidden()
     details.get_by_role("button", name="Disclose name").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    expect(details.locator(".pairs")).to_have_count(0)
+    expect(details.locator(".disclosed .pairs")).to_have_count(0)
     details.get_by_role("button", name="Disclose name").click()
     page.get_by_role("dialog").get_by_role("button", name="Disclose").click()
-    expect(details.locator(".pairs")).to_contain_text("plan.txt")
+    expect(details.locator(".disclosed .pairs")).to_contain_text("plan.txt")
 
     rows.first.get_by_role("button", name="document").click()
     expect(page.get_by_label("Document id")).to_have_value(document)
@@ -57,6 +65,10 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
     assert [row["event"] for row in csv.DictReader(file.open())] == ["document.uploaded", "document.ingested"]
 
     page.get_by_role("button", name="Clear").click()
+    page.get_by_label("Event").select_option("question.asked")
+    page.get_by_role("button", name="Apply").click()
+    expect(rows).to_have_count(1)
+    expect(rows.locator(".audit-about")).to_contain_text(re.compile(r"conversation \w+….*question \w+….*answer \w+…"))
     page.get_by_label("Event").select_option("audit.exported")
     page.get_by_role("button", name="Apply").click()
     expect(rows).to_have_count(1)
@@ -65,7 +77,7 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
 
 
 def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> None:
-    box.set_up()
+    box.person("auditor", Role.OFFICER)
     page = open_page()
     box.sign_in(page, "administrator")
     page.goto(f"{box.url}/admin/people")
@@ -84,7 +96,12 @@ def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> 
     expect(row).to_contain_text("employee")
 
     page.get_by_role("link", name="Collections").click()
+    expect(page.locator("#personal")).to_contain_text("night porter")
+    expect(page.locator("#personal")).not_to_contain_text("auditor")  # who can put nothing in theirs
+    page.set_viewport_size({"width": 360, "height": 740})
     page.get_by_role("button", name="New collection").click()
+    assert page.get_by_role("cell", name="Everyone", exact=True).evaluate(LINES) == 1, "the name breaks inside a word"
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.get_by_label("Name").fill("House rules")
     page.get_by_label("Everyone may read").check()
     page.get_by_label("night porter may contribute").check()

@@ -1,6 +1,6 @@
 // The compliance officer's page: filter, read, export.
 import { api } from "./api.js";
-import { byId, confirmed, fill, h, toast } from "./dom.js";
+import { byId, confirmed, fill, h, pair, toast } from "./dom.js";
 import { moment, plural, zone } from "./figures.js";
 import { showSeal } from "./seal.js";
 import { escaped } from "./visible.js";
@@ -55,7 +55,8 @@ function line(record) {
     if (!inside.firstChild) fill(inside, details(record));
     inside.hidden = open;
   });
-  const about = record.resources.map((resource) => reference(resource));
+  const words = wordsFor(record);
+  const about = record.resources.map((resource, at) => reference(resource, words[at]));
   return [
     h(
       "tr",
@@ -71,9 +72,16 @@ function line(record) {
   ];
 }
 
-function reference({ kind, id }) {
+// A message is a question or its answer; which one, the event and their order tell.
+function wordsFor({ event, resources }) {
+  const asked = event === "question.asked" ? ["question"] : [];
+  const answers = event === "question.asked" || event === "stop.requested" || event.startsWith("answer.");
+  return resources.map(({ kind }) => (kind === "message" && answers ? (asked.shift() ?? "answer") : kind));
+}
+
+function reference({ kind, id }, word) {
   const short = id.length > 12 ? `${id.slice(0, 8)}…` : id;
-  if (kind !== "document") return h("span.reference", { title: id }, `${kind} ${short}`);
+  if (kind !== "document") return h("span.reference", { title: id }, `${word} ${short}`);
   const attributes = { type: "button", title: `Show only entries about document ${id}` };
   const button = h("button.reference", attributes, `document ${short}`);
   button.addEventListener("click", () => {
@@ -84,20 +92,27 @@ function reference({ kind, id }) {
 }
 
 function details(record) {
+  const { facts = {} } = JSON.parse(record.body);
+  const words = wordsFor(record);
   return h(
     "td",
     { colspan: 6 },
     record.sealed_fields.length > 0 && [h("h3", {}, "Sealed values"), sealed(record)],
-    h("h3", {}, "Canonical body"),
-    h("pre.canonical", { tabindex: 0 }, escaped(JSON.stringify(JSON.parse(record.body), null, 2))),
-    h("h3", {}, "Leaf hash (SHA-256)"),
-    h("p", {}, h("code.digest", {}, record.leaf_hash)),
+    h("h3", {}, "What was recorded"),
+    h(
+      "dl.pairs",
+      {},
+      record.resources.map(({ id }, at) => pair(words[at].replaceAll("_", " "), h("code.digest", {}, id))),
+      Object.entries(facts).map(([name, value]) => pair(name.replaceAll("_", " "), value)),
+      pair("leaf hash (SHA-256)", h("code.digest", { class: "leaf-hash" }, record.leaf_hash)),
+    ),
+    h("details", {}, h("summary", {}, "Canonical body, as it was hashed"), h("pre.canonical", { tabindex: 0 }, escaped(JSON.stringify(JSON.parse(record.body), null, 2)))),
   );
 }
 
 // What a person wrote or is called is disclosed one entry at a time, and each disclosure is recorded.
 function sealed(record) {
-  const place = h("div", {});
+  const place = h("div.disclosed", {});
   const names = record.sealed_fields.join(", ");
   const reveal = async () => {
     const detail = "You will see what a person wrote or is called. The disclosure is recorded in this log, with your name and this entry.";

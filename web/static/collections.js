@@ -16,7 +16,8 @@ async function load() {
   const shared = collections.filter((collection) => !collection.personal);
   fill(byId("shared"), shared.map(line));
   byId("no-shared").hidden = shared.length > 0;
-  fill(byId("personal"), collections.filter((collection) => collection.personal).map((collection) => h("li", {}, collection.name, h("span.muted", {}, ` · ${collection.owner}`))));
+  const employees = new Set(grantees.map(({ name }) => name)); // the others may not open theirs, nor put anything in
+  fill(byId("personal"), collections.filter((collection) => collection.personal && employees.has(collection.owner)).map((collection) => h("li", {}, collection.name, h("span.muted", {}, ` · ${collection.owner}`))));
 }
 
 const nameOf = (key) => grantees.find((grantee) => grantee.key === key)?.name ?? "a former colleague";
