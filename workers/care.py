@@ -14,6 +14,7 @@ def cares(appliance: Appliance) -> list[Care]:
     """Everything there is to do, in order."""
     return [
         Care("egress_meter", appliance.egress.record),
+        Care("left_passages", appliance.documents.sweep_passages),
         Care("orphan_blobs", appliance.documents.remove_orphans),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),

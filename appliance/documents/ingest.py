@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -23,6 +24,7 @@ from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
 from appliance.inference.runtime import Embeds
+from appliance.retrieval import slices
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
 from appliance.retrieval.pieces import embedded, packed_pieces
 from appliance.storage.blobs import BlobStore
@@ -130,16 +132,58 @@ class Ingest:
             raise DocumentRejected(error.sentence, code=error.stable_code) from error
 
     def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> None:
-        """Everything made of the document in one transaction; chunk ids of `rows` still count from 0."""
+        """Everything made of the document becomes visible in one transaction; chunk ids of `rows` still count from 0."""
         document = claim.document
+        self._sweep_remains(document.id)
+        first = self._stage(claim, passages, rows) if len(passages) > slices.SLICE else None
         with self._database.write() as connection:
             if not still_held(connection, claim):
                 raise ClaimLost
             insert_pages(connection, document.id, parsed)
-            first = insert_chunks(connection, document.id, document.collection_id, passages)
-            self._index.add(connection, [replace(row, chunk_id=first + row.chunk_id) for row in rows])
+            if first is None:
+                self._add(connection, claim, passages, rows)
+            elif not slices.reveal(connection, document.id, first):
+                raise ClaimLost
             finish(connection, claim, page_count=len(parsed.pages), chunk_count=len(passages))
             self._record(connection, claim, EventName.DOCUMENT_INGESTED, pages=len(parsed.pages), chunks=len(passages))
+
+    def _stage(self, claim: Claim, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> int:
+        """Store the passages hidden, one slice after the other; the id of the first. Raises `ClaimLost`."""
+        document_id = claim.document.id
+        with self._database.write() as connection:
+            if not still_held(connection, claim):
+                raise ClaimLost
+            first = slices.reserve(connection, claim.collection_number, document_id, len(passages))
+        for start in range(0, len(passages), slices.SLICE):
+            part = slice(start, start + slices.SLICE)
+            time.sleep(slices.PAUSE_S)
+            with self._database.write() as connection:
+                if not still_held(connection, claim) or not slices.reserved(connection, document_id, first):
+                    raise ClaimLost
+                self._add(connection, claim, passages[part], rows[part], first)
+        return first
+
+    def _add(
+        self,
+        connection: Connection,
+        claim: Claim,
+        passages: Sequence[Chunk],
+        rows: Sequence[IndexRow],
+        reserved: int | None = None,
+    ) -> None:
+        document = claim.document
+        first = insert_chunks(connection, document.id, document.collection_id, passages, reserved)
+        numbered = [replace(row, chunk_id=first + row.chunk_id) for row in rows]
+        self._index.add(connection, numbered, hidden=reserved is not None)
+
+    def _sweep_remains(self, document_id: str) -> None:
+        """Remove what a worker left that died while it stored this document."""
+        with self._database.read() as connection:
+            if not slices.reserved(connection, document_id):
+                return
+        with self._database.write() as connection:
+            slices.abandon(connection, document_id)
+        slices.sweep(self._database)
 
     def _fail(self, claim: Claim, code: str, reason: str) -> None:
         try:

@@ -24,6 +24,7 @@ from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
+from appliance.retrieval import slices
 from appliance.retrieval.index import SearchIndex
 from appliance.settings import Settings
 from appliance.storage.blobs import BlobStore
@@ -34,6 +35,7 @@ _VIEW_TIMEOUT_S = 30
 _VIEWS_AT_ONCE = 3
 _VIEW_PATIENCE_S = 10
 _ORPHAN_AGE_S = 3_600
+_AT_ONCE = 10_000  # passages; a transaction of two seconds
 
 # inside the class `list` is a method
 Documents = list[Document]
@@ -107,11 +109,9 @@ class DocumentService:
             database=self._database,
             blobs=self._blobs,
             audit=self._audit,
+            permit=partial(self._permit_upload, principal.id, collection_id),
         )
 
-            permit=partial(self._permit_upload, principal.id, collection_id),
-    def ingest(self, document_id: str, worker_id: str) -> None:
-        """Work on an accepted document; safe to call twice, at once, and after any crash. For workers, not for people."""
     def _permit_upload(self, principal_id: str, collection_id: str) -> None:
         with self._database.read() as connection:
             person = load_principal(connection, principal_id)
@@ -119,6 +119,8 @@ class DocumentService:
             raise NotSignedIn("This account was closed a moment ago.")
         self._access.require_collection(person, Action.DOCUMENT_UPLOAD, collection_id)
 
+    def ingest(self, document_id: str, worker_id: str) -> None:
+        """Work on an accepted document; safe to call twice, at once, and after any crash. For workers, not for people."""
         self._ingest.run(document_id, worker_id)
 
     def pending_ids(self) -> Ids:
@@ -191,17 +193,27 @@ class DocumentService:
         return document, self._blobs.read(self._blob_of(document))
 
     def delete(self, principal: Principal, document_id: str) -> None:
-        """Remove a document and everything made of it in one transaction; the stored file follows when nothing else needs it."""
+        """Remove a document and everything made of it in one transaction; the stored file follows when nothing else needs it.
+
+        Where it has more than `_AT_ONCE` passages, one transaction takes it away from everybody and its passages go in slices.
+        """
         document = self._require(principal, Action.DOCUMENT_DELETE, document_id)
-        with self._database.write() as connection:
+        at_once = document.status is DocumentStatus.READY and document.chunk_count <= _AT_ONCE
+        with self._database.write(foreign_keys=at_once) as connection:
             blob_name = store.blob_of(connection, document.id)
             if blob_name is None:
                 raise NotFound("There is no such thing here.")
-            self._index.remove(connection, document.id)
-            store.delete_document(connection, document.id)
+            if at_once:
+                self._index.remove(connection, document.id)
+                store.delete_document(connection, document.id)
+            else:
+                slices.withdraw(connection, document.id)
+                store.detach_document(connection, document.id)
             facts: dict[str, str | int] = {"sha256": document.sha256, "chunks": document.chunk_count}
             self._record(connection, EventName.DOCUMENT_DELETED, principal, document, facts)
         self._remove_unused(blob_name)
+        if not at_once:
+            slices.sweep(self._database)
 
     def retry(self, principal: Principal, document_id: str) -> Document:
         """Put a failed document back to PENDING; the caller enqueues it. Raises `Conflict` where it has not failed."""
@@ -223,6 +235,12 @@ class DocumentService:
             if modified is not None and modified < oldest:
                 removed += self._remove_unused(name)
         return removed + self._blobs.remove_drafts(older_than_s=oldest)
+
+    def sweep_passages(self) -> int:
+        """Remove passages that a process left which died while it stored or deleted a document; how many there were."""
+        with self._database.write() as connection:
+            slices.abandon_unheld(connection)
+        return slices.sweep(self._database)
 
     def _remove_unused(self, blob_name: str) -> bool:
         # under the write lock, so that no upload of the same content can come between question and removal

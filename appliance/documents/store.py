@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from appliance.documents.models import Chunk, Document, DocumentStatus, Page, ParsedDocument
-from appliance.storage.tables import chunks, documents, pages
+from appliance.retrieval.slices import free_chunk_id
+from appliance.storage.tables import chunks, documents, message_passages, pages
 
 _ROWS = 1_000
 _SHOWN = tuple(field.name for field in fields(Document))
@@ -55,6 +56,14 @@ def delete_document(connection: Connection, document_id: str) -> None:
     connection.execute(delete(documents).where(documents.c.id == document_id))
 
 
+def detach_document(connection: Connection, document_id: str) -> None:
+    """Remove a document with its text, and leave its withdrawn chunks to the sweep: only where foreign keys are not enforced."""
+    gone = message_passages.c.document_id == document_id
+    connection.execute(update(message_passages).where(gone).values(document_id=None, chunk_id=None))
+    connection.execute(delete(pages).where(pages.c.document_id == document_id))
+    connection.execute(delete(documents).where(documents.c.id == document_id))
+
+
 def reset_document(connection: Connection, document_id: str) -> bool:
     """Put a failed document back to the start; False when it has not failed."""
     failed = (documents.c.id == document_id) & (documents.c.status == DocumentStatus.FAILED)
@@ -81,9 +90,12 @@ def load_page(connection: Connection, document_id: str, number: int) -> Page | N
     return Page(row.number, row.start, row.text, row.label) if row is not None else None
 
 
-def insert_chunks(connection: Connection, document_id: str, collection_id: str, passages: Sequence[Chunk]) -> int:
-    """Store the passages of a document; the id of the first, from which theirs count on in order."""
-    first = int(connection.execute(select(func.coalesce(func.max(chunks.c.id), 0))).scalar_one()) + 1
+def insert_chunks(
+    connection: Connection, document_id: str, collection_id: str, passages: Sequence[Chunk], first: int | None = None
+) -> int:
+    """Store passages of a document; the id of its very first, from which theirs count on. `first` is one that was reserved."""
+    if first is None:
+        first = free_chunk_id(connection)
     for start in range(0, len(passages), _ROWS):
         rows = [
             {"id": first + passage.ordinal, "document_id": document_id, "collection_id": collection_id, **asdict(passage)}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from appliance.retrieval.hidden import hidden_ranges, visible
 from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens, token
 from appliance.retrieval.partitions import DIMENSIONS, Partition, load_partition, packed
 from appliance.retrieval.postings import Entries, Key, PostingCache, entries_of
@@ -97,8 +98,8 @@ class SearchIndex:
         self._kept: dict[int, Partition] = {}
         self._postings = PostingCache()
 
-    def add(self, connection: Connection, rows: Sequence[IndexRow]) -> None:
-        """Index chunks. Their ids must not be in the index yet."""
+    def add(self, connection: Connection, rows: Sequence[IndexRow], *, hidden: bool = False) -> None:
+        """Index chunks. Their ids must not be in the index yet; those of `hidden` ones are reserved (`slices.reserve`)."""
         if not rows:
             return
         vectors = np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
@@ -120,7 +121,8 @@ class SearchIndex:
             connection.exec_driver_sql("INSERT INTO search_pieces(chunk_id, signs) VALUES (?, ?)", pieces)
         if entries:
             connection.exec_driver_sql("INSERT INTO search_words(rowid, tokens) VALUES (?, ?)", entries)
-        _count(connection, Counter(row.collection_number for row in rows))
+        if not hidden:
+            count_chunks(connection, Counter(row.collection_number for row in rows))
 
     def remove(self, connection: Connection, document_id: str) -> None:
         """Take a document's chunks out of the index. Call it while their rows in `chunks` are still there."""
@@ -131,16 +133,9 @@ class SearchIndex:
         ).fetchall()
         if not indexed:
             return
-        ids = [(row[0],) for row in indexed]
-        connection.exec_driver_sql("DELETE FROM search_vectors WHERE chunk_id = ?", ids)
-        connection.exec_driver_sql("DELETE FROM search_exact WHERE chunk_id = ?", ids)
-        connection.exec_driver_sql("DELETE FROM search_pieces WHERE chunk_id = ?", ids)
-        connection.exec_driver_sql(
-            "DELETE FROM search_words WHERE rowid = ?",
-            [(entry_row(row[0], step),) for row in indexed for step in range(len(IMPACTS))],
-        )
+        forget(connection, [row[0] for row in indexed])
         removed = Counter(row[1] for row in indexed)
-        _count(connection, {number: -count for number, count in removed.items()})
+        count_chunks(connection, {number: -count for number, count in removed.items()})
 
     def nearest(self, connection: Connection, scope_numbers: Collection[int], vector: NDArray[np.float32], limit: int) -> Scores:
         """Chunks in scope by cosine: a scan over bits, then the exact order of the best `VECTOR_CANDIDATES`."""
@@ -201,6 +196,7 @@ class SearchIndex:
         read = self._postings.get(keys)
         missing = [key for key in keys if key not in read]
         if missing:
+            hidden = hidden_ranges(connection, {number for number, _, _ in missing})
             found = connection.exec_driver_sql(
                 # a subquery per row: grouping would sort every posting first
                 "SELECT wanted.key, (SELECT group_concat(rowid) FROM search_words WHERE search_words MATCH wanted.value) "
@@ -208,7 +204,8 @@ class SearchIndex:
                 (json.dumps([f'"{token(number, term)}"' for number, _, term in missing]),),
             ).fetchall()
             for at, entries in found:
-                read[missing[at]] = entries_of(entries or "")
+                every = entries_of(entries or "")
+                read[missing[at]] = every[visible(every >> _STEP_BITS, hidden)] if hidden else every
                 self._postings.put(missing[at], read[missing[at]])
         return read
 
@@ -222,6 +219,18 @@ class SearchIndex:
                 self._kept[number] = kept
             partitions.append(kept)
         return partitions
+
+
+def forget(connection: Connection, chunk_ids: Sequence[int]) -> None:
+    """Take chunks out of every table of the index; counting them is the caller's."""
+    ids = [(chunk_id,) for chunk_id in chunk_ids]
+    connection.exec_driver_sql("DELETE FROM search_vectors WHERE chunk_id = ?", ids)
+    connection.exec_driver_sql("DELETE FROM search_exact WHERE chunk_id = ?", ids)
+    connection.exec_driver_sql("DELETE FROM search_pieces WHERE chunk_id = ?", ids)
+    connection.exec_driver_sql(
+        "DELETE FROM search_words WHERE rowid = ?",
+        [(entry_row(chunk_id, step),) for chunk_id in chunk_ids for step in range(len(IMPACTS))],
+    )
 
 
 def merge_words(connection: Connection) -> bool:
@@ -247,8 +256,8 @@ def _current(connection: Connection, scope_numbers: Collection[int]) -> list[tup
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def _count(connection: Connection, added: dict[int, int]) -> None:
-    """A generation is a random number: one that was rolled back never comes again."""
+def count_chunks(connection: Connection, added: dict[int, int]) -> None:
+    """So many more or fewer can be found. A generation is a random number: one that was rolled back never comes again."""
     connection.exec_driver_sql(
         "INSERT INTO search_collections(collection_number, chunk_count, generation) VALUES (?, ?, random()) "
         "ON CONFLICT DO UPDATE SET chunk_count = chunk_count + excluded.chunk_count, generation = excluded.generation",

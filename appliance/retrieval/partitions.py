@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from appliance.retrieval.hidden import hidden_ranges, visible
+
 DIMENSIONS = 384
 
 
@@ -63,6 +65,8 @@ def load_partition(connection: Connection, number: int, generation: int) -> Part
     valid = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(bool)
     ids = np.frombuffer(b"".join(row[1] for row in rows), np.int64)[valid]
     bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, DIMENSIONS // 64)[valid]
+    shown = visible(ids, hidden_ranges(connection, [number]))
+    ids, bits = ids[shown], bits[shown]
     order = np.argsort(ids)
     exact, scales = _exact(connection, ids[order])
     return Partition(generation, ids[order], np.ascontiguousarray(bits[order].T), exact, scales)

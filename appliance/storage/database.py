@@ -45,13 +45,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, foreign_keys: bool = True) -> Iterator[Connection]:
         """A transaction that holds the write lock from its first moment; commits on leaving, rolls back on any error.
 
+        Without `foreign_keys` nothing is checked and nothing cascades: what refers to a row that goes is the caller's to mend.
         Raises `Unavailable`: `disk.full`, and `database.busy` where another process keeps the lock for too long.
         """
         try:
-            with self._write_lock, self._writer.begin() as connection:
+            with (
+                self._write_lock,
+                self._writer.connect() as connection,
+                _enforcing(connection, foreign_keys=foreign_keys),
+                connection.begin(),
+            ):
                 yield connection
         except OperationalError as error:
             reason = str(error.orig)
@@ -120,6 +126,20 @@ class Database:
             with self.path.open("rb") as file:
                 if file.read(16) == _PLAINTEXT_HEADER:
                     raise SetupError("The database file is not encrypted.", code="setup.plaintext", path=str(self.path))
+
+
+@contextmanager
+def _enforcing(connection: Connection, *, foreign_keys: bool) -> Iterator[None]:
+    """The setting can only be changed outside a transaction."""
+    if foreign_keys:
+        yield
+        return
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys = ON")
 
 
 def checkpoint(database: Database) -> int:

@@ -8,7 +8,7 @@ import pytest
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from appliance.errors import SetupError, Unavailable
 from appliance.storage.database import Database
@@ -162,3 +162,12 @@ def test_collections_and_answers_of_before_get_the_usual_classification_and_no_d
     with database.read() as connection:
         assert connection.execute(text("SELECT classification FROM collections WHERE id = 'c'")).scalar() == "internal"
         assert "selection" in {column["name"] for column in inspect(connection).get_columns("messages")}
+
+
+def test_foreign_keys_are_enforced_again_after_a_transaction_without_them(database):
+    orphan = "INSERT INTO roles VALUES ('nobody', 'employee')"
+    with pytest.raises(RuntimeError), database.write(foreign_keys=False) as connection:
+        connection.execute(text(orphan))
+        raise RuntimeError
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"), database.write() as connection:
+        connection.execute(text(orphan))
