@@ -21,6 +21,9 @@ from web.authentication import session_alive
 from web.errors import report
 
 KEEP_ALIVE_S = 15.0
+ASKED_S = 1.0
+"""How old the word that the session stands may be when something is sent; many pieces a second are not as many questions."""
+
 _ASK_AGAIN_S = 0.25
 RETRY_MS = 1_000
 """How long a browser waits before it connects again."""
@@ -56,7 +59,7 @@ async def _frames(request: Request[Any, Any, Any], source: AsyncIterator[Event])
             done, _ = await asyncio.wait({pending, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if closing in done:
                 return
-            if monotonic() - checked >= KEEP_ALIVE_S:
+            if monotonic() - checked >= ASKED_S:
                 checked = monotonic()
                 if not await asyncio.to_thread(session_alive, request):
                     return

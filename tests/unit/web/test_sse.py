@@ -25,6 +25,28 @@ def test_no_text_ends_a_line_of_the_protocol(mark: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_nothing_more_is_sent_to_whom_the_session_was_taken_from(monkeypatch) -> None:
+    alive = True
+    now = 0.0
+    monkeypatch.setattr(sse, "monotonic", lambda: now)
+    monkeypatch.setattr(sse, "session_alive", lambda _: alive)
+
+    async def talkative():
+        while True:
+            yield sse.Event("documents", "{}")
+
+    request = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(closing=asyncio.Event())))
+    frames = sse._frames(request, talkative())
+    assert (await anext(frames)).startswith(b"retry")
+    assert b"documents" in await anext(frames)
+    now += sse.ASKED_S
+    assert b"documents" in await anext(frames)
+    alive = False
+    now += sse.ASKED_S
+    assert [frame async for frame in frames] == []
+
+
+@pytest.mark.anyio
 async def test_a_reader_who_leaves_at_the_first_byte_leaves_nothing_running() -> None:
     ended = asyncio.Event()
 
