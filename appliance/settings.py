@@ -45,6 +45,7 @@ class Settings:
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
     ollama_program: str = _setting("", "start this Ollama inside the seal: the path of its program, or find; empty starts none")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
+    trusted_proxy: str = _setting("", "address of the TLS front, whose X-Forwarded-For is believed; empty believes nobody")
 
     @property
     def database_path(self) -> Path:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
+from litestar import Request
 from litestar.testing import AsyncTestClient
 from sqlalchemy import select
 
 from appliance.audit.events import EventName
 from appliance.storage.tables import audit_events
 from web.app import create_app
+from web.controllers.sessions import source_of
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "a long enough passphrase"
@@ -28,6 +31,32 @@ async def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(client, 
     assert wrong.json() == unknown.json()
     assert "set-cookie" not in wrong.headers
     assert EventName.SESSION_REFUSED in events(appliance)
+
+
+FRONT = "10.1.1.1"
+
+
+def source(appliance, peer, forwarded):
+    headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
+    app = SimpleNamespace(state=SimpleNamespace(appliance=appliance))
+    return source_of(Request({"type": "http", "client": (peer, 1), "headers": headers, "litestar_app": app}))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.2.2.2", "10.3.3.3", "10.2.2.2"),  # anybody can write the header
+        (FRONT, None, FRONT),
+        (FRONT, "", FRONT),
+        (FRONT, "10.3.3.3", "10.3.3.3"),
+        (FRONT, "10.4.4.4, 10.3.3.3", "10.3.3.3"),  # the front adds what it saw; before it stands what it was told
+    ],
+)
+def test_the_address_a_front_tells_is_believed_of_the_trusted_one_alone(appliance, peer, forwarded, expected):
+    appliance.settings = dataclasses.replace(appliance.settings, trusted_proxy=FRONT)
+    assert source(appliance, peer, forwarded) == expected
+    appliance.settings = dataclasses.replace(appliance.settings, trusted_proxy="")
+    assert source(appliance, peer, forwarded) == peer
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(client, alice):

@@ -20,8 +20,11 @@ from web.schemas.sessions import PasswordChange, PasswordChanged, SignedIn, Sign
 
 
 def source_of(request: Request[Any, Any, Any]) -> str:
-    """Where a try to sign in comes from, for throttling."""
-    return request.client.host if request.client else "local"
+    """Where a try to sign in comes from, for throttling: told by the trusted front, which adds whom it saw at the end."""
+    peer = request.client.host if request.client else "local"
+    if peer != request.app.state.appliance.settings.trusted_proxy:
+        return peer
+    return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
 
 
 class SessionsController(Controller):

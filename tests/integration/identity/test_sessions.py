@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from appliance.audit.store import AuditFilter, AuditRecord, search, unseal
 from appliance.bootstrap import Appliance
 from appliance.errors import InvalidInput, NotSignedIn, Throttled
-from appliance.identity import store
+from appliance.identity import store, throttling
 from appliance.identity.models import Principal, Role
 from appliance.identity.passwords import hash_password
 from appliance.identity.sessions import Sessions
@@ -210,6 +211,16 @@ def test_an_unknown_name_is_slowed_down_like_a_known_one(sessions: Sessions) -> 
         _refused(sessions, "nobody of that name", f"guess number {number}")
     with pytest.raises(Throttled):
         sessions.sign_in("nobody of that name", "another guess", "192.0.2.7")
+
+
+@pytest.mark.parametrize(("source", "shut"), [("192.0.2.7", True), ("127.0.0.1", False), ("::1", False)])
+def test_a_guesser_behind_a_front_on_this_machine_shuts_out_nobody_else(appliance, sessions, clock, alice, source, shut) -> None:
+    digest = throttling.subject(appliance.keys.sessions, throttling.SOURCE_LIMIT, source)
+    with appliance.database.write() as connection:
+        for _ in range(throttling.SOURCE_LIMIT.free_tries):
+            throttling.count_try(connection, throttling.SOURCE_LIMIT, digest, clock())
+    with pytest.raises(Throttled) if shut else nullcontext():
+        sessions.sign_in("alice", PASSWORD, source)
 
 
 def test_the_table_of_throttles_names_nobody(appliance: Appliance, sessions: Sessions) -> None:
