@@ -178,8 +178,15 @@ def office(tmp_path: Path) -> Iterator[Office]:
     runtime = ScriptedRuntime()
     with pytest.warns(InsecureStubWarning):
         router = stub_router(runtime)
-    chat = ChatService(database=database, access=access, audit=audit, search=search, router=router, settings=settings,
-                       silence=Silence(threshold=7.1, own_words=0.5))
+    chat = ChatService(
+        database=database,
+        access=access,
+        audit=audit,
+        search=search,
+        router=router,
+        settings=settings,
+        silence=Silence(threshold=7.1, own_words=0.5),
+    )
     yield Office(database, access, audit, search, runtime, chat, settings, router)
     database.close()
 
