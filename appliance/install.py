@@ -35,6 +35,8 @@ FEATURES = {
     "avx512_vnni": "GGML_AVX512_VNNI",
     "avx512_bf16": "GGML_AVX512_BF16",
 }
+# a quarter of what would be compiled: models that look at pictures
+UNUSED = ("LLAVA_BUILD=OFF",)
 # extra -> what it alone adds to the lock; a test compares
 EXTRAS = {
     "nvidia": ("nvidia-ml-py",),
@@ -145,7 +147,7 @@ def install(*, development: bool) -> None:
     environment = ROOT / ".venv"
     lock = ROOT / ("requirements-dev.lock" if development else "requirements.lock")
     cpuinfo = Path("/proc/cpuinfo")
-    build = build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else "")
+    build = [*build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else ""), *UNUSED]
     driver = Path("/proc/driver/nvidia").exists()
     left_out = extras_left_out(platform.machine(), _glibc(), nvidia=driver or development)
     stamp_file = environment / ".installed"
