@@ -70,6 +70,9 @@ class ScriptedRuntime:
     def __init__(self) -> None:
         self.reply: str | Callable[[CompletionRequest], str] = "The lighthouse is open on Fridays."
         self.pause_s = 0.0
+        self.may_end = threading.Event()
+        """While cleared all is written and the answer does not end: what is shown meanwhile can be looked at."""
+        self.may_end.set()
 
     def count_tokens(self, messages: Sequence[PromptMessage]) -> int:
         return sum(len(message.text.split()) + 4 for message in messages)
@@ -82,6 +85,7 @@ class ScriptedRuntime:
                 yield Delta("", FinishReason.CANCELLED, Usage(10, number))
                 return
             yield Delta(word)
+        self.may_end.wait(60)
         yield Delta("", FinishReason.STOP, Usage(10, len(words)))
 
     def close(self) -> None: ...

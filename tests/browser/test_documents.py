@@ -43,7 +43,7 @@ def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_p
     page.locator("#files").set_input_files([tmp_path / name for name in files])
 
     # each refusal says why, and the rest goes on
-    expect(page.locator("#uploads .upload.failed", has_text="tool.exe")).to_contain_text("cannot be read")
+    expect(page.locator("#uploads .upload.failed", has_text="tool.exe")).to_contain_text("cannot be read", timeout=30_000)
     for name in ("rules.md", "rules.pdf"):
         row = page.locator("tr[data-status=READY]", has_text=name)
         expect(row).to_contain_text("Ready", timeout=30_000)

@@ -89,13 +89,16 @@ def test_whatever_is_written_calls_nobody(box: Box, open_page, network_log: Path
     drawn = box.upload(person, "drawn.pdf", pdf(([line[:90] for line in TRIES[:40]],)))
 
     # an answer while it is written, then as it is kept, with its sources
-    box.runtime.reply = TOGETHER + "\n\n" + fact + " [1]" + "\n\nword" * 60
+    afterwards = " ".join(f"word{number}" for number in range(60))  # deltas are sent on together, so something has to follow
+    box.runtime.reply = f"{TOGETHER}\n\n{fact} [1] {afterwards}"
     box.runtime.pause_s = 0.002
+    box.runtime.may_end.clear()
     box.let_in(page, "keeper")
     page.get_by_label("Your question").fill(f"When is the lighthouse open to visitors? {TRIES[0]}")
     page.keyboard.press("Enter")
     expect(page.locator(".answer-body")).to_contain_text(host(len(TRIES) - 1), timeout=30_000)
     clean(page)
+    box.runtime.may_end.set()
     expect(page.locator(".answer[data-status]")).to_be_visible(timeout=30_000)
     clean(page)
     sql(box, "UPDATE messages SET text = :text, status = 'DONE' WHERE role = 'assistant'", text=TOGETHER)

@@ -34,6 +34,14 @@ def appliance(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
     opened.close()
 
 
+@pytest.fixture
+def newer_weights(tmp_path: Path) -> Path:
+    """The published weights under another name inside, so that no box has prepared the same file."""
+    path = tmp_path / "newer.gguf"
+    path.write_bytes(locate(LANGUAGE_MODEL).read_bytes().replace(b"Smollm2 135M", b"Another 135M", 1))
+    return path
+
+
 def test_what_is_classified_in_a_way_the_policy_does_not_know_is_answered_by_nothing(appliance) -> None:
     selection = appliance.router.select(SelectionRequest("royal"))
     assert {candidate.reason for candidate in selection.candidates} == {Reason.CLASSIFICATION_UNKNOWN}
@@ -63,13 +71,13 @@ def test_weights_changed_on_disk_answer_nothing(appliance) -> None:
     assert [(line["event"], line["code"]) for line in logs] == [("worker.no_model", "setup.model_digest")]
 
 
-def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(appliance, administrator) -> None:
+def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(appliance, administrator, newer_weights) -> None:
     router, models = appliance.router, appliance.model_administration
     before = router.select(USUAL)
     with router.lend(before) as old:
         deltas = old.complete(QUESTION)
         written = next(deltas).text
-        newer = models.take_in(administrator, locate(LANGUAGE_MODEL), Order(name=before.winner.offer.name))
+        newer = models.take_in(administrator, newer_weights, Order(name=before.winner.offer.name))
         assert router.select(USUAL).winner.offer == before.winner.offer, "a candidate answers nobody"
         models.activate(administrator, newer.id)
         after = router.select(USUAL)
@@ -87,10 +95,10 @@ def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(applianc
     assert router.select(USUAL).winner.offer.model_id == before.winner.offer.model_id
 
 
-def test_a_canary_answers_its_share_of_the_conversations(appliance, administrator) -> None:
+def test_a_canary_answers_its_share_of_the_conversations(appliance, administrator, newer_weights) -> None:
     router, models = appliance.router, appliance.model_administration
     name = router.select(USUAL).winner.offer.name
-    newer = models.take_in(administrator, locate(LANGUAGE_MODEL), Order(name=name))
+    newer = models.take_in(administrator, newer_weights, Order(name=name))
     models.canary(administrator, newer.id, percent=30)
     winners = [
         router.select(SelectionRequest("internal", conversation_id=f"c{at}")).winner.offer.model_id == newer.id

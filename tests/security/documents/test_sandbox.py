@@ -108,7 +108,7 @@ def write():
         file.write(b"x" * 10)
 facts = {
     "environment": dict(os.environ),
-    "descriptors": [number for number in range(64) if tried(lambda: os.fstat(number)) == "done"],
+    "descriptors": [number for number in range(65_536) if tried(lambda: os.fstat(number)) == "done"],
     "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
     "cpu": resource.getrlimit(resource.RLIMIT_CPU)[0],
     "connect": tried(lambda: socket.create_connection(("127.0.0.1", int(port)), 1)),
