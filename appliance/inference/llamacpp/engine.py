@@ -207,6 +207,10 @@ class Engine:
             )
             if sequence is None:
                 return None  # whoever needs less must not overtake for ever
+            if not running:
+                # llama.cpp gives each thread a part of all cells to attend to: where others rest in them, one thread does all
+                # the work of the only answer, and each of its steps takes a quarter longer
+                self._memory.drop_resting()
             ticket.sequence, ticket.cached = sequence, len(sequence.tokens)
             ticket.history = list(ticket.prompt)
             if self._drafting and not ticket.alone and not request.grammar and not request.json_schema:
