@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,12 @@ LONGER = (
     "What happens when a laptop is lost or stolen?",
     "How do I report an accident at work?",
     "What is the password rule and how often is it changed?",
-    "How is overtime counted and paid?",
-    "Who may drive the company car and when?",
     "What must be done before a ferry leaves the pier?",
     "What are the duties of the harbour master in a storm?",
-    "How long is the probation period and what happens at its end?",
 )
 ALLOWED, ALLOWED_MS = 1.15, 30.0
 ROUNDS, LONG_ENOUGH = 1, 24
+_SAMPLE = 96
 
 Pair = tuple[dict[str, float], dict[str, float]]
 """What was measured through the appliance, and what of the library alone."""
@@ -117,11 +115,16 @@ def recorded_prompts(
 
 
 def compare(client: Client, native: NativeModel, prompts: dict[str, list[int]]) -> list[Pair]:
-    """Each question through the appliance, and right after it the same work by the library alone."""
+    """Each question through the appliance, and right before and after it the same work by the library alone."""
     pairs = []
     for question, prompt in prompts.items():
+        before = decode(native, prompt, _SAMPLE)
         there = ask(client, question)
-        pairs.append((there, decode(native, prompt, int(there["tokens"]))))
+        after = decode(native, prompt, max(_SAMPLE, there["tokens"]))
+        # the speed of a virtual core drifts within seconds: what surrounds a measurement is what it is compared with
+        first_ms = (before["first_ms"] + after["first_ms"]) / 2
+        seconds_per_token = (1 / before["per_s"] + 1 / after["per_s"]) / 2
+        pairs.append((there, {"first_ms": first_ms, "per_s": 1 / seconds_per_token, "prompt_tokens": len(prompt)}))
     return pairs
 
 
@@ -175,10 +178,16 @@ def report(begun: list[Pair], written: list[Pair]) -> None:
         "first_token_of_allowed_worst": round(max(over), 3),
         "answers_streamed": len(written),
         "tokens_streamed": round(statistics.median(there["tokens"] for there, _ in written)),
-        "decode_ratio": round(statistics.median(there["per_s"] / alone["per_s"] for there, alone in written), 3),
+        "decode_ratio": round(_seconds(alone for _, alone in written) / _seconds(there for there, _ in written), 3),
+        "decode_ratios": [round(there["per_s"] / alone["per_s"], 2) for there, alone in written],
         "decode_per_s": round(statistics.median(there["per_s"] for there, _ in written), 1),
     }
     print(json.dumps(result))
+
+
+def _seconds(measured: Iterable[dict[str, float]]) -> float:
+    """For one token of each answer."""
+    return sum(1 / one["per_s"] for one in measured)
 
 
 if __name__ == "__main__":
