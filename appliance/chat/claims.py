@@ -66,6 +66,11 @@ class Ending:
     completion_tokens: int = 0
     timing: dict[str, float] = field(default_factory=dict)
     selection: SelectionRecord | None = None
+    best_score: float | None = None
+    """Of the best passage found, whether it was used or not; None where nothing was found."""
+    supported: int = 0
+    """Sentences released, and below those of the model's that no passage holds."""
+    withheld: int = 0
 
 
 _EARLIER = 64
@@ -168,6 +173,9 @@ def _columns(ending: Ending) -> dict[str, Any]:
         "completion_tokens": ending.completion_tokens,
         "timing": json.dumps(ending.timing),
         "selection": "" if ending.selection is None else write_record(ending.selection),
+        "best_score": ending.best_score,
+        "sentences_supported": ending.supported,
+        "sentences_withheld": ending.withheld,
         "lease_until_ms": 0,
     }
 

@@ -62,6 +62,28 @@ class Citation:
     text: str
 
 
+class FeedbackKind(StrEnum):
+    """What a person says is the matter with an answer; NONE where they do not say."""
+
+    NONE = ""
+    CITATION = "citation"
+    """A source does not hold what the answer says."""
+    MISSED = "missed"
+    """Not answered, although the documents say it."""
+    WRONG = "wrong"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person says about an answer of theirs; `shared`: administrators may see the question and the answer with it."""
+
+    helpful: bool
+    kind: FeedbackKind = FeedbackKind.NONE
+    comment: str = ""
+    shared: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One question or one answer."""
@@ -85,3 +107,4 @@ class Message:
     timing: dict[str, float] = field(default_factory=dict)
     selection: SelectionRecord | None = None
     citations: tuple[Citation, ...] = ()
+    feedback: Feedback | None = None

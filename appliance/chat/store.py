@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from appliance.chat.models import Citation, Conversation, Message, MessageStatus
+from appliance.chat.models import Citation, Conversation, Feedback, FeedbackKind, Message, MessageStatus
 from appliance.inference.selection.records import read_record
 from appliance.storage.clock import now_ms
-from appliance.storage.tables import citations, conversations, documents, message_passages, messages, pages
+from appliance.storage.tables import citations, conversations, documents, feedback, message_passages, messages, pages
 
 UNTITLED = "New conversation"
 _TITLE_CHARACTERS = 80
@@ -96,14 +96,18 @@ def load_messages(
     if before is not None:
         statement = statement.where(messages.c.ordinal < before)
     rows = connection.execute(statement.order_by(messages.c.ordinal.desc()).limit(latest)).all()[::-1]
-    cited = _citations(connection, [row.id for row in rows], readable)
-    return [_message(row, cited.get(row.id, ())) for row in rows]
+    ids = [row.id for row in rows]
+    cited, judged = _citations(connection, ids, readable), _feedback(connection, ids)
+    return [_message(row, cited.get(row.id, ()), judged.get(row.id)) for row in rows]
 
 
 def load_message(connection: Connection, message_id: str, readable: Collection[str]) -> Message | None:
     """One message; `readable` as in `load_messages`."""
     row = connection.execute(select(messages).where(messages.c.id == message_id)).one_or_none()
-    return None if row is None else _message(row, _citations(connection, [message_id], readable).get(message_id, ()))
+    if row is None:
+        return None
+    cited, judged = _citations(connection, [message_id], readable), _feedback(connection, [message_id])
+    return _message(row, cited.get(message_id, ()), judged.get(message_id))
 
 
 def conversation_of(connection: Connection, message_id: str) -> Conversation | None:
@@ -144,6 +148,11 @@ def _citations(connection: Connection, message_ids: Sequence[str], readable: Col
     return {message_id: tuple(items) for message_id, items in found.items()}
 
 
+def _feedback(connection: Connection, message_ids: Sequence[str]) -> dict[str, Feedback]:
+    rows = connection.execute(select(feedback).where(feedback.c.message_id.in_(message_ids))).all()
+    return {row.message_id: Feedback(row.helpful, FeedbackKind(row.kind), row.comment, row.shared) for row in rows}
+
+
 def span_text(connection: Connection, document_id: str, start: int, end: int) -> str:
     """Characters `start` to `end` of the document's text, which is its pages joined by two newlines."""
     statement = select(pages.c.start, pages.c.text).where(
@@ -166,7 +175,7 @@ def _conversation(row: Row[Any]) -> Conversation:
     return Conversation(*(getattr(row, field.name) for field in fields(Conversation)))
 
 
-def _message(row: Row[Any], cited: tuple[Citation, ...]) -> Message:
+def _message(row: Row[Any], cited: tuple[Citation, ...], judged: Feedback | None) -> Message:
     return Message(
         id=row.id,
         conversation_id=row.conversation_id,
@@ -187,4 +196,5 @@ def _message(row: Row[Any], cited: tuple[Citation, ...]) -> Message:
         timing=json.loads(row.timing),
         selection=read_record(row.selection),
         citations=cited,
+        feedback=judged,
     )

@@ -51,6 +51,9 @@ class Work:
             completion_tokens=self.usage.completion_tokens,
             timing=dict(self._timing),
             selection=self.selection,
+            best_score=max((hit.score for hit in self.found), default=None),
+            supported=checked.supported,
+            withheld=checked.unsupported,
         )
 
     def failed(self, code: str, sentence: str) -> Ending:

@@ -193,8 +193,13 @@ messages = Table(
     Column("claimed_by", String(64)),
     Column("lease_until_ms", Integer, nullable=False, default=0),
     Column("selection", Text, nullable=False, default=""),  # JSON, inference/selection/records.py
+    # of answers; unknown for those of before, and where nothing was searched or written
+    Column("best_score", Float),  # of the best passage found, used or not
+    Column("sentences_supported", Integer),
+    Column("sentences_withheld", Integer),  # written by the model, held by no passage
     UniqueConstraint("conversation_id", "ordinal"),
     Index("messages_by_status", "status", "lease_until_ms"),
+    Index("messages_by_end", "finished_ms"),
 )
 message_passages = Table(
     "message_passages",
@@ -222,6 +227,49 @@ citations = Table(
     Column("page", Integer, nullable=False),
     Column("start", Integer, nullable=False),  # the supporting span, offsets in the document's text
     Column("end", Integer, nullable=False),
+)
+# one row for a person and an answer: an answer belongs to one conversation, and that to one person
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("message_id", String(64), ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("helpful", Boolean, nullable=False),
+    Column("kind", String(12), nullable=False),  # chat/models.py FeedbackKind
+    Column("comment", String(500), nullable=False),
+    Column("shared", Boolean, nullable=False),  # administrators may see the question and the answer, too
+    Column("given_ms", Integer, nullable=False),  # when it last turned from one thumb to the other
+    Column("changed_ms", Integer, nullable=False),
+    CheckConstraint("kind IN ('', 'citation', 'missed', 'wrong', 'other')"),
+    Index("feedback_by_time", "given_ms"),
+)
+
+# quality ------------------------------------------------------------------------------------------------------------------
+quality_hours = Table(
+    "quality_hours",
+    metadata,
+    Column("start_ms", Integer, primary_key=True, autoincrement=False),  # a full hour; one in which nothing happened has no row
+    Column("questions", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("abstained", Integer, nullable=False),
+    Column("stopped", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("helpful", Integer, nullable=False),
+    Column("unhelpful", Integer, nullable=False),
+    Column("supported", Integer, nullable=False),  # sentences
+    Column("withheld", Integer, nullable=False),
+    Column("search_score", Text, nullable=False),  # JSON, quality/spread.py; so are the next two, in milliseconds
+    Column("first_word", Text, nullable=False),
+    Column("whole_time", Text, nullable=False),
+)
+drift_alerts = Table(
+    "drift_alerts",
+    metadata,
+    Column("measure", String(24), primary_key=True),  # quality/models.py Measure
+    Column("begun_ms", Integer, primary_key=True, autoincrement=False),
+    Column("ended_ms", Integer),  # NULL while it lasts
+    Column("before", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    Index("drift_alerts_one_open", "measure", unique=True, sqlite_where=text("ended_ms IS NULL")),
 )
 
 # models -------------------------------------------------------------------------------------------------------------------
