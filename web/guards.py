@@ -35,6 +35,7 @@ IN_SERVICE = frozenset(
         Action.DOCUMENT_DELETE,
         Action.DOCUMENT_READ,
         Action.DOCUMENT_UPLOAD,
+        Action.FEEDBACK_GIVE,
         Action.MESSAGE_ASK,
         Action.MESSAGE_STOP,
     }

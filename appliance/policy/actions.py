@@ -24,6 +24,8 @@ class Action(StrEnum):
     DOCUMENT_READ = "document:read"
     DOCUMENT_UPLOAD = "document:upload"
     EGRESS_READ = "egress:read"  # the seal and what has left the box
+    FEEDBACK_GIVE = "feedback:give"  # a thumb and a comment on an answer of one's own; taking it back is the same act
+    FEEDBACK_LIST = "feedback:list"  # as administrators see it: without names, and without conversations
     HEALTH_READ = "health:read"
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
@@ -39,6 +41,7 @@ class Action(StrEnum):
     PERSON_CREATE = "person:create"
     PERSON_LIST = "person:list"
     PERSON_UPDATE = "person:update"  # roles, password, disabled
+    QUALITY_READ = "quality:read"  # figures of the answers, hour by hour, and what has drifted
     SESSION_CREATE = "session:create"  # sign in
     SESSION_DELETE = "session:delete"  # sign out
     SETUP_COMPLETE = "setup:complete"  # the first administrator, by the one-time link
