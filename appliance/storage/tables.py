@@ -320,6 +320,78 @@ model_signers = Table(
     Column("trusted_ms", Integer, nullable=False),
 )
 
+# golden sets --------------------------------------------------------------------------------------------------------------
+golden_sets = Table(
+    "golden_sets",
+    metadata,
+    _id(),
+    _owner("collection_id", "collections.id"),
+    Column("name", String(200), nullable=False),
+    Column("required", Boolean, nullable=False),  # asked before a model is activated
+    Column("schedule", String(10), nullable=False),  # administration/golden/models.py Schedule
+    Column("hour", Integer, nullable=False),  # of the box's own clock
+    Column("weekday", Integer, nullable=False),  # 0 is Monday
+    Column("acts_for", String(64), nullable=False),  # the administrator for whom scheduled runs search
+    Column("due_ms", Integer),
+    Column("created_ms", Integer, nullable=False),
+    UniqueConstraint("collection_id", "name"),
+)
+golden_questions = Table(
+    "golden_questions",
+    metadata,
+    _id(),
+    _owner("set_id", "golden_sets.id"),
+    Column("ordinal", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("answers", Text, nullable=False),  # JSON list: one of them must stand in the answer
+    Column("document", String(500), nullable=False),  # the name of the one that must be cited, or empty
+    Column("page", Integer),
+    Column("silent", Boolean, nullable=False),  # the documents do not hold the answer, and the box must say so
+    Index("golden_questions_by_set", "set_id", "ordinal"),
+)
+golden_runs = Table(
+    "golden_runs",
+    metadata,
+    _id(),
+    _owner("set_id", "golden_sets.id"),
+    Column("cause", String(12), nullable=False),
+    Column("acts_for", String(64), nullable=False),
+    Column("version_id", String(200), nullable=False, default=""),  # the version that was supposed to be active, or empty
+    Column("activates", Boolean, nullable=False, default=False),
+    Column("status", String(12), nullable=False),  # administration/golden/models.py RunStatus
+    Column("created_ms", Integer, nullable=False),
+    Column("started_ms", Integer),
+    Column("finished_ms", Integer),
+    Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False, default=0),
+    Column("figures", Text, nullable=False, default="{}"),  # JSON
+    Column("conditions", Text, nullable=False, default="{}"),  # JSON
+    Column("conditions_sha256", String(64), nullable=False, default=""),
+    Column("baseline_id", String(64)),  # the run it was compared with
+    Column("worse", Integer, nullable=False, default=0),
+    Column("better", Integer, nullable=False, default=0),
+    Column("regressed", Boolean, nullable=False, default=False),
+    Column("accepted_ms", Integer),  # from then on later runs are compared with it
+    Column("reason_code", String(60)),
+    Column("reason", String(500)),
+    Column("stop_requested", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("claimed_by", String(64)),
+    Column("lease_until_ms", Integer, nullable=False, default=0),
+    Index("golden_runs_by_set", "set_id", "created_ms"),
+    Index("golden_runs_by_status", "status", "lease_until_ms"),
+)
+golden_outcomes = Table(
+    "golden_outcomes",
+    metadata,
+    Column("run_id", String(64), ForeignKey("golden_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("question_id", String(64), primary_key=True),  # the question may have been deleted since
+    Column("ordinal", Integer, nullable=False),
+    Column("question_sha256", String(64), nullable=False),
+    Column("right", Boolean, nullable=False),
+    Column("body", Text, nullable=False),  # JSON: question, answer, figures
+)
+
 # audit --------------------------------------------------------------------------------------------------------------------
 audit_events = Table(
     "audit_events",
