@@ -26,6 +26,10 @@ class Action(StrEnum):
     EGRESS_READ = "egress:read"  # the seal and what has left the box
     FEEDBACK_GIVE = "feedback:give"  # a thumb and a comment on an answer of one's own; taking it back is the same act
     FEEDBACK_LIST = "feedback:list"  # as administrators see it: without names, and without conversations
+    GOLDEN_OVERRIDE = "golden:override"  # activate a model although golden sets speak against it, or do not speak for it
+    GOLDEN_READ = "golden:read"  # sets, runs and what came of each question; of collections one may read
+    GOLDEN_RUN = "golden:run"
+    GOLDEN_UPDATE = "golden:update"  # sets and their questions, schedule, what later runs are compared with
     HEALTH_READ = "health:read"
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
