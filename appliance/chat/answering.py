@@ -18,9 +18,10 @@ from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.policy import Silence
-from appliance.chat.prompt import Exchange
+from appliance.chat.prompt import RULES, Exchange
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
+from appliance.chat.release import secrets_of
 from appliance.chat.sink import DeltaSink, ToleratingSink
 from appliance.chat.streaming import stream_checked, stream_live
 from appliance.chat.watch import ClaimWatch
@@ -28,6 +29,7 @@ from appliance.chat.work import Work
 from appliance.errors import ApplianceError
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
+from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.models import CompletionRequest, FinishReason
 from appliance.inference.routing import Router
 from appliance.inference.runtime import Runtime
@@ -144,13 +146,15 @@ class Answering:
 
     def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
         claim, micro = work.claim, work.micro
-        fitted = self._fit(work, runtime, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
+        boundary = secrets.token_hex(3)
+        fitted = self._fit(work, runtime, boundary, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
         work.used = fitted.passages
         with self._database.write() as connection:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model, work.selection))
         sink.stage(f"reading {len(fitted.passages)}")
         quotes = best_quotes(work.query, work.used, _QUOTES, self._similarity)
-        draft = AnswerDraft(work.used, question=claim.question, strict=micro)
+        hidden = secrets_of(boundary, RULES, *(runtime.words if isinstance(runtime, InstructedRuntime) else ()))
+        draft = AnswerDraft(work.used, question=claim.question, strict=micro, secrets=hidden)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
         request = CompletionRequest(
             fitted.messages,
@@ -169,7 +173,11 @@ class Answering:
             return work.failed(
                 "answer.denied", "A document of this answer was closed to you while it was written. Please ask again."
             )
-        return _released(work, draft, quotes, reason) or self._silent(work, principal)
+        ending = _released(work, draft, quotes, reason)
+        if breaches := draft.breaches():
+            structlog.get_logger().error("answer_withheld", message_id=claim.message_id, breaches=breaches)
+            return work.failed("answer.withheld", "The answer held what no answer may hold. Please ask differently.")
+        return ending or self._silent(work, principal)
 
     def _silent(self, work: Work, principal: Principal) -> Ending:
         """No answer, and nothing cited. Somebody who asks right after an upload hears that it is too early."""
@@ -184,12 +192,12 @@ class Answering:
         scope = self._access.scope(principal, Action.DOCUMENT_READ)
         return all(hit.collection_id in scope.collection_ids for hit in passages)
 
-    def _fit(self, work: Work, runtime: Runtime, shown: int) -> Fitted:
+    def _fit(self, work: Work, runtime: Runtime, boundary: str, shown: int) -> Fitted:
         return fit_prompt(
             work.claim.question,
             work.found[:shown],
             work.exchanges,
-            secrets.token_hex(3),
+            boundary,
             room=runtime.context_tokens - self._settings.answer_tokens,
             count_tokens=runtime.count_tokens,
         )

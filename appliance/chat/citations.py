@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from appliance.chat.claims import Span
 from appliance.chat.grounding import find_support
+from appliance.chat.live_text import LiveText
 from appliance.chat.quotes import Quote
+from appliance.chat.release import MARK, Secrets, breaches, is_frame, may_tell, quotable, readable
 from appliance.chat.sentences import split_sentences
 from appliance.chat.words import content_terms
 from appliance.retrieval.models import Hit
 
-_MARK = re.compile(r"\s*[\[(](?:passages?\s*)?\d{1,2}(?:\s*,\s*\d{1,2})*[\])](?!\w)", re.IGNORECASE)
+_ROUND_MARK = re.compile(r"\s*\((?:passages?\s*)?\d{1,2}(?:\s*,\s*\d{1,2})*\)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,17 @@ class AnswerDraft:
     """An answer as it grows: quotes, checked sentences, and the marks behind them. Nothing is said twice.
 
     Passages are numbered in the order in which they are first cited. With `strict`, a model's sentence needs the stricter support
-    of `find_support`. `question` is what was asked: a sentence without a word beyond it answers nothing.
+    of `find_support`. `question` is what was asked: a sentence without a word beyond it answers nothing. A sentence that tells
+    one of the `secrets`, or an address that its passage does not hold, has no support.
     """
 
-    def __init__(self, passages: Sequence[Hit], *, question: str = "", strict: bool = False) -> None:
+    def __init__(
+        self, passages: Sequence[Hit], *, question: str = "", strict: bool = False, secrets: Secrets | None = None
+    ) -> None:
         self._passages = passages
         self._asked = frozenset(content_terms(question))
         self._strict = strict
+        self._secrets = secrets or Secrets()
         self._text = ""
         self._spans: list[Span] = []
         self._cited: list[int] = []
@@ -52,13 +58,13 @@ class AnswerDraft:
     def add_quotes(self, quotes: Sequence[Quote]) -> None:
         """Sentences of the passages, word for word and marked as such, a line each."""
         for quote in quotes:
-            if self._is_new(quote.text):
-                self._write(f"“{' '.join(quote.text.split())}”", "\n")
+            if not is_frame(quote.text) and self._is_new(quote.text):
+                self._write(f"“{' '.join(quotable(quote.text).split())}”", "\n")
                 self._cite(quote.passage, quote.start, quote.end)
 
     def add_checked(self, text: str) -> bool:
         """The sentences of a model's text that the passages support; whether none had to be left out for want of support."""
-        plain = _MARK.sub("", text)
+        plain = _ROUND_MARK.sub("", MARK.sub("", readable(text)))
         sources = [hit.text for hit in self._passages]
         previous_end, before = 0, self._unsupported
         for sentence in split_sentences(plain):
@@ -67,13 +73,22 @@ class AnswerDraft:
             if not self._is_new(sentence.text):
                 continue
             support = find_support(sentence.text, sources, strict=self._strict)
-            if support is None or self._asked.issuperset(content_terms(sentence.text)):
+            told = support is not None and may_tell(sentence.text, sources[support.passage], self._secrets)
+            if support is None or not told or self._asked.issuperset(content_terms(sentence.text)):
                 self._unsupported += 1
                 continue
             self._write(sentence.text, line if self.written else "\n\n")
             self.written = True
             self._cite(support.passage, support.start, support.end)
         return self._unsupported == before
+
+    def live_text(self) -> LiveText:
+        """For showing the model's words as they come."""
+        return LiveText([hit.text for hit in self._passages], self._secrets)
+
+    def breaches(self) -> tuple[str, ...]:
+        """What the answer holds that none may hold: nothing, unless a check above has a hole."""
+        return breaches(self._text, self._spans, [hit.text for hit in self.passages()], self._secrets)
 
     def checked(self) -> CheckedAnswer:
         return CheckedAnswer(self._text, tuple(self._spans), self._supported, self._unsupported)

@@ -17,15 +17,17 @@ _DELTAS_AFTER_CANCEL = 4
 def stream_live(
     work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
 ) -> FinishReason:
-    """Show the model's text as it comes, and check it when it has ended; why it ended."""
-    text, repeated = "", False
+    """Show the model's text as it comes, but for what nobody may see, and check it when it has ended; why it ended."""
+    text, shown, repeated = "", 0, False
+    live = draft.live_text()
     pieces = _Pieces(work, request, runtime, sink)
     for piece in pieces:
-        sink.delta(piece, len(text))
+        shown += _show(sink, live.add(piece), shown)
         text += piece
         if repeats_itself(text):
             repeated = True
             request.cancelled.set()
+    _show(sink, live.end(), shown)
     draft.add_checked(text)
     return FinishReason.STOP if repeated else pieces.reason
 
@@ -56,6 +58,12 @@ def stream_checked(
         draft.add_checked(waiting)
         _show_new(sink, draft, shown)
     return pieces.reason if trusted and pieces.reason is FinishReason.CANCELLED else FinishReason.STOP
+
+
+def _show(sink: ToleratingSink, text: str, offset: int) -> int:
+    if text:
+        sink.delta(text, offset)
+    return len(text)
 
 
 def _show_new(sink: ToleratingSink, draft: AnswerDraft, shown: int) -> int:

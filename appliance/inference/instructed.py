@@ -35,6 +35,11 @@ class InstructedRuntime:
     def context_tokens(self) -> int:
         return self._runtime.context_tokens
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The texts it adds to a prompt."""
+        return (self._modelfile.system, *(message.text for message in self._modelfile.messages))
+
     def under(self, classification: str) -> Runtime:
         """Of a runtime whose prompts leave the box: the same model, lent for a classification. Others need none."""
         lends = self._runtime
