@@ -24,7 +24,7 @@ from appliance.chat.records import answer_ended, answer_started
 from appliance.chat.release import secrets_of
 from appliance.chat.sink import DeltaSink, ToleratingSink
 from appliance.chat.streaming import stream_checked, stream_live
-from appliance.chat.watch import ClaimWatch
+from appliance.chat.watch import ClaimWatch, Watched
 from appliance.chat.work import Work
 from appliance.errors import ApplianceError
 from appliance.identity.models import Principal
@@ -103,7 +103,7 @@ class Answering:
         self._store(work, principal, ending)
         shown.finished(claim.message_id)
 
-    def _work(self, work: Work, principal: Principal | None, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
+    def _work(self, work: Work, principal: Principal | None, sink: ToleratingSink, watch: Watched) -> Ending:
         claim = work.claim
         if principal is None:
             return work.failed("answer.denied", "The account that asked this question may not ask any more.")
@@ -144,7 +144,7 @@ class Answering:
         work.selection = record_of(selection)
         return selection
 
-    def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: ClaimWatch) -> Ending:
+    def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: Watched) -> Ending:
         claim, micro = work.claim, work.micro
         boundary = secrets.token_hex(3)
         fitted = self._fit(work, runtime, boundary, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)

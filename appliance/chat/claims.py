@@ -36,6 +36,8 @@ class Claim:
     attempt: int
     asked_ms: int
     stop_requested: bool
+    run_id: str = ""
+    """The run of a golden set that asks: then there is no conversation and no message (chat/rehearsal.py)."""
 
 
 @dataclass(frozen=True, slots=True)

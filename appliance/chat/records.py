@@ -82,5 +82,7 @@ def _routing(selection: SelectionRecord) -> dict[str, str]:
 
 def _resources(claim: Claim, passages: Sequence[Hit]) -> tuple[ResourceRef, ...]:
     documents = dict.fromkeys(hit.document_id for hit in passages)
-    own = (ResourceRef("conversation", claim.conversation_id), ResourceRef("message", claim.message_id))
+    own: tuple[ResourceRef, ...] = (ResourceRef("conversation", claim.conversation_id), ResourceRef("message", claim.message_id))
+    if claim.run_id:
+        own = (ResourceRef("golden_run", claim.run_id),)
     return (*own, *(ResourceRef("document", document_id) for document_id in documents))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +17,13 @@ from appliance.storage.leases import LEASE_MS, RENEWALS
 
 _POLL_S = 0.15
 _RENEW_S = LEASE_MS / RENEWALS / 1_000
+
+
+class Watched(Protocol):
+    """Where the wish to stop arrives."""
+
+    @property
+    def cancelled(self) -> threading.Event: ...
 
 
 class ClaimWatch:

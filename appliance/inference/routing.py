@@ -14,6 +14,7 @@ from appliance.inference.pool import RuntimeKey, RuntimePool, Told
 from appliance.inference.runtime import Runtime, SendsElsewhere
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import CHOICE_DENIED, Offer, Selection, SelectionRequest
+from appliance.inference.selection.offers import supposed
 from appliance.inference.selection.policy import RoutingPolicy
 
 
@@ -51,6 +52,17 @@ class Router:
         key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
         with self._pool.use(key, told) as runtime:
             yield runtime.under(selection.classification) if isinstance(runtime, SendsElsewhere) else runtime
+
+    def supposing(self, version_id: str = "") -> Router:
+        """One that decides as if this version were the active one of its name and nothing were on trial.
+
+        Without a version it decides as for a conversation that no trial concerns. It shares what is loaded.
+        """
+
+        def offers() -> list[Offer]:
+            return supposed(self._offers(), version_id)
+
+        return Router(hardware=self._hardware, offers=offers, policy=self.policy, seal=self._seal, pool=self._pool)
 
     def check_choice(self, roles: Collection[Role], chosen: str) -> None:
         """Whether a person with these roles may choose this model, by its name or the id of a version.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from appliance.inference.registry import RuntimeSpec
 from appliance.inference.selection.models import Offer
@@ -34,6 +35,20 @@ def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec]
         for version in versions
         for name, spec in specs.items()
         if version.kind == "language" and version.format in spec.formats and _reaches(name, version)
+    ]
+
+
+def supposed(offers: Iterable[Offer], version_id: str = "") -> list[Offer]:
+    """The offers as they would be with this version active in the place of its name's present one, and nobody on trial."""
+    given = list(offers)
+    name = next((offer.name for offer in given if offer.model_id == version_id), None)
+    return [
+        replace(offer, state="active")
+        if offer.model_id == version_id
+        else replace(offer, state="retired")
+        if offer.state == "canary" or (offer.state == "active" and offer.name == name)
+        else offer
+        for offer in given
     ]
 
 
