@@ -21,6 +21,7 @@ from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
+from appliance.chat.feedback import FeedbackService
 from appliance.chat.policy import load_silence
 from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import own_strength
@@ -38,6 +39,9 @@ from appliance.inference.store.adoption import adopt_prepared
 from appliance.inference.store.catalogue import Catalogue
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
+from appliance.quality.policy import load_drift
+from appliance.quality.review import QualityReview
+from appliance.quality.voices import VoicesReview
 from appliance.settings import Settings
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
@@ -90,6 +94,9 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
+        self.feedback = FeedbackService(self.database, self.access, self.audit)
+        self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
+        self.voices = VoicesReview(self.database, self.access, self.audit)
         self.egress = EgressReview(self.database, self.access, self.audit, settings, POLICIES_DIR / "destinations.toml")
         self.routing_review = RoutingReview(
             database=self.database,

@@ -46,9 +46,11 @@ from web.controllers.chat import ChatController
 from web.controllers.collections import CollectionsController
 from web.controllers.documents import DocumentsController
 from web.controllers.egress import EgressController
+from web.controllers.feedback import FeedbackController
 from web.controllers.health import HealthController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
+from web.controllers.quality import QualityController
 from web.controllers.routing import RoutingController
 from web.controllers.sessions import SessionsController
 from web.controllers.setup import SetupController
@@ -71,9 +73,11 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     CollectionsController,
     DocumentsController,
     EgressController,
+    FeedbackController,
     HealthController,
     ModelsController,
     PeopleController,
+    QualityController,
     RoutingController,
     SessionsController,
     SetupController,

@@ -33,6 +33,7 @@ ADMINISTRATION = (
     Place("people", "People", "/admin/people", Action.PERSON_LIST),
     Place("collections", "Collections", "/admin/collections", Action.COLLECTION_LIST),
     Place("models", "Models", "/admin/models", Action.MODEL_LIST),
+    Place("quality", "Quality", "/admin/quality", Action.QUALITY_READ),
     Place("box", "The box", "/admin/box", Action.BOX_READ),
 )
 

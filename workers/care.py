@@ -16,6 +16,7 @@ def cares(appliance: Appliance) -> list[Care]:
         Care("egress_meter", appliance.egress.record),
         Care("left_passages", appliance.documents.sweep_passages),
         Care("orphan_blobs", appliance.documents.remove_orphans),
+        Care("quality", appliance.quality.record),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),
         Care("write_ahead_log", partial(checkpoint, appliance.database)),

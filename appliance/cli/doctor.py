@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.audit.integrity import check, foreign_triggers
+from appliance.audit.log import utc_text
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError, NotFound, Unavailable
@@ -161,6 +162,14 @@ def _seal(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("seal", "ok", f"every layer holds for each of {len(status.processes)} processes")
 
 
+def _drift(appliance: Appliance) -> Iterator[Finding]:
+    lasting = appliance.quality.lasting()
+    for alert in lasting:
+        yield Finding("drift", "warning", f"since {utc_text(alert.begun_ms)}: {alert.sentence}")
+    if not lasting:
+        yield Finding("drift", "ok", "the answers of the last day are like those of the days before, as far as there are enough")
+
+
 def _disk(appliance: Appliance) -> Iterator[Finding]:
     usage = shutil.disk_usage(appliance.settings.data_dir)
     free = usage.free / usage.total
@@ -168,4 +177,4 @@ def _disk(appliance: Appliance) -> Iterator[Finding]:
     yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
 
 
-LOOKS = (_database, _audit_log, _files, _models, _queue, _seal, _disk)
+LOOKS = (_database, _audit_log, _files, _models, _queue, _seal, _drift, _disk)

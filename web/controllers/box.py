@@ -15,6 +15,7 @@ from web.guards import declares
 from web.pages import page
 from web.processes import read_processes
 from web.schemas.administration import BoxOut, DiskOut
+from web.schemas.quality import AlertOut
 
 
 class BoxController(Controller):
@@ -29,6 +30,7 @@ class BoxController(Controller):
     @get("/api/box", opt=declares(Action.BOX_READ, EventName.BOX_READ))
     async def read(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> BoxOut:
         state = await asyncio.to_thread(appliance.box.state, principal)
+        drifts = await asyncio.to_thread(appliance.quality.lasting)
         running = await read_processes(request.app.state.redis)
         return BoxOut(
             time_ms=running.time_ms,
@@ -43,4 +45,5 @@ class BoxController(Controller):
             audit_events=state.audit_events,
             disk=DiskOut(state.disk.total, state.disk.free, state.disk.database, state.disk.blobs, state.disk.models),
             versions=dict(state.versions),
+            drifts=[AlertOut.of(alert) for alert in drifts],
         )

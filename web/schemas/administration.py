@@ -8,6 +8,7 @@ import msgspec
 
 from appliance.administration.collections import CollectionDetail
 from appliance.identity.models import Account, Principal, Role
+from web.schemas.quality import AlertOut
 
 
 class NewPerson(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,7 +107,10 @@ class DiskOut(msgspec.Struct):
 
 
 class BoxOut(msgspec.Struct):
-    """`queues` maps each queue to its length, None where Redis does not answer; `problem` is a sentence then."""
+    """`queues` maps each queue to its length, None where Redis does not answer; `problem` is a sentence then.
+
+    `drifts` are figures of the answers that have moved further than the policy allows.
+    """
 
     time_ms: int
     problem: str | None
@@ -120,3 +124,4 @@ class BoxOut(msgspec.Struct):
     audit_events: int
     disk: DiskOut
     versions: dict[str, str]
+    drifts: list[AlertOut]

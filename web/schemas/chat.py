@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from appliance.chat.models import Conversation, Message
+from appliance.chat.models import Conversation, Feedback, FeedbackKind, Message
 
 
 class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,6 +51,31 @@ class CitationOut(msgspec.Struct):
     text: str
 
 
+class FeedbackIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A judgement as a whole; what is left out takes back what was said before."""
+
+    helpful: bool
+    kind: FeedbackKind = FeedbackKind.NONE
+    comment: str = ""
+    shared: bool = False
+
+    def given(self) -> Feedback:
+        return Feedback(self.helpful, self.kind, self.comment, self.shared)
+
+
+class FeedbackOut(msgspec.Struct):
+    """What a person said about an answer, as it is kept."""
+
+    helpful: bool
+    kind: str
+    comment: str
+    shared: bool
+
+    @classmethod
+    def of(cls, feedback: Feedback) -> FeedbackOut:
+        return cls(feedback.helpful, feedback.kind.value, feedback.comment, feedback.shared)
+
+
 class MessageOut(msgspec.Struct):
     """A question or an answer; `timing` is milliseconds per step."""
 
@@ -72,6 +97,7 @@ class MessageOut(msgspec.Struct):
     completion_tokens: int
     timing: dict[str, float]
     citations: list[CitationOut]
+    feedback: FeedbackOut | None
 
     @classmethod
     def of(cls, message: Message) -> MessageOut:
