@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.chat.sentences import split_sentences
-from appliance.chat.words import content_terms, matches
+from appliance.chat.words import content_terms, matches, names, words
 from appliance.language.contents import is_contents_line
 from appliance.retrieval.models import Hit
 
@@ -23,6 +23,9 @@ _HEADING_SHARE = 0.5
 _BEFORE_SHARE = 0.3
 _RANK_COST = 0.04
 _MEANING_SHARE = 0.4
+_NAME_COST = 0.2
+_RARE_NAME = 0.25
+"""A name in more than this share of the sentences tells them apart no better than another word."""
 _NEARLY_AS_GOOD = 0.75
 """A further sentence must fit at least this well, as a share of the best."""
 _ENDS, _ASKS, _CLOSERS = ".!:;\u3002\uff01", "?\uff1f", "\"'\u201d\u2019»)"
@@ -53,13 +56,17 @@ def best_quotes(question: str, passages: Sequence[Hit], limit: int, similarity: 
     spread = Counter(term for candidate in found for term in candidate.own)
     weight = {term: math.log(1 + len(found) / (1 + spread[term])) for term in wanted}
     whole = sum(weight.values())
+    asked = _rare_names(question, found)
     meaning = similarity(question, [item.quote.text for item in found]) if similarity else [0.0] * len(found)
     quotes = []
     for candidate, cosine in zip(found, meaning, strict=True):
-        words = sum(weight[term] * share for term, share in candidate.shares().items()) / whole
-        fit = words if similarity is None else (1 - _MEANING_SHARE) * words + _MEANING_SHARE * max(0.0, cosine)
+        lexical = sum(weight[term] * share for term, share in candidate.shares().items()) / whole
+        fit = lexical if similarity is None else (1 - _MEANING_SHARE) * lexical + _MEANING_SHARE * max(0.0, cosine)
         quote = candidate.quote
         fit -= _RANK_COST * quote.passage
+        if asked:
+            hit = passages[quote.passage]
+            fit -= _NAME_COST * len(asked.difference(words(f"{hit.document_name} {hit.heading} {quote.text}"))) / len(asked)
         quotes.append(Quote(quote.passage, quote.start, quote.end, quote.text, fit))
     quotes.sort(key=lambda quote: -quote.fit)
     enough = max(quotes[0].fit * _NEARLY_AS_GOOD, 0.0)
@@ -79,6 +86,13 @@ class _Candidate:
         shares.update(dict.fromkeys(self.heading, _HEADING_SHARE))
         shares.update(dict.fromkeys(self.own, 1.0))
         return shares
+
+
+def _rare_names(question: str, found: Sequence[_Candidate]) -> set[str]:
+    """The names and codes of the question that some of the sentences hold, but few."""
+    wanted = names(question)
+    spread = Counter(word for candidate in found for word in wanted.intersection(words(candidate.quote.text)))
+    return {name for name, held in spread.items() if held <= _RARE_NAME * len(found)}
 
 
 def _candidates(wanted: Sequence[str], index: int, hit: Hit) -> list[_Candidate]:

@@ -31,6 +31,17 @@ def test_a_row_of_a_table_is_quoted_alone():
     assert quoted("What may a hotel cost per night?", text) == ["Item: Hotel in a capital city, per night; Maximum: 145"]
 
 
+SHIPS = (
+    "All ships carry passengers and cars, 1,200 passengers on a good day. Avocet carries 450 of them. Bittern carries 300. "
+    "Curlew carries 150. The newest ship carries as many passengers as can be counted."
+)
+
+
+def test_a_sentence_with_the_name_that_is_asked_for_comes_first():
+    assert quoted("How many passengers and cars can Bittern take on a day?", SHIPS)[0] == "Bittern carries 300."
+    assert "Bittern" not in quoted("How many passengers can a ship take?", SHIPS)[0]
+
+
 @pytest.mark.parametrize("text", ["2.1 Scope . . . . 7", "Scope.......iv", "Scope … … … 3"])
 def test_leaders_tell_a_line_of_contents(text):
     assert is_contents_line(text)
