@@ -21,6 +21,8 @@ COMMANDS = {
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "select": "say which model would answer, and why the others would not",
     "egress": "show what keeps data on this box and what has left it, and prove that nothing leaves",
+    "backup": "make one file that holds this box, while it runs, or look at such a file",
+    "restore": "make a box of such a file, in a new directory",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }
 

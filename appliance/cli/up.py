@@ -31,10 +31,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     settings = load_settings(arguments.data, host=arguments.host, port=arguments.port)
 
     def prepare(seal: Seal) -> list[str]:
+        from appliance.backup.gathering import sweep
         from appliance.bootstrap import make_directories
         from appliance.inference.preparation import prepare_models
 
         make_directories(settings, create=True)
+        sweep(settings)
         prepare_models(settings.models_dir, output.progress)
         links = _start(settings, seal)
         output.progress("Starting ...")

@@ -66,7 +66,7 @@ class BlobStore:
 
     def read(self, name: str) -> Iterator[bytes]:
         """The plain content in pieces of at most 64 KiB. Raises `NotFound`, and `Unavailable` if the file was altered."""
-        path = self._path(name)
+        path = self.path(name)
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -89,7 +89,7 @@ class BlobStore:
     def remove(self, name: str) -> None:
         """Delete the file; nothing happens where it is already gone."""
         with suppress(FileNotFoundError):
-            self._path(name).unlink()
+            self.path(name).unlink()
 
     def names(self) -> Iterator[str]:
         """Names of all finished blobs."""
@@ -97,19 +97,19 @@ class BlobStore:
 
     def holds(self, name: str) -> bool:
         """Whether a finished blob of this name is there."""
-        return self._path(name).exists()
+        return self.path(name).exists()
 
     def stored_bytes(self, name: str) -> int | None:
         """Length of the encrypted file; None where it is gone."""
         try:
-            return self._path(name).stat().st_size
+            return self.path(name).stat().st_size
         except FileNotFoundError:
             return None
 
     def modified_s(self, name: str) -> float | None:
         """When the blob was stored, in seconds since 1970 UTC; None where it is gone."""
         try:
-            return self._path(name).stat().st_mtime
+            return self.path(name).stat().st_mtime
         except FileNotFoundError:
             return None
 
@@ -127,7 +127,8 @@ class BlobStore:
         """The name under which content with this SHA-256 lies, or would lie."""
         return hmac.new(self._name_key, bytes.fromhex(sha256), hashlib.sha256).hexdigest()
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Where the encrypted file lies."""
         return self.directory / name[:2] / name
 
     def _cipher(self, salt: bytes) -> AESGCM:
@@ -191,7 +192,7 @@ class BlobWriter:
         with _room_wanted():
             sha256 = self._digest.hexdigest()
             name = self._store.content_name(sha256)
-            path = self._store._path(name)  # noqa: SLF001
+            path = self._store.path(name)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             settle(self._draft, path)
             sync(self._store.directory)  # where the directory of `path` may be new

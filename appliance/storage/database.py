@@ -69,6 +69,25 @@ class Database:
                 raise Unavailable("The box is busy. Try again in a moment.", code="database.busy", retry_after_s=5) from error
             raise
 
+    def copy_to(self, target: Path) -> None:
+        """The database as it is now, as a file of its own under the same key; writers go on meanwhile.
+
+        `target` must not be there. Raises `Unavailable` (`disk.full`), and `SetupError` (`setup.plaintext`) should SQLite ever
+        write in the clear.
+        """
+        connection = self._connect("write")  # VACUUM INTO changes nothing here, and a connection for queries alone refuses it
+        try:
+            connection.execute("VACUUM INTO ?", (str(target),))
+        except dbapi2.OperationalError as error:
+            target.unlink(missing_ok=True)
+            if "disk is full" in str(error):
+                raise Unavailable("The disk of the box is full; the database was not copied.", code="disk.full") from error
+            raise
+        finally:
+            connection.close()
+        target.chmod(0o600)
+        Database(target, self._key).assert_encrypted()
+
     def close(self) -> None:
         """Close all connections of this process."""
         self._readers.dispose()

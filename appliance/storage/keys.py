@@ -30,6 +30,7 @@ class Keys:
     audit_sealing: bytes
     sessions: bytes
     reports: bytes
+    backup: bytes
 
 
 def derive_keys(root: bytes) -> Keys:
@@ -45,6 +46,7 @@ def derive_keys(root: bytes) -> Keys:
         audit_sealing=derive("audit-sealing"),
         sessions=derive("sessions"),
         reports=derive("reports"),
+        backup=derive("backup"),
     )
 
 

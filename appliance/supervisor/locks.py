@@ -12,8 +12,8 @@ from appliance.errors import SetupError
 
 
 @contextmanager
-def sole_holder(path: Path, sentence: str) -> Iterator[None]:
-    """Hold the lock file `path`. Raises `SetupError` with `sentence` where somebody else holds it.
+def sole_holder(path: Path, sentence: str, code: str = "setup.already_running") -> Iterator[None]:
+    """Hold the lock file `path`. Raises `SetupError` with `sentence` and `code` where somebody else holds it.
 
     The file itself stays behind: only the kernel's lock counts, so that a left-over file never blocks a start.
     """
@@ -27,7 +27,7 @@ def sole_holder(path: Path, sentence: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SetupError(sentence, code="setup.already_running") from None
+            raise SetupError(sentence, code=code) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield

@@ -180,6 +180,24 @@ def test_the_commands_work_beside_a_running_appliance(box, running, tmp_path):
     assert (code, said["error"]["code"]) == (1, "setup.already_running")
 
 
+def test_a_backup_of_a_running_box_is_a_box(box, running, tmp_path):
+    (tmp_path / "late.txt").write_text("The bicycle shed is locked at nine.\n")
+    code, report, _ = cloister("ingest", str(tmp_path / "late.txt"), "--data", str(box))
+    assert (code, report["ready"]) == (0, 1)
+    code, made, _ = cloister("backup", "--out", str(tmp_path), "--with-models", "--data", str(box))
+    assert (code, made["root_key"]) == (0, False)
+    code, seen, _ = cloister("backup", "--verify", made["archive"], "--data", str(box))
+    assert (code, seen["whole"], seen["authentic"], seen["sha256"]) == (0, True, True, made["sha256"])
+    key, target = str(box / "keys" / "root.key"), tmp_path / "new"
+    code, said, _ = cloister("restore", made["archive"], "--data", str(target), "--key", key)
+    assert (code, said["files"], said["models_missing"]) == (0, made["files"], [])
+    code, report, _ = cloister("doctor", "--deep", "--data", str(target))
+    assert (code, report["sound"]) == (0, True)
+    code, said, _ = cloister("ask", "When is the bicycle shed locked?", "--data", str(target))
+    assert code == 0
+    assert "nine" in said["answer"]
+
+
 def test_a_busy_port_is_one_sentence(models_dir, tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o700)

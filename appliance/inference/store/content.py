@@ -55,6 +55,12 @@ class ContentStore:
     def file_path(self, sha256: str) -> Path:
         return self.directory / "files" / sha256[:2] / sha256
 
+    def sealed_path(self, sha256: str) -> Path:
+        """Where the encrypted content with this digest lies. Raises `Unavailable` where no key is at hand."""
+        if self._sealed is None:
+            raise Unavailable("Models cannot be encrypted here: the box's keys are not open.", code="model.no_keys")
+        return self._sealed.path(self._sealed.content_name(sha256))
+
     def settle_file(self, draft: Path, sha256: str) -> Path:
         """Move a finished file that lies on the same disk to its place."""
         target = self.file_path(sha256)

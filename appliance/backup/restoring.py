@@ -1,0 +1,200 @@
+"""Makes a box of an archive: beside its place, checked there, and put in place as a whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import delete, select, text
+
+from appliance.audit.events import AuditEvent, EventName
+from appliance.audit.integrity import check, foreign_triggers
+from appliance.backup.container import damaged
+from appliance.backup.keys import BackupKey, unwrapped
+from appliance.backup.manifest import About, BoxParts, Model
+from appliance.backup.outlet import file_errors
+from appliance.backup.reading import Contents, key_for, read_archive
+from appliance.bootstrap import POLICIES_DIR, Appliance, open_appliance
+from appliance.errors import Conflict, SetupError
+from appliance.identity.models import SYSTEM
+from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
+from appliance.settings import Settings
+from appliance.storage.blobs import sealed_bytes
+from appliance.storage.durable import sync
+from appliance.storage.tables import documents, sessions
+
+POLICIES = "policies-of-the-backup"
+_DRAFT = ".restoring-"
+_HARMLESS = {"lost+found"}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the operator has: the root key, or the passphrase under which it is in the archive, asked for when it is needed."""
+
+    root: bytes | None
+    passphrase: Callable[[], str] | None
+
+    def open(self, about: About, sealed: bytes | None) -> bytes:
+        """Raises `SetupError`: `backup.key_missing`, `backup.wrong_key`."""
+        if self.root is not None:
+            return key_for(about, self.root)
+        if sealed is None:
+            raise SetupError(
+                "The root key is not in this backup; name your copy of it with --key FILE.", code="backup.key_missing"
+            )
+        if self.passphrase is None:
+            raise SetupError("The passphrase of the backup is needed, or the root key.", code="backup.key_missing")
+        return key_for(about, unwrapped(sealed, self.passphrase(), about.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The new box. `models_missing` are to be brought; `policies_differing` lie in the data directory for comparison."""
+
+    archive: Contents
+    files: int
+    audit_entries: int
+    sessions_ended: int
+    models_missing: tuple[Model, ...]
+    policies_differing: tuple[str, ...]
+
+
+def restore(archive: Path, data_dir: Path, keys: Keys, progress: Callable[[str], None]) -> Restored:
+    """Make the box. Nothing is at `data_dir` before everything was read and checked.
+
+    Raises `Conflict` (`backup.occupied`), `NotFound` (`backup.missing`), `InvalidInput` (`backup.damaged`, `backup.newer`),
+    `SetupError` (`backup.key_missing`, `backup.wrong_key`, `backup.unwritable`), `Unavailable` (`disk.full`).
+    """
+    data_dir = data_dir.absolute()
+    _refuse_occupied(data_dir)
+    with file_errors(data_dir), _draft_beside(data_dir) as draft:
+        progress(f"Reading {archive}")
+        contents = read_archive(archive, keys.open, lambda name, pieces: _kept(draft, name, pieces))
+        assert contents.root is not None
+        parts = msgspec.json.decode(BackupKey(contents.root).unseal(contents.box, contents.about_bytes), type=BoxParts)
+        differing = _place_small(draft, contents.root, parts)
+        progress("Checking what was read")
+        restored = _checked(draft, contents, parts, differing)
+        os.sync()
+        _put_in_place(draft, data_dir)
+    return restored
+
+
+def _refuse_occupied(data_dir: Path) -> None:
+    if not data_dir.exists():
+        return
+    found = {path.name for path in data_dir.iterdir()} if data_dir.is_dir() else {data_dir.name}
+    if found - _HARMLESS - set(_drafts(data_dir)):
+        raise Conflict(f"{data_dir} is not empty; a backup is restored into a new directory.", code="backup.occupied")
+
+
+def _drafts(directory: Path) -> list[str]:
+    return [path.name for path in directory.glob(f"{_DRAFT}*")]
+
+
+@contextmanager
+def _draft_beside(data_dir: Path) -> Iterator[Path]:
+    """A directory on the disk of `data_dir`; drafts there that nobody holds, of restores that were killed, are removed."""
+    if not data_dir.exists():
+        data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parent = data_dir if os.path.ismount(data_dir) else data_dir.parent
+    for name in _drafts(parent):
+        with _held(parent / name) as alone:
+            if alone:
+                shutil.rmtree(parent / name, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=parent))
+    try:
+        with _held(draft):
+            yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[bool]:
+    """The kernel's lock on a directory; it ends with us, however we end."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _kept(draft: Path, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    target = draft / name
+    for parent in reversed(target.relative_to(draft).parents):
+        (draft / parent).mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            yield piece
+
+
+def _place_small(draft: Path, root: bytes, parts: BoxParts) -> tuple[str, ...]:
+    """The key, the settings, the list of models; policies that are not those of this installation go to a place of their own."""
+    small = {"keys/root.key": root}
+    if parts.settings is not None:
+        small["settings.toml"] = parts.settings.encode()
+    if parts.models_manifest is not None:
+        small[f"models/{MODELS_MANIFEST}"] = parts.models_manifest.encode()
+    differing = [name for name, content in parts.policies.items() if _installed(name) != content]
+    small |= {f"{POLICIES}/{Path(name).name}": parts.policies[name].encode() for name in differing}
+    for name, content in small.items():
+        for _ in _kept(draft, name, iter([content])):
+            pass
+    return tuple(sorted(differing))
+
+
+def _installed(policy: str) -> str | None:
+    path = POLICIES_DIR / Path(policy).name
+    return path.read_text() if path.is_file() else None
+
+
+def _checked(draft: Path, contents: Contents, parts: BoxParts, differing: tuple[str, ...]) -> Restored:
+    """Open the box where it lies, look at everything, and write into its log where it comes from."""
+    with closing(open_appliance(Settings(data_dir=draft))) as appliance:
+        entries, files = _sound(appliance)
+        with appliance.database.write() as connection:
+            ended = connection.execute(delete(sessions)).rowcount
+            facts: dict[str, str | int] = {"sha256": contents.sha256, "made": contents.about.made, "sessions_ended": ended}
+            appliance.audit.append(connection, AuditEvent(EventName.BACKUP_RESTORED, SYSTEM, facts=facts))
+        versions = {version.id: version for version in appliance.models.versions()}
+        missing = [each for each in parts.models if each.id in versions and not appliance.models.content.holds(versions[each.id])]
+    return Restored(contents, files, entries + 1, ended, tuple(missing), differing)
+
+
+def _sound(appliance: Appliance) -> tuple[int, int]:
+    """How many entries the log has, and how many files there are. Raises `InvalidInput` where anything is not as it must be."""
+    with appliance.database.read() as connection:
+        faults = connection.execute(text("PRAGMA cipher_integrity_check")).first()
+        if faults or connection.execute(text("PRAGMA quick_check")).scalar() != "ok":
+            raise damaged("the database in it is not sound")
+        log = check(connection, appliance.keys.audit_sealing)
+        if not log.intact or foreign_triggers(connection):
+            raise damaged(f"the audit log in it does not verify ({log.reason or 'its triggers were changed'})")
+        wanted = connection.execute(select(documents.c.blob_name, documents.c.size_bytes)).all()
+    if any(appliance.blobs.stored_bytes(row.blob_name) != sealed_bytes(row.size_bytes) for row in wanted):
+        raise damaged("stored files are missing or cut")
+    return log.checked, len({row.blob_name for row in wanted})
+
+
+def _put_in_place(draft: Path, data_dir: Path) -> None:
+    """One rename; on a disk of its own a rename for each part, the keys last: without them nothing starts."""
+    if draft.parent != data_dir:
+        draft.rename(data_dir)
+        sync(data_dir.parent)
+        return
+    for part in sorted(draft.iterdir(), key=lambda path: path.name == "keys"):
+        part.rename(data_dir / part.name)
+    sync(data_dir)
