@@ -61,7 +61,8 @@ def read_genai(folder: Path) -> Facts:
         if not (folder / name).is_file():
             raise _incomplete(f"the file {name} is missing beside it")
     head = _number(decoder, "head_size", 1, 8_192)
-    parameters, quantisation = _weights(graph)
+    opened = _opened(graph)
+    parameters, quantisation = _weights(opened, folder)
     return Facts(
         format="genai",
         kind="language",
@@ -75,6 +76,7 @@ def read_genai(folder: Path) -> Facts:
             kv_heads=_number(decoder, "num_key_value_heads", 1, 10_000),
             key_length=head,
             value_length=head,
+            number_bytes=_cache_number_bytes(opened),
         ),
         vocabulary=_number(model, "vocab_size", 1, 10_000_000),
         chat_template=_has_template(folder),
@@ -104,21 +106,36 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, value
 
 
-def _weights(graph: Path) -> tuple[int, str]:
-    """Number of parameters and how they are stored. Raises `InvalidInput` where weights are said to lie outside of the folder."""
+def _opened(path: Path) -> Any:
+    """The graph without its weights."""
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(str(graph), load_external_data=False)
+        return onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:
-        raise InvalidInput(f"The graph {graph.name} is damaged.", code="model.onnx_damaged") from error
+        raise InvalidInput(f"The graph {path.name} is damaged.", code="model.onnx_damaged") from error
+
+
+def _cache_number_bytes(model: Any) -> int:
+    """Bytes of a number among the keys and values that the graph is given back; graphs for processors mostly keep 32 bits."""
+    from onnx import TensorProto
+
+    narrow = {TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2, TensorProto.INT8: 1, TensorProto.UINT8: 1}
+    kinds = {tensor.type.tensor_type.elem_type for tensor in model.graph.input if tensor.name.startswith("past")}
+    return max((narrow.get(kind, 4) for kind in kinds), default=4)
+
+
+def _weights(model: Any, folder: Path) -> tuple[int, str]:
+    """Number of parameters and how they are stored. Raises `InvalidInput` where weights are said to lie outside of the folder."""
+    import onnx
+
     parameters, types = 0, dict[str, int]()
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
-            if entry.key == "location" and not (Path(entry.value).name == entry.value and (graph.parent / entry.value).is_file()):
+            if entry.key == "location" and not (Path(entry.value).name == entry.value and (folder / entry.value).is_file()):
                 raise InvalidInput(
-                    f"The graph {graph.name} wants weights from {entry.value[:80]}, which is not in its folder.",
+                    f"The graph of {folder.name} wants weights from {entry.value[:80]}, which is not in its folder.",
                     code="model.genai_folder",
                 )
         count = 1

@@ -15,9 +15,9 @@ _SCORED_ELSEWHERE = 512  # other libraries score every token that they read at o
 _ACTIVATIONS_MB = 32  # of one batch, beside its scores: small against weights and cache
 
 
-def kv_bytes_per_token(*, layers: int, kv_heads: int, key_length: int, value_length: int) -> int:
-    """Keys and values of one token in all layers, 16 bits a number."""
-    return layers * kv_heads * (key_length + value_length) * 2
+def kv_bytes_per_token(*, layers: int, kv_heads: int, key_length: int, value_length: int, number_bytes: int = 2) -> int:
+    """Keys and values of one token in all layers; llama.cpp keeps 16 bits a number."""
+    return layers * kv_heads * (key_length + value_length) * number_bytes
 
 
 def needed_mb(facts: Facts, size_bytes: int, context_tokens: int = CONTEXT_TOKENS) -> int:

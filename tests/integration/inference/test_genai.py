@@ -18,6 +18,7 @@ from appliance.inference.genai import SPEC
 from appliance.inference.genai.runtime import GenaiRuntime
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.inference.registry import LoadRequest, runtime_spec
+from appliance.inference.store.genai_folder import read_genai
 
 pytestmark = pytest.mark.models
 SYSTEM = PromptMessage("system", "Answer briefly.")
@@ -129,6 +130,10 @@ def test_the_folder_computes_what_llama_cpp_computes_from_the_file(runtime: Gena
     found = runtime._native.scores().astype(np.float64)
     runtime._native.forget_from(0)
     assert float(expected @ found / np.linalg.norm(expected) / np.linalg.norm(found)) > 0.999
+
+
+def test_the_memory_that_is_planned_for_counts_the_cache_as_wide_as_the_graph_keeps_it(genai_folder):
+    assert read_genai(genai_folder).kv_bytes_per_token == 30 * 3 * (64 + 64) * 4
 
 
 def test_a_known_fact_is_answered_and_counted(runtime: GenaiRuntime):
