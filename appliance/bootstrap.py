@@ -16,6 +16,10 @@ from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
 from appliance.administration.egress_review import EgressReview
+from appliance.administration.golden.conditions import Conditions
+from appliance.administration.golden.gate import GoldenGate
+from appliance.administration.golden.margin import load_margin
+from appliance.administration.golden.service import GoldenSets
 from appliance.administration.people import People
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
     from appliance.administration.ollama_models import OllamaModels
+    from appliance.chat.rehearsal import Rehearsal
     from appliance.chat.service import ChatService
     from appliance.documents.service import DocumentService
     from appliance.egress.gate import Gate
@@ -85,6 +90,9 @@ class Appliance:
             self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
         )
         self.people = People(self.database, self.access, self.audit, self.sessions)
+        conditions = Conditions(settings, self.silence, self.routing.sha256)
+        self.golden_gate = GoldenGate(load_margin(POLICIES_DIR / "evaluation.toml"), conditions)
+        self.golden = GoldenSets(self.database, self.access, self.audit, self.golden_gate)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
@@ -114,7 +122,13 @@ class Appliance:
 
         catalogue = Catalogue(POLICIES_DIR / "models.toml")
         return ModelAdministration(
-            self.database, self.access, self.audit, self.models, catalogue, ollama_address=self.ollama_address
+            self.database,
+            self.access,
+            self.audit,
+            self.models,
+            catalogue,
+            golden=self.golden_gate,
+            ollama_address=self.ollama_address,
         )
 
     @cached_property
@@ -166,6 +180,10 @@ class Appliance:
 
     @cached_property
     def router(self) -> Router:
+        return self.new_router()
+
+    def new_router(self) -> Router:
+        """A router with nothing loaded, for whoever gives it back when the work is done."""
         from appliance.inference.loading import Loader
         from appliance.inference.pool import RuntimePool
         from appliance.inference.routing import Router
@@ -215,6 +233,22 @@ class Appliance:
             settings=self.settings,
             silence=self.silence,
             embedder_factory=lambda: self.embedder,
+        )
+
+    def rehearsal(self, router: Router) -> Rehearsal:
+        """What answers the questions of golden sets, by what `router` has loaded."""
+        from appliance.chat.meaning import similarity_of
+        from appliance.chat.rehearsal import Rehearsal
+
+        return Rehearsal(
+            database=self.database,
+            access=self.access,
+            audit=self.audit,
+            search=self.search,
+            router=router,
+            settings=self.settings,
+            silence=self.silence,
+            similarity=similarity_of(lambda: self.embedder),
         )
 
     def offers(self) -> list[Offer]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from appliance.administration.golden.gate import GoldenGate, GoldenObjection
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Conflict, InvalidInput
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, str | int]
 
+_LONGEST_REASON = 1_000
+
 
 class ModelAdministration:
     """Versions of models and their states. Activation retires the version of the same name that was active before."""
@@ -46,10 +49,12 @@ class ModelAdministration:
         store: ModelStore,
         catalogue: Catalogue,
         *,
+        golden: GoldenGate,
         ollama_address: str = "",
     ) -> None:
         """`ollama_address` is where the Ollama of this box answers, the usual place where it is empty."""
         self._ollama_address = ollama_address
+        self._golden = golden
         self.catalogue = catalogue
         self._database = database
         self._access = access
@@ -131,15 +136,61 @@ class ModelAdministration:
             self._append(connection, principal, EventName.MODEL_IMPORTED, stored, facts)
         return stored
 
-    def activate(self, principal: Principal, version_id: str) -> ModelVersion:
-        """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason."""
+    def activate(self, principal: Principal, version_id: str, *, despite: str = "") -> ModelVersion:
+        """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
+
+        What the required golden sets say is heeded (`GoldenObjection`) unless a reason is given why not: `despite`.
+        """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
-        with self._database.write() as connection:
+        if despite:
+            self._access.require(principal, Action.GOLDEN_OVERRIDE, APPLIANCE)
+        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        with self._database.read() as connection:
             version = records.load_version(connection, version_id)
-            self._require_usable(connection, version)
-            replaced = self._replace(connection, version)
-            self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"replaced": replaced or "nothing"})
-            return records.load_version(connection, version_id)
+        try:
+            with self._database.write() as connection:
+                return self._activate(connection, principal, version, readable, despite)
+        except GoldenObjection as objection:
+            with self._database.write() as connection:
+                event = AuditEvent(
+                    EventName.MODEL_ACTIVATED,
+                    principal,
+                    resources=(ResourceRef("model", version.id),),
+                    outcome=Outcome.FAILURE,
+                    facts={"reason": objection.stable_code},
+                )
+                self._audit.append(connection, event)
+            raise
+
+    def _activate(
+        self, connection: Connection, principal: Principal, wanted: ModelVersion, readable: Collection[str], despite: str
+    ) -> ModelVersion:
+        version = records.load_version(connection, wanted.id)
+        self._require_usable(connection, version)
+        try:
+            self._golden.require(connection, version, readable)
+        except GoldenObjection as objection:
+            if not despite:
+                raise
+            self._override(connection, principal, version, objection, despite)
+        replaced = self._replace(connection, version)
+        facts: Facts = {"replaced": replaced or "nothing"}
+        settled = self._golden.settle(connection, version)
+        facts |= {"golden_runs": settled} if settled else {}
+        self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
+        return records.load_version(connection, version.id)
+
+    def _override(
+        self, connection: Connection, principal: Principal, version: ModelVersion, objection: GoldenObjection, despite: str
+    ) -> None:
+        event = AuditEvent(
+            EventName.GOLDEN_OVERRIDDEN,
+            principal,
+            resources=(ResourceRef("model", version.id),),
+            facts={"against": objection.stable_code},
+            sealed={"reason": despite[:_LONGEST_REASON]},
+        )
+        self._audit.append(connection, event)
 
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
         """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`)."""

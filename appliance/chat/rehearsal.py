@@ -30,7 +30,7 @@ class Rehearsal(Answering):
 
     def rehearse(
         self, principal: Principal, question: str, collection_id: str, run_id: str, cancelled: threading.Event
-    ) -> tuple[Ending, Work]:
+    ) -> Ending:
         """How the question would be answered in a new conversation about this collection; FAILED where it would not be.
 
         The prompt is nobody's and nothing earlier leans into it; `run_id` is what the audit log names.
@@ -51,6 +51,6 @@ class Rehearsal(Answering):
         work = Work(claim)
         sink = ToleratingSink(SilentSink(), claim.message_id)
         try:
-            return self._work(work, principal, sink, _Wish(cancelled)), work
+            return self._work(work, principal, sink, _Wish(cancelled))
         except ApplianceError as error:
-            return work.failed(error.stable_code, error.sentence), work
+            return work.failed(error.stable_code, error.sentence)

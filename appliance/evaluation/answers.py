@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.bootstrap import Appliance
@@ -86,21 +86,46 @@ def summary(graded: Sequence[Graded]) -> dict[str, float | int]:
     }
 
 
+def grade(
+    text: str,
+    marks: Collection[int],
+    *,
+    gold: Sequence[str],
+    possible: bool,
+    failed: bool,
+    abstained: bool,
+    supported: int,
+    tokens: int,
+    seconds: float,
+) -> Graded:
+    """One answer; `marks` say where in `text` the mark of each citation stands, `supported` how many name what they should."""
+    sentences = [] if abstained else split_sentences(text)
+    return Graded(
+        possible=possible,
+        failed=failed,
+        abstained=abstained,
+        contains=not abstained and contains_answer(text, gold),
+        exact=exact_match(text, gold),
+        f1=token_f1(text, gold),
+        citations=len(marks),
+        supported=supported,
+        sentences=len(sentences),
+        cited_sentences=sum(any(sentence.start <= mark <= sentence.end + 1 for mark in marks) for sentence in sentences),
+        tokens=tokens,
+        seconds=seconds,
+    )
+
+
 def _grade(message: Message, question: Question, corpus: Corpus, seconds: float) -> Graded:
     gold = [span.text for span in question.answers]
-    sentences = [] if message.finish_reason == ABSTAINED else split_sentences(message.text)
-    marks = {citation.answer_start for citation in message.citations}
-    return Graded(
+    return grade(
+        message.text,
+        [citation.answer_start for citation in message.citations],
+        gold=gold,
         possible=bool(gold),
         failed=message.status is not MessageStatus.DONE,
         abstained=message.finish_reason == ABSTAINED,
-        contains=message.finish_reason != ABSTAINED and contains_answer(message.text, gold),
-        exact=exact_match(message.text, gold),
-        f1=token_f1(message.text, gold),
-        citations=len(message.citations),
         supported=sum(_supports(citation, question, corpus) for citation in message.citations),
-        sentences=len(sentences),
-        cited_sentences=sum(any(sentence.start <= mark <= sentence.end + 1 for mark in marks) for sentence in sentences),
         tokens=message.prompt_tokens + message.completion_tokens,
         seconds=seconds,
     )

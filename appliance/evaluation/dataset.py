@@ -52,11 +52,18 @@ class Dataset:
 def load_dataset(path: Path) -> Dataset:
     """Read and check a file. Raises `InvalidInput` with a sentence that names the place that is wrong."""
     try:
-        content = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"The question set {path} cannot be read ({error.strerror}).", code="evaluation.unreadable") from None
+    return parse_dataset(content, f"The question set {path}")
+
+
+def parse_dataset(text: bytes | str, name: str) -> Dataset:
+    """As `load_dataset`, from the content; `name` begins the sentence of an error."""
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidInput(f"The question set {path} is not JSON.", code="evaluation.not_json") from None
+        raise InvalidInput(f"{name} is not JSON.", code="evaluation.not_json") from None
     articles: list[Article] = []
     questions: list[Question] = []
     for number, entry in enumerate(_list(content, "data", "the file")):
@@ -76,7 +83,7 @@ def load_dataset(path: Path) -> Dataset:
             )
         )
     if not questions:
-        raise InvalidInput(f"The question set {path} holds no questions.", code="evaluation.empty")
+        raise InvalidInput(f"{name} holds no questions.", code="evaluation.empty")
     return Dataset(tuple(articles), tuple(questions))
 
 

@@ -1,0 +1,1 @@
+"""Asking the questions of golden sets, through the code that serves people."""

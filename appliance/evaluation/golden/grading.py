@@ -1,0 +1,99 @@
+"""Whether an answer is what a golden set expects, and the figures of a whole run, by the measures of `cloister evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection
+
+from appliance.administration.golden.models import Expected, Outcome, Question
+from appliance.chat.claims import Ending, Span
+from appliance.chat.models import ABSTAINED, MessageStatus
+from appliance.chat.store import page_at
+from appliance.evaluation.answers import Graded, grade, summary
+from appliance.evaluation.measures import RankingMeasures, contains_answer
+from appliance.retrieval.models import Hit
+
+_OF_TEXT = ("contains_answer", "exact_match", "f1")
+_OF_PROGRAMS = ("tokens_per_answer", "answers_with_citation")
+
+
+def outcome_of(connection: Connection, question: Question, ending: Ending, hits: Sequence[Hit], seconds: float) -> Outcome:
+    """What came of one question; `hits` are what the search alone gives for it, best first."""
+    expected = question.expected
+    cited = [(span, ending.passages[span.number - 1]) for span in ending.spans]
+    graded = grade(
+        ending.text,
+        [span.answer_start for span in ending.spans],
+        gold=expected.answers,
+        possible=not expected.silent,
+        failed=ending.status is not MessageStatus.DONE,
+        abstained=ending.finish_reason == ABSTAINED,
+        supported=sum(_supports(connection, expected, hit, span) for span, hit in cited),
+        tokens=ending.prompt_tokens + ending.completion_tokens,
+        seconds=round(seconds, 3),
+    )
+    ranks = [rank for rank, hit in enumerate(hits, 1) if _serves(connection, expected, hit)]
+    return Outcome(
+        question_id=question.id,
+        ordinal=question.ordinal,
+        question_sha256=expected.sha256,
+        text=expected.text,
+        right=_right(expected, graded),
+        answer=ending.text,
+        rank=ranks[0] if ranks else None,
+        abstained=graded.abstained,
+        failed=graded.failed,
+        graded=asdict(graded),
+        reason=ending.reason or "",
+        model=ending.model or "",
+    )
+
+
+def figures_of(outcomes: Sequence[Outcome], expected: Sequence[Expected], hits: int) -> dict[str, Any]:
+    """Shares over a run, as `cloister evaluate` names them, and how many questions were answered as expected."""
+    graded = [Graded(**item.graded) for item in outcomes]  # type: ignore[arg-type]  # kept as JSON
+    with_text = [item for item, wanted in zip(graded, expected, strict=True) if wanted.answers]
+    ranking = RankingMeasures()
+    for item in outcomes:
+        if item.graded["possible"]:
+            ranking.add([at == item.rank for at in range(1, hits + 1)], [0] * hits)
+    found = summary(graded)
+    answers = {name: value for name, value in found.items() if name not in {*_OF_TEXT, *_OF_PROGRAMS}}
+    of_text = {name: value for name, value in summary(with_text).items() if name in _OF_TEXT} if with_text else {}
+    retrieval = {name: value for name, value in ranking.report().items() if name != "coverage_at_tokens"}
+    return {
+        "right": sum(item.right for item in outcomes),
+        "questions": len(outcomes),
+        "answers": answers | of_text,
+        "retrieval": retrieval if ranking.questions else {},
+        "tokens_per_answer": found["tokens_per_answer"],
+    }
+
+
+def _right(expected: Expected, graded: Graded) -> bool:
+    if expected.silent or graded.failed or graded.abstained:
+        return expected.silent and graded.abstained and not graded.failed
+    return (graded.contains or not expected.answers) and (graded.supported > 0 or not expected.document)
+
+
+def _serves(connection: Connection, expected: Expected, hit: Hit) -> bool:
+    """A passage of the document that must be cited; where none is named, one with an expected answer in its words."""
+    if not expected.document:
+        return contains_answer(hit.text, expected.answers)
+    if hit.document_name != expected.document:
+        return False
+    return expected.page is None or hit.page <= expected.page <= (page_at(connection, hit.document_id, hit.end - 1) or hit.page)
+
+
+def _supports(connection: Connection, expected: Expected, hit: Hit, span: Span) -> bool:
+    """As `_serves`, of the words that are cited."""
+    if not expected.document:
+        exact = len(hit.text) == hit.end - hit.start
+        words = hit.text[span.start - hit.start : span.end - hit.start] if exact else hit.text
+        return contains_answer(words, expected.answers)
+    if hit.document_name != expected.document:
+        return False
+    return expected.page is None or (page_at(connection, hit.document_id, span.start) or hit.page) == expected.page

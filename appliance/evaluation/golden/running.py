@@ -1,0 +1,249 @@
+"""A run of a golden set from its row to its result, one question after the other, behind the questions of people."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from appliance.administration.golden import runs, store
+from appliance.administration.golden.conditions import digest_of
+from appliance.administration.golden.margin import compare
+from appliance.administration.golden.models import Comparison, GoldenSet, Outcome, Question, Run, RunStatus
+from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.events import Outcome as Ended
+from appliance.bootstrap import Appliance
+from appliance.chat.models import MessageStatus
+from appliance.chat.rehearsal import Rehearsal
+from appliance.errors import ApplianceError, Denied, Unavailable
+from appliance.evaluation.golden.grading import figures_of, outcome_of
+from appliance.evaluation.golden.watch import RunWatch
+from appliance.identity.models import SYSTEM, Principal
+from appliance.identity.store import load_principal
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.storage.clock import now_ms
+from appliance.storage.tables import messages
+
+Progress = Callable[[str], None]
+
+_TRIES = 2
+"""As with answers: a run whose worker died twice is given up, since it may be what kills them."""
+_HITS = 10
+_HOPELESS = frozenset(
+    {
+        "answer.denied",
+        "inference.choice_denied",
+        "inference.died",
+        "inference.load_failed",
+        "inference.no_model",
+        "inference.no_permitted_runtime",
+    }
+)
+_YIELD_S = 600.0
+"""For one question a run waits at most this long for people's to end; a box that is never idle would never be asked."""
+_LOOK_S = 0.5
+_NICENESS = 19
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A run with what it asks and the administrator it asks for."""
+
+    run: Run
+    about: GoldenSet
+    questions: list[Question]
+    principal: Principal
+
+
+class GoldenRunner:
+    """Works on runs that wait. Models are loaded for the time of the work and given back after it."""
+
+    def __init__(self, appliance: Appliance, worker_id: str, *, yield_s: float = _YIELD_S) -> None:
+        self._appliance = appliance
+        self._worker_id = worker_id
+        self._yield_s = yield_s
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the question in hand; the run goes on with the next worker."""
+        self._stopping.set()
+
+    def run_waiting(self, progress: Progress = lambda _: None) -> int:
+        """Work until no run waits, or another worker has one; how many were ended here."""
+        ended = 0
+        while not self._stopping.is_set():
+            with self._appliance.database.write() as connection:
+                run = runs.claim(connection, self._worker_id)
+            if run is None:
+                break
+            self.work_on(run, progress)
+            ended += 1
+        return ended
+
+    def work_on(self, run: Run, progress: Progress = lambda _: None) -> Run:
+        """Carry a claimed run through; as it ended. What goes wrong with it stands in its row."""
+        try:
+            with RunWatch(self._appliance.database, run, self._worker_id, self._stopping) as watch:
+                self._carry_through(run, watch, progress)
+        except ApplianceError as error:
+            self._fail(run, error.stable_code, error.sentence)
+        except Exception:
+            self._fail(run, "golden.internal", "Something went wrong inside the box.")
+            raise
+        with self._appliance.database.read() as connection:
+            return runs.load_run(connection, run.id) or run
+
+    def _carry_through(self, run: Run, watch: RunWatch, progress: Progress) -> None:
+        if run.attempts > _TRIES:
+            self._fail(run, "golden.crashed", "The box crashed twice while it asked this set.")
+            return
+        task = self._prepared(run)
+        questions = task.questions
+        with closing(self._appliance.new_router()) as router:
+            rehearsal = self._appliance.rehearsal(router.supposing(run.version_id))
+            with self._appliance.database.read() as connection:
+                kept = {item.question_id: item for item in runs.outcomes_of(connection, run.id)}
+                conditions = self._appliance.golden_gate.conditions.of(connection, run.version_id)
+            for at, question in enumerate(questions, 1):
+                if question.id in kept:  # asked before the worker that began this run ended
+                    continue
+                self._wait_for_people(watch)
+                if watch.ended():
+                    break
+                outcome = self._ask(rehearsal, task, question, watch.cancelled)
+                if watch.ended():
+                    break
+                with self._appliance.database.write() as connection:
+                    if not runs.store_outcome(connection, run, self._worker_id, outcome, at):
+                        return
+                kept[question.id] = outcome
+                progress(f"Asked {at} of {len(questions)} questions")
+        if self._stopping.is_set() and not watch.stopped and len(kept) < len(questions):
+            self._let_go(run)
+            return
+        outcomes = [kept[question.id] for question in questions if question.id in kept]
+        whole = len(outcomes) == len(questions)
+        answered_by = {"answered_by": sorted({item.model for item in outcomes} - {""})}
+        self._end(task, outcomes, conditions | answered_by, digest_of(conditions))
+        if whole and run.activates:
+            self._activate(run, task.principal)
+
+    def _prepared(self, run: Run) -> _Task:
+        with self._appliance.database.read() as connection:
+            about = store.load_set(connection, run.set_id)
+            questions = store.load_questions(connection, run.set_id)
+            principal = load_principal(connection, run.acts_for)
+        if about is None or principal is None:
+            raise Denied("The administrator for whom this set is asked has no account any more.", code="golden.denied")
+        self._appliance.access.require(principal, Action.GOLDEN_RUN, APPLIANCE)
+        self._appliance.access.require_collection(principal, Action.DOCUMENT_READ, about.collection_id)
+        return _Task(run, about, questions, principal)
+
+    def _ask(self, rehearsal: Rehearsal, task: _Task, question: Question, cancelled: threading.Event) -> Outcome:
+        """What came of one question. Raises `Unavailable` where the next would end the same way: that says nothing of answers."""
+        started = time.perf_counter()
+        text, collection_id = question.expected.text, task.about.collection_id
+        ending = rehearsal.rehearse(task.principal, text, collection_id, task.run.id, cancelled)
+        seconds = time.perf_counter() - started
+        code = ending.reason_code or ""
+        if code in _HOPELESS or code.startswith("setup."):
+            raise Unavailable(ending.reason or "The model cannot answer.", code=code)
+        hits = self._appliance.search.search(task.principal, text, _HITS, collection_id=collection_id)
+        with self._appliance.database.read() as connection:
+            return outcome_of(connection, question, ending, hits, seconds)
+
+    def _wait_for_people(self, watch: RunWatch) -> None:
+        """People's questions come first."""
+        limit = time.monotonic() + self._yield_s
+        in_work = select(messages.c.id).where(messages.c.status.in_((MessageStatus.PENDING, MessageStatus.ANSWERING))).limit(1)
+        while not watch.ended() and time.monotonic() < limit:
+            with self._appliance.database.read() as connection:
+                if connection.execute(in_work).first() is None:
+                    return
+            watch.cancelled.wait(_LOOK_S)
+
+    def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> None:
+        run = task.run
+        status = RunStatus.DONE if len(outcomes) == len(task.questions) else RunStatus.STOPPED
+        expected = {question.id: question.expected for question in task.questions}
+        figures = figures_of(outcomes, [expected[item.question_id] for item in outcomes], _HITS)
+        gate = self._appliance.golden_gate
+        with self._appliance.database.write() as connection:
+            before = gate.comparable(connection, task.about)
+            found = compare(before[1], outcomes, gate.margin) if before else Comparison(0, (), (), 0)
+            regressed = status is RunStatus.DONE and found.regressed
+            # what serves is compared with from now on, unless it got worse; a candidate only once it serves (`GoldenGate.settle`)
+            accepted = status is RunStatus.DONE and not run.version_id and not regressed
+            ended = runs.finish(
+                connection,
+                run,
+                self._worker_id,
+                status,
+                figures=figures,
+                conditions=conditions,
+                conditions_sha256=digest,
+                baseline_id=before[0].id if before else None,
+                worse=len(found.worse),
+                better=len(found.better),
+                regressed=regressed,
+                accepted_ms=now_ms() if accepted else None,
+            )
+            if not ended:
+                return
+            facts: dict[str, str | int] = {
+                "status": status.value,
+                "questions": len(outcomes),
+                "right": int(figures["right"]),
+                "worse": len(found.worse),
+                "better": len(found.better),
+            }
+            self._record(connection, run, Ended.FAILURE if regressed else Ended.SUCCESS, facts)
+
+    def _fail(self, run: Run, code: str, sentence: str) -> None:
+        with self._appliance.database.write() as connection:
+            if runs.finish(connection, run, self._worker_id, RunStatus.FAILED, reason_code=code, reason=sentence[:500]):
+                self._record(connection, run, Ended.FAILURE, {"status": RunStatus.FAILED.value, "reason": code})
+
+    def _let_go(self, run: Run) -> None:
+        """The process ends: another one goes on where this one stopped, and the try does not count."""
+        with self._appliance.database.write() as connection:
+            runs.let_go(connection, run, self._worker_id)
+
+    def _activate(self, run: Run, principal: Principal) -> None:
+        """Where this was the last set to be asked, and none speaks against it; else the reason stands with the run."""
+        try:
+            self._appliance.model_administration.activate(principal, run.version_id)
+        except ApplianceError as error:
+            with self._appliance.database.write() as connection:
+                runs.note(connection, run.id, error.stable_code, error.sentence)
+
+    def _record(self, connection: Connection, run: Run, outcome: Ended, facts: Mapping[str, str | int]) -> None:
+        about: tuple[ResourceRef, ...] = (ResourceRef("golden_set", run.set_id), ResourceRef("golden_run", run.id))
+        about += (ResourceRef("model", run.version_id),) if run.version_id else ()
+        event = AuditEvent(
+            EventName.GOLDEN_FINISHED,
+            SYSTEM,
+            resources=about,
+            outcome=outcome,
+            on_behalf_of=load_principal(connection, run.acts_for),
+            facts=facts,
+        )
+        self._appliance.audit.append(connection, event)
+
+
+def work_quietly(runner: GoldenRunner) -> threading.Thread:
+    """A thread that takes what everything else leaves, and so do those that the runtimes start from it."""
+
+    def work() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        runner.run_waiting()
+
+    thread = threading.Thread(target=work, name="golden", daemon=True)
+    thread.start()
+    return thread

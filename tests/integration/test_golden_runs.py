@@ -1,0 +1,332 @@
+"""Golden sets from their rows to a verdict. Database, index, search, chat, selection and policies are real; models are scripted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import func, select
+
+from appliance.administration.golden import runs, store
+from appliance.administration.golden.gate import GoldenObjection
+from appliance.administration.golden.models import Expected, Outcome, RunStatus, Schedule
+from appliance.bootstrap import Appliance
+from appliance.chat.policy import Silence
+from appliance.errors import Conflict, Denied, NotFound, Unavailable
+from appliance.evaluation.answers import grade
+from appliance.evaluation.corpus import index_dataset
+from appliance.evaluation.dataset import Article, Dataset
+from appliance.evaluation.golden.running import GoldenRunner
+from appliance.identity.models import Role
+from appliance.inference.hardware.probe import probe_hardware
+from appliance.inference.pool import RuntimePool
+from appliance.inference.routing import Router
+from appliance.inference.store.importing import Order
+from appliance.inference.store.versions import SizeClass
+from appliance.inference.stub import InsecureStubWarning, StubEmbedder, StubRuntime
+from appliance.storage import tables
+from tests.conftest import PASSWORD
+from tests.unit.inference.gguf_samples import METADATA, gguf, write
+
+LEAVE = "Every employee has thirty days of annual leave. Leave is requested two weeks before it begins, from the head."
+KEYS = "The night porter keeps the keys of building seven in a grey cabinet. The cabinet stands behind the second door."
+FERRY = "The ferry to the island sails from the northern pier at nine. In a storm the ferry stays in the harbour until noon."
+DATASET = Dataset((Article("leave.md", (LEAVE,)), Article("keys.md", (KEYS,)), Article("ferry.md", (FERRY,))), ())
+QUESTIONS = [
+    Expected("How many days of annual leave has every employee?", ("thirty days",), "leave.md", 1),
+    Expected("Who keeps the keys of building seven?", ("night porter",), "keys.md"),
+    Expected("From which pier sails the ferry to the island?", ("northern pier",)),
+    Expected("Which colour has the emperor's parrot?", silent=True),
+]
+GOOD = {"leave": "Every employee has thirty days of annual leave.", "keys": "The night porter keeps the keys of building seven.",
+        "ferry": "The ferry to the island sails from the northern pier at nine."}  # fmt: skip
+# supported by the passages, so that nothing stops it, and beside the question
+BAD = {"leave": "Leave is requested two weeks before it begins.", "keys": "The cabinet stands behind the second door.",
+       "ferry": "In a storm the ferry stays in the harbour until noon."}  # fmt: skip
+
+
+def scripted(answers: dict[str, str]):
+    def script(request) -> list[str]:
+        asked = next(item.text for item in QUESTIONS if item.text in request.messages[-1].text)
+        return [next(answer for word, answer in answers.items() if word in asked)]
+
+    with pytest.warns(InsecureStubWarning):
+        return StubRuntime(script)
+
+
+@pytest.fixture
+def models() -> dict[str, StubRuntime]:
+    return {"harbour@1": scripted(GOOD), "harbour@2": scripted(GOOD)}
+
+
+@pytest.fixture
+def box(appliance: Appliance, administrator, models, tmp_path: Path, monkeypatch) -> Iterator[Appliance]:
+    """Two versions of a small model, the first active, and three documents in the administrator's own collection."""
+    with pytest.warns(InsecureStubWarning):
+        embedder = StubEmbedder()
+    appliance.__dict__.update(embedder=embedder, embedders=SimpleNamespace(serving=lambda: embedder))
+    monkeypatch.setattr(appliance, "silence", Silence(threshold=4.0, own_words=0.5))  # the stand-in knows words alone
+    administration = appliance.model_administration
+    for number in (1, 2):
+        path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
+        made = administration.take_in(administrator, path, Order(name="harbour"))
+        with appliance.database.write() as connection:
+            change = {"size_class": SizeClass.SMALL.value, "memory_mb": 1, "context_tokens": 4_096}
+            connection.execute(tables.model_versions.update().where(tables.model_versions.c.id == made.id).values(**change))
+    administration.activate(administrator, "harbour@1")
+
+    def load(key, _told) -> StubRuntime:
+        if key.model_id not in models:
+            raise Unavailable("It cannot be loaded.", code="inference.load_failed")
+        return models[key.model_id]
+
+    def new_router() -> Router:
+        pool = RuntimePool(load)
+        policy = replace(appliance.routing, memory_headroom_mb=0)
+        return Router(hardware=probe_hardware, offers=appliance.offers, policy=policy, seal=appliance.seal, pool=pool)
+
+    monkeypatch.setattr(appliance, "new_router", new_router)
+    index_dataset(appliance, administrator, DATASET, lambda _: None)
+    yield appliance
+
+
+@pytest.fixture
+def golden_set(box: Appliance, administrator) -> str:
+    made = box.golden.create(administrator, own(box, administrator), "Basics")
+    box.golden.add(administrator, made.id, QUESTIONS)
+    return made.id
+
+
+def own(box: Appliance, person) -> str:
+    return next(item.id for item in box.collections.readable(person) if item.owner_id == person.id)
+
+
+def run_all(box: Appliance) -> int:
+    return GoldenRunner(box, "test", yield_s=0).run_waiting()
+
+
+def asked(box: Appliance, administrator, set_id: str, version_id: str = ""):
+    run = box.golden.start(administrator, set_id, version_id)
+    run_all(box)
+    return box.golden.result(administrator, run.id)
+
+
+def count(box: Appliance, table) -> int:
+    with box.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def events(box: Appliance, prefix: str) -> list[str]:
+    names = select(tables.audit_events.c.event).order_by(tables.audit_events.c.seq)
+    with box.database.read() as connection:
+        return [name for name in connection.execute(names).scalars() if name.startswith(prefix)]
+
+
+def test_a_run_asks_every_question_and_keeps_no_conversation(box, administrator, golden_set) -> None:
+    result = asked(box, administrator, golden_set)
+    assert [item.right for item in result.outcomes] == [True] * 4, [(o.answer, o.reason, o.abstained) for o in result.outcomes]
+    assert result.run.status is RunStatus.DONE
+    assert result.run.figures["right"] == 4
+    assert result.run.figures["retrieval"]["hit_at_1"] == 1.0
+    assert result.run.figures["answers"]["abstention_recall"] == 1.0
+    assert result.run.conditions["answered_by"] == ["stub"]
+    assert result.run.accepted_ms, "the first run is what later ones are compared with"
+    assert count(box, tables.conversations) == count(box, tables.messages) == 0
+    assert events(box, "answer.") == ["answer.started"] * 3, "which documents were read stays on record"
+    assert events(box, "golden.")[-3:] == ["golden.started", "golden.finished", "golden.read"]
+
+
+def test_a_set_is_closed_to_whoever_may_not_read_its_collection(box, administrator, golden_set) -> None:
+    other = box.people.create(administrator, "other", PASSWORD, frozenset({Role.ADMINISTRATOR, Role.EMPLOYEE}))
+    run = box.golden.start(administrator, golden_set)
+    for act in (
+        lambda: box.golden.detail(other, golden_set),
+        lambda: box.golden.result(other, run.id),
+        lambda: box.golden.add(other, golden_set, QUESTIONS[:1]),
+        lambda: box.golden.start(other, golden_set),
+        lambda: box.golden.stop(other, run.id),
+        lambda: box.golden.delete(other, golden_set),
+        lambda: box.golden.detail(other, "nothing"),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    with pytest.raises(Denied):
+        box.golden.create(other, own(box, administrator), "Mine")
+    assert box.golden.sets(other) == [] and box.golden.progress(other) == []
+    employee = box.people.create(administrator, "employee", PASSWORD, frozenset({Role.EMPLOYEE}))
+    with pytest.raises(Denied):
+        box.golden.sets(employee)
+
+
+def test_a_run_ends_where_its_administrator_may_not_read_any_more(box, administrator, golden_set) -> None:
+    run = box.golden.start(administrator, golden_set)
+    box.people.update(box.people.create(administrator, "second", PASSWORD, frozenset({Role.ADMINISTRATOR})), administrator.id,
+                      roles=frozenset({Role.ADMINISTRATOR}))  # fmt: skip
+    run_all(box)
+    ended = loaded(box, run.id)
+    assert (ended.status, ended.done) == (RunStatus.FAILED, 0)
+    assert events(box, "answer.") == []
+
+
+def test_a_worse_version_is_not_activated_and_the_questions_are_named(box, administrator, golden_set, models) -> None:
+    models["harbour@2"] = scripted(BAD)
+    require(box, administrator, golden_set)
+    with pytest.raises(GoldenObjection) as refused:
+        box.model_administration.activate(administrator, "harbour@2")
+    assert refused.value.stable_code == "golden.not_run"
+    begun = box.golden.examine(administrator, "harbour@2", activates=True)
+    assert [run.version_id for run in begun] == ["", "harbour@2"], "first what serves now, to have something to compare with"
+    assert run_all(box) == 2
+    assert active(box) == "harbour@1"
+    noted = loaded(box, begun[1].id)
+    assert noted.regressed
+    assert noted.reason_code == "golden.regression"
+    with pytest.raises(GoldenObjection) as refused:
+        box.model_administration.activate(administrator, "harbour@2")
+    assert "3 questions" in refused.value.sentence
+    for question in QUESTIONS[:3]:
+        assert question.text in refused.value.sentence
+    assert refused.value.data["worse"] == 3
+    other = box.people.create(administrator, "other", PASSWORD, frozenset({Role.ADMINISTRATOR}))
+    with pytest.raises(GoldenObjection) as refused:
+        box.model_administration.activate(other, "harbour@2")
+    assert "3 questions" in refused.value.sentence
+    assert "leave" not in refused.value.sentence, "who may not read the collection reads nothing of its questions"
+
+
+def test_an_administrator_may_override_with_a_reason_which_is_audited(box, administrator, golden_set, models) -> None:
+    models["harbour@2"] = scripted(BAD)
+    require(box, administrator, golden_set)
+    box.model_administration.activate(administrator, "harbour@2", despite="Its licence is the only one that we may use.")
+    assert active(box) == "harbour@2"
+    with box.database.read() as connection:
+        body = connection.execute(
+            select(tables.audit_events.c.body).where(tables.audit_events.c.event == "golden.overridden")
+        ).scalar_one()
+    assert b"golden.not_run" in body
+    assert b"licence" not in body, "what people write is sealed"
+
+
+def test_a_version_as_good_is_activated_when_the_last_run_ends_and_is_compared_with_from_then_on(
+    box, administrator, golden_set
+) -> None:
+    require(box, administrator, golden_set)
+    asked(box, administrator, golden_set)
+    (run,) = box.golden.examine(administrator, "harbour@2", activates=True)
+    assert box.golden.examine(administrator, "harbour@2", activates=True) == [], "it is being asked already"
+    run_all(box)
+    assert active(box) == "harbour@2"
+    assert box.golden.detail(administrator, golden_set).overview.baseline.id == run.id
+    assert events(box, "model.activated") == ["model.activated"] * 2
+
+
+def test_a_run_speaks_no_longer_once_questions_were_added(box, administrator, golden_set) -> None:
+    require(box, administrator, golden_set)
+    asked(box, administrator, golden_set)
+    asked(box, administrator, golden_set, "harbour@2")
+    box.golden.add(administrator, golden_set, [Expected("What stands behind the second door?", ("cabinet",))])
+    with pytest.raises(GoldenObjection) as refused:
+        box.model_administration.activate(administrator, "harbour@2")
+    assert refused.value.stable_code == "golden.not_run"
+
+
+def test_without_required_sets_activation_is_what_it_was(box, administrator, golden_set, models) -> None:
+    models["harbour@2"] = scripted(BAD)
+    box.model_administration.activate(administrator, "harbour@2")
+    assert active(box) == "harbour@2"
+
+
+def test_a_regression_of_what_serves_is_not_compared_with_until_it_is_accepted(box, administrator, golden_set, models) -> None:
+    first = asked(box, administrator, golden_set)
+    models["harbour@1"] = scripted(BAD)
+    second = asked(box, administrator, golden_set)
+    assert (second.run.regressed, second.run.worse, second.run.accepted_ms) == (True, 3, None)
+    assert {change.text for change in second.comparison.worse} == {question.text for question in QUESTIONS[:3]}
+    assert box.golden.detail(administrator, golden_set).overview.baseline.id == first.run.id
+    box.golden.accept(administrator, second.run.id)
+    assert box.golden.detail(administrator, golden_set).overview.baseline.id == second.run.id
+
+
+def test_a_model_that_cannot_be_loaded_fails_the_run_and_does_not_become_the_measure(box, administrator, golden_set, models) -> None:
+    del models["harbour@1"]
+    result = asked(box, administrator, golden_set)
+    assert result.run.status is RunStatus.FAILED
+    assert result.run.accepted_ms is None
+
+
+def test_a_run_goes_on_where_a_dead_worker_left_it_and_is_given_up_after_two(box, administrator, golden_set) -> None:
+    run = box.golden.start(administrator, golden_set)
+    with box.database.write() as connection:
+        claimed = runs.claim(connection, "dead")
+        first = store.load_questions(connection, golden_set)[0]
+        outcome = Outcome(first.id, first.ordinal, first.expected.sha256, first.expected.text, True, "kept", 1, False, False,
+                          asdict(grade("kept", (), gold=("kept",), possible=True, failed=False, abstained=False, supported=0,
+                                       tokens=0, seconds=0.0)))  # fmt: skip
+        assert runs.store_outcome(connection, claimed, "dead", outcome, 1)
+        assert runs.claim(connection, "second") is None, "one run at a time"
+        connection.execute(tables.golden_runs.update().values(lease_until_ms=0))
+        assert runs.pending_ids(connection) == [run.id]
+    run_all(box)
+    assert [item.answer for item in box.golden.result(administrator, run.id).outcomes][0] == "kept"
+    third = box.golden.start(administrator, golden_set)
+    with box.database.write() as connection:
+        connection.execute(tables.golden_runs.update().where(tables.golden_runs.c.id == third.id).values(attempts=2))
+    run_all(box)
+    assert loaded(box, third.id).reason_code == "golden.crashed"
+
+
+def test_a_run_ends_when_it_is_stopped_and_waits_while_people_ask(box, administrator, golden_set) -> None:
+    conversation = box.chat.create_conversation(administrator)
+    box.chat.ask(administrator, conversation.id, "Who keeps the keys of building seven?")
+    run = box.golden.start(administrator, golden_set)
+    worker = threading.Thread(target=GoldenRunner(box, "test", yield_s=60).run_waiting)
+    worker.start()
+    while loaded(box, run.id).status is RunStatus.PENDING:
+        worker.join(0.05)
+    assert loaded(box, run.id).done == 0, "a person's question waits"
+    box.golden.stop(administrator, run.id)
+    worker.join(20)
+    ended = loaded(box, run.id)
+    assert (ended.status, ended.done, ended.accepted_ms) == (RunStatus.STOPPED, 0, None)
+    with pytest.raises(Conflict):
+        box.golden.stop(administrator, run.id)
+
+
+def test_a_worker_that_is_told_to_end_leaves_the_run_to_the_next(box, administrator, golden_set) -> None:
+    run = box.golden.start(administrator, golden_set)
+    runner = GoldenRunner(box, "test", yield_s=0)
+    with box.database.write() as connection:
+        claimed = runs.claim(connection, "test")
+    runner.stop()
+    runner.work_on(claimed)
+    left = loaded(box, run.id)
+    assert (left.status, left.attempts) == (RunStatus.PENDING, 0)
+
+
+def test_a_set_is_asked_by_its_schedule_for_whoever_set_it_up(box, administrator, golden_set) -> None:
+    box.golden.change(administrator, golden_set, schedule=Schedule.DAILY, hour=4)
+    assert not box.golden.any_due() and box.golden.start_due() == 0
+    with box.database.write() as connection:
+        store.change_set(connection, golden_set, due_ms=1)
+    assert box.golden.any_due() and box.golden.start_due() == 1
+    assert not box.golden.any_due() and box.golden.start_due() == 0
+    with box.database.read() as connection:
+        (run,) = runs.runs_in_work(connection)
+    assert (run.acts_for, run.cause) == (administrator.id, "schedule")
+
+
+def require(box: Appliance, administrator, set_id: str) -> None:
+    box.golden.change(administrator, set_id, required=True)
+
+
+def active(box: Appliance) -> str:
+    return next(item.id for item in box.models.versions() if item.state == "active")
+
+
+def loaded(box: Appliance, run_id: str):
+    with box.database.read() as connection:
+        return runs.load_run(connection, run_id)
