@@ -1,6 +1,7 @@
 // One question, or one answer in any state, as elements.
 import { citationMark, sourceList } from "./citations.js";
 import { fill, h } from "./dom.js";
+import { canBeJudged, feedbackView } from "./feedback.js";
 import { plural } from "./figures.js";
 import { richText } from "./rich_text.js";
 
@@ -39,7 +40,8 @@ export class AnswerView {
     this.body = h("div.answer-body", {});
     this.status = h("p.answer-status", {});
     this.foot = h("footer.answer-foot", {});
-    this.element = h("article.answer", { "aria-label": "Answer", "data-message": message.id }, this.body, this.status, this.foot);
+    this.judged = h("div", {});
+    this.element = h("article.answer", { "aria-label": "Answer", "data-message": message.id }, this.body, this.status, this.foot, this.judged);
     this.frame = 0;
     if (inProgress(message)) this.stage("waiting");
     else this.finish(message);
@@ -86,6 +88,7 @@ export class AnswerView {
       sourceList(message.citations),
     );
     fill(this.foot, footnote(message));
+    fill(this.judged, canBeJudged(message) && feedbackView(message));
   }
 
   lost(sentence) {

@@ -75,7 +75,7 @@ function line(record) {
 // A message is a question or its answer; which one, the event and their order tell.
 function wordsFor({ event, resources }) {
   const asked = event === "question.asked" ? ["question"] : [];
-  const answers = event === "question.asked" || event === "stop.requested" || event.startsWith("answer.");
+  const answers = event === "question.asked" || event === "stop.requested" || event.startsWith("answer.") || event.startsWith("feedback.");
   return resources.map(({ kind }) => (kind === "message" && answers ? (asked.shift() ?? "answer") : kind));
 }
 

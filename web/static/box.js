@@ -25,6 +25,7 @@ async function load() {
   byId("as-of").textContent = `as of ${moment(box.time_ms, true)}`;
   byId("problem").textContent = box.problem ?? "";
   byId("problem").hidden = !box.problem;
+  fill(byId("drifts"), box.drifts.map((alert) => h("p.notice.warn", {}, alert.sentence, " ", h("a", { href: "/admin/quality" }, "See Quality"))));
   byId("processes-table").hidden = box.processes.length === 0;
   const memory = box.processes.reduce((sum, each) => sum + (each.memory_bytes ?? 0), 0);
   byId("memory").textContent = `${size(memory)} of memory in all`;

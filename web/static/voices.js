@@ -1,0 +1,41 @@
+// What people say about answers, as administrators may see it: a part of the page Quality. Each look is audited.
+import { api } from "./api.js";
+import { byId, fail, fill, h, pair } from "./dom.js";
+
+const KINDS = { citation: "a source does not say it", missed: "not answered, although the documents say it", wrong: "the answer is wrong", other: "something else" };
+
+function voice({ day_ms: day, helpful, kind, comment, shown }) {
+  return h(
+    "li.card.voice",
+    {},
+    h(
+      "p.voice-head",
+      {},
+      h("span.badge", { class: helpful ? "ok" : "bad" }, helpful ? "helpful" : "not helpful"),
+      kind && h("span", {}, KINDS[kind] ?? kind),
+      h("time.muted.small", { datetime: new Date(day).toISOString().slice(0, 10) }, new Date(day).toISOString().slice(0, 10)),
+    ),
+    comment && h("blockquote.voice-comment", {}, comment),
+    shown && h("dl.voice-exchange", {}, pair("Question", shown.question), pair("Answer", shown.answer ?? h("span.muted", {}, "It rests on documents that you may not read."))),
+  );
+}
+
+/** Fills the part of the page; `page` counts from the newest. */
+export async function showVoices(page = 1) {
+  const found = await api.get(`/api/feedback?page=${page}`);
+  const list = byId("voices");
+  if (page === 1) {
+    const kinds = Object.entries(found.kinds).filter(([, count]) => count > 0);
+    fill(byId("voice-counts"), pair("helpful", found.helpful), pair("not helpful", found.unhelpful), kinds.map(([kind, count]) => pair(KINDS[kind] ?? kind, count)));
+    fill(list, found.page.length === 0 && h("li.empty", {}, "Nobody has left a comment yet."));
+  }
+  const added = found.page.map(voice);
+  list.append(...added);
+  const more = byId("more");
+  more.hidden = !found.more;
+  more.onclick = () => showVoices(page + 1).catch(fail);
+  if (page > 1) {
+    added[0]?.setAttribute("tabindex", "-1");
+    added[0]?.focus();
+  }
+}
