@@ -30,6 +30,7 @@ from appliance.storage.digests import Watch, digest_of
 Progress = Callable[[str], None]
 
 _RUNTIMES = {"gguf": "llamacpp", "genai": "genai"}
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class ModelMeasuring:
             progress(f"Measuring {version.id}")
             path, runtime = content.path, _RUNTIMES[version.format]
             step = ("measure",) if version.format == "gguf" else ("measure_runtime", runtime)
-            measured = run_step(*step, path, available_cores())
+            measured = run_step(*step, path, available_cores(), _ROUNDS)
             progress("Asking the questions whose answers are known")
             measured |= run_step("quality", runtime, path, available_cores(), 0)
         measured.pop("context_tokens", None)

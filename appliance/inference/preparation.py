@@ -42,7 +42,7 @@ from appliance.storage.digests import digest_of
 
 Progress = Callable[[str], None]
 
-_RECIPE = "3"
+_RECIPE = "4"
 _LICENCE = "Apache-2.0"
 _EMBEDDER_FILE = "all-MiniLM-L6-v2-int8.onnx"
 _EMBEDDER_CONTEXT = 256

@@ -22,7 +22,6 @@ from appliance.inference.telemetry import silence
 
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 32
-_ROUNDS = 3
 _CONTEXT_TOKENS = 1_024
 _TIMEOUT_S = 900
 PROBES = (
@@ -74,15 +73,15 @@ def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
     return {"size_bytes": Path(target).stat().st_size}
 
 
-def measure(path: str, threads: str) -> dict[str, Any]:
-    """Tokens per second of a language model: reading a prompt and writing an answer, the best of a few rounds."""
+def measure(path: str, threads: str, rounds: str) -> dict[str, Any]:
+    """Tokens per second of a language model: reading a prompt and writing an answer, the best of `rounds`."""
     from appliance.inference.llamacpp.native import NativeModel
 
     model = NativeModel(Path(path), context_tokens=512, threads=int(threads))
     tokens = [1000 + (number * 37) % 20_000 for number in range(PREFILL_TOKENS)]
     model.decode(tokens[:8])
     prefill = decode = 0.0
-    for _ in range(_ROUNDS):
+    for _ in range(int(rounds)):
         model.forget_from(0)
         start = time.perf_counter()
         model.decode(tokens)
@@ -114,7 +113,7 @@ def quality(runtime: str, path: str, threads: str, limit: str) -> dict[str, Any]
         loaded.close()
 
 
-def measure_runtime(runtime: str, path: str, threads: str) -> dict[str, Any]:
+def measure_runtime(runtime: str, path: str, threads: str, rounds: str) -> dict[str, Any]:
     """As `measure`, for models that llama.cpp does not run: timed through the runtime itself."""
     from appliance.inference.models import CompletionRequest, PromptMessage
 
@@ -122,7 +121,7 @@ def measure_runtime(runtime: str, path: str, threads: str) -> dict[str, Any]:
     try:
         message = PromptMessage("user", " ".join(PROBES * 4) + " Describe this in many words.")
         prefill = decode = 0.0
-        for number in range(_ROUNDS):
+        for number in range(int(rounds)):
             start = first = time.perf_counter()
             request = CompletionRequest((PromptMessage("system", f"Round {number}."), message), max_tokens=DECODE_TOKENS)
             read = written = 0
@@ -178,6 +177,34 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
     return {"cosine_to_float32": round(min(cosines), 4), "tokens_per_s": round(tokens / elapsed, 1)}
 
 
+def try_embedder(folder: str, context_tokens: str) -> dict[str, Any]:
+    """Run an imported embedding model once: the form of its vectors, and its speed."""
+    import numpy as np
+
+    from appliance.inference.cores import available_cores
+    from appliance.inference.embedder import open_folder
+
+    draft = Model("draft", "embedding", folder, "", 0, "ONNX", int(context_tokens), "", active=False)
+    try:
+        embedder = open_folder(draft, Path(folder), available_cores())
+        whole = " ".join(PROBES * 3)
+        vectors = embedder.embed([*PROBES, whole])
+        start = time.perf_counter()
+        embedder.embed([whole] * 4)
+        elapsed = time.perf_counter() - start
+    except ApplianceError:
+        raise
+    except Exception as error:  # whatever the library says of a graph or a tokenizer that it cannot use
+        raise SetupError(f"This embedding model does not run here: {str(error)[:200]}", code="model.not_embedder") from error
+    lengths = np.linalg.norm(vectors, axis=1)
+    tokens = 4 * min(embedder.count_tokens(whole), embedder.max_tokens)
+    return {
+        "dimensions": embedder.dimensions,
+        "length": float(lengths[np.argmax(np.abs(lengths - 1))]) if np.isfinite(lengths).all() else 0.0,
+        "tokens_per_s": round(tokens / elapsed, 1),
+    }
+
+
 def main(arguments: list[str]) -> int:
     """Run one step by name; errors people can act on are printed as JSON."""
     steps: dict[str, Callable[..., dict[str, Any]]] = {
@@ -186,6 +213,7 @@ def main(arguments: list[str]) -> int:
         "measure_runtime": measure_runtime,
         "quality": quality,
         "build_embedder": build_embedder,
+        "try_embedder": try_embedder,
     }
     try:
         silence()

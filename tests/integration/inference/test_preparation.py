@@ -128,7 +128,8 @@ def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: dict[str, float], chosen: str
 ):
     (tmp_path / "preparing-old").mkdir()
-    speeds = iter([(100.0, 50.0), (400.0, 60.0), (300.0, 40.0)])
+    # while the last of them was timed first, the machine was busy
+    speeds = iter([(100.0, 50.0), (400.0, 60.0), (30.0, 4.0), *2 * [(90.0, 45.0), (390.0, 55.0), (300.0, 40.0)]])
 
     def quick(name: str, *arguments: object) -> dict[str, float]:
         if name == "measure":
@@ -150,7 +151,11 @@ def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
     assert all(digest_of(path) == path.name for path in tmp_path.glob("files/*/*"))
     manifest = read_manifest(tmp_path)
     assert manifest is not None
-    assert [trial["format"] for trial in manifest.trials] == ["Q4_1", "Q4_0", "Q8_0"]
+    assert [(trial["format"], trial["prefill_tokens_per_s"]) for trial in manifest.trials] == [
+        ("Q4_1", 100.0),
+        ("Q4_0", 400.0),
+        ("Q8_0", 300.0),
+    ]
 
 
 def test_a_format_that_crashes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -173,12 +178,12 @@ def test_a_native_failure_becomes_a_sentence(tmp_path: Path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\xff" * 100)
     with pytest.raises(SetupError) as refusal:
-        preparation_steps.run_step("measure", broken, 1)
+        preparation_steps.run_step("measure", broken, 1, 1)
     assert "\n" not in refusal.value.sentence
 
 
 def test_a_process_that_dies_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preparation_steps.sys, "executable", "/bin/false")
     with pytest.raises(SetupError) as refusal:
-        preparation_steps.run_step("measure", "anything", 1)
+        preparation_steps.run_step("measure", "anything", 1, 1)
     assert refusal.value.stable_code == "setup.step_crashed"
