@@ -16,6 +16,7 @@ from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
 from appliance.administration.egress_review import EgressReview
+from appliance.administration.embedding import settle_indexes
 from appliance.administration.golden.conditions import Conditions
 from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.margin import load_margin
@@ -46,6 +47,7 @@ from appliance.policy.engine import Policies
 from appliance.quality.policy import load_drift
 from appliance.quality.review import QualityReview
 from appliance.quality.voices import VoicesReview
+from appliance.retrieval.indexes import serving
 from appliance.settings import Settings
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
     from appliance.administration.ollama_models import OllamaModels
     from appliance.chat.rehearsal import Rehearsal
     from appliance.chat.service import ChatService
+    from appliance.documents.reembedding import Reembedding
     from appliance.documents.service import DocumentService
     from appliance.egress.gate import Gate
     from appliance.inference.embedder import Embedder
+    from appliance.inference.embedders import Embedders
     from appliance.inference.routing import Router
     from appliance.retrieval.search import Search
 
@@ -166,10 +170,29 @@ class Appliance:
         )
 
     @cached_property
-    def embedder(self) -> Embedder:
+    def embedders(self) -> Embedders:
         from appliance.inference.embedder import load_embedder
+        from appliance.inference.embedders import Embedders
 
-        return load_embedder(self.models, threads=self.threads)
+        def of(model_id: str) -> Embedder:
+            return load_embedder(self.models, threads=self.threads, model_id=model_id)
+
+        return Embedders(of, self._serving_model)
+
+    def _serving_model(self) -> str:
+        with self.database.read() as connection:
+            return serving(connection).model_id
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder whose vectors the index holds now."""
+        return self.embedders.serving()
+
+    @cached_property
+    def reembedding(self) -> Reembedding:
+        from appliance.documents.reembedding import Reembedding
+
+        return Reembedding(self.database, self.audit, lambda: self.embedders)
 
     @cached_property
     def gate(self) -> Gate:
@@ -309,7 +332,8 @@ def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: i
             for revision in applied:
                 event = AuditEvent(EventName.MIGRATION_APPLIED, SYSTEM, facts={"revision": revision})
                 appliance.audit.append(connection, event)
-    adopt_prepared(appliance.database, appliance.audit, settings.models_dir)
+    adopted = adopt_prepared(appliance.database, appliance.audit, settings.models_dir)
+    settle_indexes(appliance.database, appliance.audit, adopted)
     return appliance
 
 

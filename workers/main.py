@@ -104,15 +104,16 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         _ = appliance.embedder
         _warm(appliance)
     elif queue is QueueName.INGEST:
-        from workers.documents import declare_ingest
+        from workers.documents import declare_ingest, declare_reembed
 
         declare_ingest(broker, appliance.documents, worker_id, appliance.settings.parse_timeout_s)
         _ = appliance.embedder
+        declare_reembed(broker, appliance.reembedding, appliance.documents)
     else:
         from workers.care import cares
         from workers.maintenance import declare_maintenance
 
-        declare_maintenance(broker, appliance.chat, appliance.documents, cares(appliance))
+        declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
 
 
 def _warm(appliance: Appliance) -> None:
@@ -135,12 +136,13 @@ def _release(appliance: Appliance, queue: QueueName, *, forgiven: bool = False) 
 
 
 def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> None:
-    from workers.sweep import resend_answers, resend_documents
+    from workers.sweep import resend_answers, resend_documents, resend_reembedding
 
     if queue is QueueName.ANSWERS:
         resend_answers(broker, appliance.chat.pending_ids(), at_once=True)
     elif queue is QueueName.INGEST:
         resend_documents(broker, appliance.documents.pending_ids(), at_once=True)
+        resend_reembedding(broker, appliance.reembedding.pending_ids(), at_once=True)
 
 
 def _end_if_broken(appliance: Appliance) -> None:

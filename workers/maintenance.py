@@ -13,7 +13,7 @@ import structlog
 from appliance.errors import ApplianceError
 from appliance.supervisor.names import QueueName
 from workers.broker import NudgedBroker
-from workers.sweep import resend_answers, resend_documents
+from workers.sweep import resend_answers, resend_documents, resend_reembedding
 
 SWEEP_PERIOD_S = 3.0
 CARE_PERIOD_S = 3_600.0
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pending(Protocol):
-    """The part of `ChatService` and `DocumentService` that is needed here."""
+    """The part of `ChatService`, `DocumentService` and `Reembedding` that is needed here."""
 
     def pending_ids(self) -> Sequence[str]: ...
 
@@ -35,7 +35,9 @@ class Care:
     act: Callable[[], int]
 
 
-def declare_maintenance(broker: NudgedBroker, chat: Pending, documents: Pending, cares: Sequence[Care]) -> None:
+def declare_maintenance(
+    broker: NudgedBroker, chat: Pending, documents: Pending, reembedding: Pending, cares: Sequence[Care]
+) -> None:
     """Declare the actors `sweep()` and `care()`."""
 
     @dramatiq.actor(
@@ -49,6 +51,7 @@ def declare_maintenance(broker: NudgedBroker, chat: Pending, documents: Pending,
     def sweep() -> None:
         resend_answers(broker, chat.pending_ids())
         resend_documents(broker, documents.pending_ids())
+        resend_reembedding(broker, reembedding.pending_ids())
 
     @dramatiq.actor(
         broker=broker,

@@ -31,6 +31,10 @@ class Queue:
         """Ask for the document row `document_id` to be ingested; whether the nudge was delivered."""
         return self._send(QueueName.INGEST, "ingest_document", document_id)
 
+    def enqueue_reembedding(self, index_number: str) -> bool:
+        """Ask for the index with this number to be worked on; whether the nudge was delivered."""
+        return self._send(QueueName.INGEST, "reembed", index_number)
+
     def enqueue_maintenance(self, actor: str) -> bool:
         """Ask for one run of `sweep` or `care`."""
         return self._send(QueueName.MAINTENANCE, actor)

@@ -45,6 +45,11 @@ def resend_answers(broker: NudgedBroker, pending: Iterable[str], *, at_once: boo
     return resend(broker, QueueName.ANSWERS, pending, Queue(broker).enqueue_answer, at_once=at_once)
 
 
+def resend_reembedding(broker: NudgedBroker, pending: Iterable[str], *, at_once: bool = False) -> int:
+    """`resend` for indexes that are being made, or brought up to date; they go through the queue of uploads, after those."""
+    return resend(broker, QueueName.INGEST, pending, Queue(broker).enqueue_reembedding, at_once=at_once)
+
+
 def resend_documents(broker: NudgedBroker, pending: Iterable[str], *, at_once: bool = False) -> int:
     """`resend` for rows of documents."""
     return resend(broker, QueueName.INGEST, pending, Queue(broker).enqueue_ingest, at_once=at_once)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from appliance.administration.embedding import abandon_embedding, begin_embedding, index_states, require_not_embedding
 from appliance.administration.golden.gate import GoldenGate, GoldenObjection
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
@@ -27,6 +28,7 @@ from appliance.inference.store.versions import ModelVersion, VersionState
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
+from appliance.retrieval.index_progress import IndexProgress
 from appliance.storage.database import Database
 from appliance.storage.digests import Watch
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from appliance.egress.gate import Gate
 
 Facts = dict[str, str | int]
+Indexes = list[IndexProgress]  # inside the class `list` is a method
+
+_LONGEST_REASON = 1_000
 
 _LONGEST_REASON = 1_000
 
@@ -68,6 +73,11 @@ class ModelAdministration:
             versions = records.load_versions(connection)
             self._audit.append(connection, AuditEvent(EventName.MODEL_LISTED, principal, facts={"versions": len(versions)}))
         return versions
+
+    def indexes(self, principal: Principal) -> Indexes:
+        """How far the index of each embedding model is, the serving one first. Raises `Denied` where policy refuses."""
+        self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
+        return index_states(self._database)
 
     def take_in(
         self, principal: Principal, source: Path, order: Order, *, wanted: str | None = None, watch: Watch | None = None
@@ -140,6 +150,7 @@ class ModelAdministration:
         """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
 
         What the required golden sets say is heeded (`GoldenObjection`) unless a reason is given why not: `despite`.
+        An embedding model takes over later, once everything is embedded with it; until then it is returned as it is.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
         if despite:
@@ -166,13 +177,16 @@ class ModelAdministration:
         self, connection: Connection, principal: Principal, wanted: ModelVersion, readable: Collection[str], despite: str
     ) -> ModelVersion:
         version = records.load_version(connection, wanted.id)
-        self._require_usable(connection, version)
+        self._require_usable(version)
         try:
             self._golden.require(connection, version, readable)
         except GoldenObjection as objection:
             if not despite:
                 raise
             self._override(connection, principal, version, objection, despite)
+        if version.kind == "embedding":
+            begin_embedding(connection, self._audit, principal, version)
+            return version
         replaced = self._replace(connection, version)
         facts: Facts = {"replaced": replaced or "nothing"}
         settled = self._golden.settle(connection, version)
@@ -193,19 +207,31 @@ class ModelAdministration:
         self._audit.append(connection, event)
 
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
-        """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`)."""
+        """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`).
+
+        A former embedding model takes over as `activate` says. One that is not active yet is given up by `abandon`.
+        """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
         with self._database.write() as connection:
-            versions = [version for version in records.load_versions(connection) if version.name == name]
-            current = next((version for version in versions if version.state is VersionState.ACTIVE), None)
+            versions = records.load_versions(connection)
+            current = next((item for item in versions if item.name == name and item.state is VersionState.ACTIVE), None)
             before = next((version for version in versions if current and version.id == current.replaced), None)
             if current is None or before is None:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
-            self._require_usable(connection, before)
+            self._require_usable(before)
+            if before.kind == "embedding":
+                begin_embedding(connection, self._audit, principal, before)
+                return before
             records.set_state(connection, current, VersionState.RETIRED)
             records.set_state(connection, before, VersionState.ACTIVE)
             self._append(connection, principal, EventName.MODEL_RESTORED, before, {"replaced": current.id})
             return records.load_version(connection, before.id)
+
+    def abandon(self, principal: Principal, name: str) -> ModelVersion:
+        """Give up embedding everything with a version (its id, or its name); the present one goes on. Raises `Conflict`."""
+        self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
+        with self._database.write() as connection:
+            return abandon_embedding(connection, self._audit, principal, name)
 
     def canary(
         self, principal: Principal, version_id: str, *, percent: int | None = None, group: str | None = None
@@ -227,7 +253,7 @@ class ModelAdministration:
                 raise Conflict(
                     "Only language models can be canaries: everything is indexed with one embedder.", code="model.canary"
                 )
-            self._require_usable(connection, version)
+            self._require_usable(version)
             for other in records.load_versions(connection):
                 if other.name == version.name and other.state is VersionState.CANARY:
                     records.set_state(connection, other, VersionState.CANDIDATE)
@@ -246,6 +272,7 @@ class ModelAdministration:
             ]
             if version.state is VersionState.RETIRED:
                 raise Conflict(f"{version.id} is retired already.", code="model.retired")
+            require_not_embedding(connection, version)
             if version.state is VersionState.ACTIVE and not any(other.state is VersionState.ACTIVE for other in others):
                 raise Conflict(
                     f"{version.id} is the only active {version.kind} model; without it nothing could be answered. "
@@ -263,6 +290,7 @@ class ModelAdministration:
             version = records.load_version(connection, version_id)
             if version.state in {VersionState.ACTIVE, VersionState.CANARY}:
                 raise Conflict(f"{version.id} answers questions; retire it first.", code="model.in_use")
+            require_not_embedding(connection, version)
             if not version.encrypted and is_prepared(self._store.content.directory, version):
                 raise Conflict(
                     f"{version.id} was prepared by the box, which would make it again at its next start.", code="model.prepared"
@@ -284,22 +312,11 @@ class ModelAdministration:
         records.set_state(connection, version, VersionState.ACTIVE, replaced=current.id if current else None)
         return current.id if current else None
 
-    def _require_usable(self, connection: Connection, version: ModelVersion) -> None:
+    def _require_usable(self, version: ModelVersion) -> None:
         if version.state is VersionState.ACTIVE:
             raise Conflict(f"{version.id} is active already.", code="model.active")
         if not self._store.content.holds(version):
             raise Conflict(f"The file of {version.id} is gone; import it again.", code="model.file_missing")
-        if version.kind == "embedding":
-            active = [
-                other
-                for other in records.load_versions(connection)
-                if other.kind == "embedding" and other.state is VersionState.ACTIVE
-            ]
-            if version.format != "onnx" or any(other.name != version.name for other in active):
-                raise Conflict(
-                    "All documents were indexed with the present embedder; another one would find nothing in this index.",
-                    code="model.embedder_fixed",
-                )
 
     def _append(
         self, connection: Connection, principal: Principal, event: EventName, version: ModelVersion, facts: Facts

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from appliance.administration.embedding import index_states
 from appliance.audit.integrity import check, foreign_triggers
 from appliance.audit.log import utc_text
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError, NotFound, Unavailable
+from appliance.retrieval.indexes import IndexState
 from appliance.settings import load_settings
 from appliance.storage.blobs import sealed_bytes
 from appliance.storage.tables import documents
@@ -142,6 +144,16 @@ def _models(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("model", "warning", "none is prepared yet; the appliance does it when it starts")
 
 
+def _search_index(appliance: Appliance) -> Iterator[Finding]:
+    """What it was made with, and whether another model is getting ready."""
+    active = [item.sha256 for item in appliance.models.versions() if item.kind == "embedding" and item.state == "active"]
+    for index in index_states(appliance.database):
+        strange = index.state is IndexState.SERVING and bool(active) and index.sha256 not in active
+        digest = f", SHA-256 {index.sha256[:12]}..." if index.sha256 else ""
+        what = f"{index.sentence}{digest}"
+        yield Finding("index", "failure" if strange else "ok", f"{what}; another model is active" if strange else what)
+
+
 def _queue(appliance: Appliance) -> Iterator[Finding]:
     settings = appliance.settings
     if wire.answers(settings):
@@ -177,4 +189,4 @@ def _disk(appliance: Appliance) -> Iterator[Finding]:
     yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
 
 
-LOOKS = (_database, _audit_log, _files, _models, _queue, _seal, _drift, _disk)
+LOOKS = (_database, _audit_log, _files, _models, _search_index, _queue, _seal, _drift, _disk)

@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.cli.output import Output
 from appliance.inference.store.versions import ModelVersion
+from appliance.retrieval.index_progress import IndexProgress
 from appliance.storage.digests import Watch
 
 _STEP = 0.1
@@ -31,6 +32,11 @@ def line_of(version: ModelVersion) -> str:
         f"{version.size_class.value}, {version.size_bytes / 1e6:,.0f} MB, needs {version.memory_mb:,} MB, "
         f"context {version.context_tokens:,}, {version.licence}{marks}"
     )
+
+
+def index_document(index: IndexProgress) -> dict[str, Any]:
+    """The index of an embedding model, for programs."""
+    return asdict(index) | {"state": index.state.value, "percent": index.percent, "sentence": index.sentence}
 
 
 def figures_of(version: ModelVersion) -> list[str]:

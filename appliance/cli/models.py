@@ -12,7 +12,7 @@ from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import ollama
 from appliance.cli.acting import acting_principal
-from appliance.cli.model_lines import document_of, figures_of, line_of, watched
+from appliance.cli.model_lines import document_of, figures_of, index_document, line_of, watched
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
 from appliance.identity.models import Principal
@@ -98,8 +98,13 @@ def _canary_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
     versions = appliance.model_administration.list(principal)
+    indexes = appliance.model_administration.indexes(principal)
     lines = [line_of(version) for version in versions] or ["No model is installed."]
-    output.result({"models": [document_of(version) for version in versions]}, *lines)
+    documents: dict[str, object] = {
+        "models": [document_of(version) for version in versions],
+        "indexes": [index_document(item) for item in indexes],
+    }
+    output.result(documents, *lines, *(f"index        {item.sentence}" for item in indexes))
     return 0
 
 
@@ -202,6 +207,24 @@ def _change(act: Callable[[ModelAdministration, Principal, argparse.Namespace], 
     return changed
 
 
+def _activate(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_administration.activate(principal, arguments.version)
+    return _taken_up(appliance, principal, version, output, f"{version.id} is active.")
+
+
+def _rollback(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = appliance.model_administration.rollback(principal, arguments.name)
+    return _taken_up(appliance, principal, version, output, f"{version.id} is active again.")
+
+
+def _taken_up(appliance: Appliance, principal: Principal, version: ModelVersion, output: Output, sentence: str) -> int:
+    """An embedding model is not active yet: everything is embedded with it first, while the box runs."""
+    if version.kind == "embedding":
+        indexes = [item for item in appliance.model_administration.indexes(principal) if item.model_id == version.id]
+        sentence = " ".join(f"{item.sentence}." for item in indexes)
+    return _told(output, version, sentence)
+
+
 def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
     appliance.model_administration.delete(principal, arguments.version)
     output.result({"deleted": arguments.version}, f"{arguments.version} was deleted.")
@@ -226,11 +249,15 @@ VERBS: dict[str, tuple[str, Act]] = {
     "convert": ("write a GGUF version as a folder for ONNX Runtime GenAI and Foundry Local, as a candidate", _convert),
     "activate": (
         "let a version answer from the next question on",
-        _change(lambda models, who, given: models.activate(who, given.version), "{} is active."),
+        _activate,
     ),
     "rollback": (
         "go back to the version that was active before",
-        _change(lambda models, who, given: models.rollback(who, given.name), "{} is active again."),
+        _rollback,
+    ),
+    "abandon": (
+        "stop embedding the documents with another model; the present one goes on",
+        _change(lambda models, who, given: models.abandon(who, given.version), "Nothing is embedded with {} any longer."),
     ),
     "canary": (
         "let a version answer a share of the conversations, or one group",

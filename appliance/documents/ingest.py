@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +12,21 @@ from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.documents.chunking import Tokens, chunk, searchable_text
+from appliance.documents.chunking import chunk, searchable_text
 from appliance.documents.claims import Claim, ClaimLost, claim_document, fail, finish, hand_back, still_held
 from appliance.documents.models import Chunk, DocumentStatus, ParsedDocument
 from appliance.documents.rejections import SENTENCES
 from appliance.documents.sandbox import ParseLimits, parse_in_child
 from appliance.documents.store import insert_chunks, insert_pages
 from appliance.documents.watch import ClaimWatch
+from appliance.documents.windows import PassageEmbedder
 from appliance.errors import DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
-from appliance.inference.runtime import Embeds
+from appliance.inference.runtime import model_digest
 from appliance.retrieval import slices
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
+from appliance.retrieval.indexes import EmbedderChanged, mark_indexed, serving
 from appliance.retrieval.pieces import embedded, packed_pieces
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
@@ -36,10 +37,6 @@ _TRIES = 3
 _BATCH = 64
 _PARSED_PERCENT = 25
 _EMBEDDED_PERCENT = 98
-
-
-class PassageEmbedder(Tokens, Embeds, Protocol):
-    """What the ingest needs of an embedder."""
 
 
 class Ingest:
@@ -87,6 +84,10 @@ class Ingest:
                 self._fail(claim, "document.corrupt", "The stored file is missing; upload it again.")
         except ClaimLost:
             return
+        except EmbedderChanged:
+            # its vectors are of the model that served when they were made: the next try makes them of the one that serves now
+            with self._database.write() as connection:
+                hand_back(connection, claim, blameless=True)
         except BaseException as error:
             with self._database.write() as connection:
                 hand_back(connection, claim, blameless=not isinstance(error, Exception))
@@ -120,7 +121,7 @@ class Ingest:
             )
             for passage in passages
         ]
-        self._store(claim, parsed, passages, rows)
+        self._store(claim, parsed, passages, rows, model_digest(embedder))
 
     def _file(self, claim: Claim) -> Iterator[bytes]:
         """Raises `DocumentRejected` for a damaged file too: no further try would find it whole."""
@@ -131,24 +132,34 @@ class Ingest:
                 raise
             raise DocumentRejected(error.sentence, code=error.stable_code) from error
 
-    def _store(self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> None:
-        """Everything made of the document becomes visible in one transaction; chunk ids of `rows` still count from 0."""
+    def _store(
+        self, claim: Claim, parsed: ParsedDocument, passages: Sequence[Chunk], rows: Sequence[IndexRow], made_by: str
+    ) -> None:
+        """Everything made of the document becomes visible in one transaction; chunk ids of `rows` still count from 0.
+
+        Raises `ClaimLost`, and `EmbedderChanged` where another embedding model serves than the one that was asked.
+        """
         document = claim.document
         self._sweep_remains(document.id)
-        first = self._stage(claim, passages, rows) if len(passages) > slices.SLICE else None
+        first = self._stage(claim, passages, rows, made_by) if len(passages) > slices.SLICE else None
         with self._database.write() as connection:
             if not still_held(connection, claim):
                 raise ClaimLost
+            index = serving(connection, made_by)
             insert_pages(connection, document.id, parsed)
             if first is None:
-                self._add(connection, claim, passages, rows)
+                self._add(connection, claim, passages, rows, made_by=made_by)
             elif not slices.reveal(connection, document.id, first):
                 raise ClaimLost
-            finish(connection, claim, page_count=len(parsed.pages), chunk_count=len(passages))
-            self._record(connection, claim, EventName.DOCUMENT_INGESTED, pages=len(parsed.pages), chunks=len(passages))
+            mark_indexed(connection, index.number, document.id)
+            finish(connection, claim, parsed, chunk_count=len(passages))
+            facts = {"pages": len(parsed.pages), "chunks": len(passages)}
+            if hidden := sum(page.hidden for page in parsed.pages):
+                facts["hidden_letters"] = hidden
+            self._record(connection, claim, EventName.DOCUMENT_INGESTED, **facts)
 
-    def _stage(self, claim: Claim, passages: Sequence[Chunk], rows: Sequence[IndexRow]) -> int:
-        """Store the passages hidden, one slice after the other; the id of the first. Raises `ClaimLost`."""
+    def _stage(self, claim: Claim, passages: Sequence[Chunk], rows: Sequence[IndexRow], made_by: str) -> int:
+        """Store the passages hidden, one slice after the other; the id of the first. Raises as `_store` does."""
         document_id = claim.document.id
         with self._database.write() as connection:
             if not still_held(connection, claim):
@@ -160,7 +171,7 @@ class Ingest:
             with self._database.write() as connection:
                 if not still_held(connection, claim) or not slices.reserved(connection, document_id, first):
                     raise ClaimLost
-                self._add(connection, claim, passages[part], rows[part], first)
+                self._add(connection, claim, passages[part], rows[part], made_by=made_by, reserved=first)
         return first
 
     def _add(
@@ -169,12 +180,14 @@ class Ingest:
         claim: Claim,
         passages: Sequence[Chunk],
         rows: Sequence[IndexRow],
+        *,
+        made_by: str,
         reserved: int | None = None,
     ) -> None:
         document = claim.document
         first = insert_chunks(connection, document.id, document.collection_id, passages, reserved)
         numbered = [replace(row, chunk_id=first + row.chunk_id) for row in rows]
-        self._index.add(connection, numbered, hidden=reserved is not None)
+        self._index.add(connection, numbered, made_by=made_by, hidden=reserved is not None)
 
     def _sweep_remains(self, document_id: str) -> None:
         """Remove what a worker left that died while it stored this document."""

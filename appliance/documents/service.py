@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents import claims, store
-from appliance.documents.ingest import Ingest, PassageEmbedder
+from appliance.documents.ingest import Ingest
 from appliance.documents.media_types import MediaType, by_extension, file_name
 from appliance.documents.models import Document, DocumentStatus, Page
 from appliance.documents.sandbox import ParseLimits, Rectangle, locate_in_child, render_page_in_child
 from appliance.documents.upload import Upload, refusal
+from appliance.documents.windows import PassageEmbedder
 from appliance.errors import Conflict, DocumentRejected, InvalidInput, NotFound, NotSignedIn, Unavailable
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal

@@ -118,5 +118,6 @@ def _store(
         insert_document(connection, document, blob_name=document_id)
         insert_pages(connection, document_id, parsed)
         first = insert_chunks(connection, document_id, collection.id, made)
-        SearchIndex().add(connection, [replace(row, chunk_id=first + row.chunk_id) for row in rows])
+        numbered = [replace(row, chunk_id=first + row.chunk_id) for row in rows]
+        SearchIndex().add(connection, numbered, made_by=appliance.embedder.sha256)
     return first

@@ -80,7 +80,7 @@ def _retrieval(
         vector = appliance.embedder.embed([question.text])[0]
         with appliance.database.read() as connection:
             rankings = {
-                "vector": index.nearest(connection, scope, vector, _DEPTH).ids,
+                "vector": index.nearest(connection, scope, vector, _DEPTH, made_by=appliance.embedder.sha256).ids,
                 "words": index.matching(connection, scope, question_terms(question.text), _DEPTH).ids,
             }
         rankings["fused"] = appliance.search.rank(scope, question.text).ids[:_DEPTH]

@@ -1,4 +1,4 @@
-"""Text to vectors: all-MiniLM-L6-v2 in ONNX Runtime, with eight-bit weights."""
+"""Text to vectors: an embedding model in ONNX Runtime, by default all-MiniLM-L6-v2 with eight-bit weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from appliance.errors import SetupError
 from appliance.inference.models import Model
 from appliance.inference.runtime import EmbeddedText
 from appliance.inference.store import ModelStore
+from appliance.inference.store.embedder_folder import CLS, GRAPH_FILE, MEAN, TOKENIZER_FILE, VECTORS, pooling_of
 from appliance.inference.telemetry import silence
 
-_SPECIAL_TOKENS = 2  # one before the text, one after it
 _BATCH = 8
 _PIECES = "layer3.hidden"
 """The fourth of the six layers: its vectors of word pieces tell passages apart better than those of the last one
@@ -25,14 +26,22 @@ _PIECES = "layer3.hidden"
 class Embedder:
     """Counts, locates and embeds text in the tokens of one model. Safe to share between threads."""
 
-    def __init__(self, model: Model, session: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Model, session: Any, tokenizer: Any, pooling: str = MEAN) -> None:
+        """`pooling` is for graphs that give a vector for each token: their mean, or that of the first one (`CLS`)."""
         self.model = model
-        self.dimensions: int = session.get_outputs()[0].shape[1]
-        self.max_tokens = model.context_tokens - _SPECIAL_TOKENS
+        self.sha256 = model.sha256
+        self._special: int = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.max_tokens = model.context_tokens - self._special
         """Longest text that is embedded whole, in tokens as `count_tokens` counts them."""
         self._session = session
-        self._outputs = [output.name for output in session.get_outputs() if output.name in ("embedding", _PIECES)]
+        names = [output.name for output in session.get_outputs()]
+        self._embedding = next((name for name in VECTORS if name in names), names[0])
+        self._outputs = [self._embedding, *(name for name in names if name == _PIECES)]
+        self._inputs = {given.name for given in session.get_inputs()}
         self._tokenizer = tokenizer
+        self._pooling = pooling
+        shape = next(output.shape for output in session.get_outputs() if output.name == self._embedding)
+        self.dimensions: int = shape[-1] if isinstance(shape[-1], int) else self._run([[0]]).shape[1]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` itself, however long it is."""
@@ -74,16 +83,16 @@ class Embedder:
                     if hidden
                     else []
                 )
-                pieces = hidden[0][at, told] if hidden else np.empty((0, self.dimensions), np.float32)
+                pieces = hidden[0][at, told] if hidden else np.empty((0, 0), np.float32)
                 found[index] = EmbeddedText(vectors[at], pieces, tuple(spans[place] for place in told))
         return [found[index] for index in range(len(rows))]
 
     def _cut(self, ids: list[int]) -> list[int]:
-        limit = self.max_tokens + _SPECIAL_TOKENS
+        limit = self.max_tokens + self._special
         return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
     def _run(self, rows: list[list[int]]) -> Any:
-        return self._outputs_of(rows, ["embedding"])[0]
+        return self._outputs_of(rows, [self._embedding])[0]
 
     def _outputs_of(self, rows: list[list[int]], names: list[str]) -> Any:
         shape = len(rows), max(map(len, rows))
@@ -91,16 +100,35 @@ class Embedder:
         for index, row in enumerate(rows):
             tokens[index, : len(row)] = row
             mask[index, : len(row)] = 1
-        return self._session.run(names, {"input_ids": tokens, "attention_mask": mask})
+        given = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros(shape, np.int64)}
+        found = self._session.run(names, {name: value for name, value in given.items() if name in self._inputs})
+        if self._embedding != VECTORS[0]:  # ours are of length 1
+            found[0] = self._pooled(found[0], mask)
+        return found
+
+    def _pooled(self, values: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """One vector of length 1 for each text."""
+        if values.ndim == 3:
+            values = values[:, 0] if self._pooling == CLS else (values * mask[:, :, None]).sum(axis=1)
+        pooled: npt.NDArray[np.float32] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        return pooled.astype(np.float32, copy=False)
 
 
-def load_embedder(models: ModelStore, *, threads: int) -> Embedder:
-    """The active embedding model, its digest checked. Raises `SetupError`."""
-    model = models.active("embedding")
-    return open_embedder(model, models.verified_path(model), models.verified_tokenizer(), threads)
+def load_embedder(models: ModelStore, *, threads: int, model_id: str = "") -> Embedder:
+    """An embedding model, the active one where none is named, its digest checked. Raises `SetupError`."""
+    model = models.model(model_id) if model_id else models.active("embedding")
+    path = models.verified_path(model)
+    if path.is_dir():
+        return open_folder(model, path, threads)
+    return open_embedder(model, path, models.verified_tokenizer(), threads)
 
 
-def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads: int) -> Embedder:
+def open_folder(model: Model, folder: Path, threads: int) -> Embedder:
+    """An embedder from a folder as `store/embedder_folder.py` takes it in."""
+    return open_embedder(model, folder / GRAPH_FILE, folder / TOKENIZER_FILE, threads, pooling_of(folder))
+
+
+def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads: int, pooling: str = MEAN) -> Embedder:
     """An embedder from files that were verified, or made, a moment ago."""
     silence()
     import onnxruntime
@@ -120,8 +148,11 @@ def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads:
         graph.write(_with_pieces(graph_path.read_bytes()))
         graph.flush()
         path = f"/proc/self/fd/{graph.fileno()}"
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return Embedder(model, session, tokenizer)
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of several kinds, all from native code
+            raise SetupError(f"The embedding model {model.id} does not run on this machine.", code="setup.embedder") from error
+    return Embedder(model, session, tokenizer, pooling)
 
 
 def _with_pieces(graph: bytes) -> bytes:

@@ -51,6 +51,20 @@ class Embeds(Protocol):
         """One L2-normalised row for each text, in order."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """An embedder that says which model it is."""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the model: vectors of two digests never compare."""
+
+
+def model_digest(embedder: Embeds) -> str:
+    """The digest that vectors of this embedder carry; empty for one that does not say."""
+    return embedder.sha256 if isinstance(embedder, Identified) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedText:
     """A text as the embedder reads it: as one vector, and as one vector for each of its word pieces in their context.

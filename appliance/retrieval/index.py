@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 
 from appliance.retrieval.hidden import hidden_ranges, visible
 from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens, token
-from appliance.retrieval.partitions import DIMENSIONS, Partition, load_partition, packed
+from appliance.retrieval.indexes import IndexRecord, all_indexes, forget_document, serving, tables_of
+from appliance.retrieval.partitions import Partition, load_partition, packed, signs
 from appliance.retrieval.postings import Entries, Key, PostingCache, entries_of
 
 VECTOR_CANDIDATES = 256
@@ -38,6 +39,7 @@ class IndexRow:
     vector: NDArray[np.float32]
     tokens: list[list[str]]
     signs: bytes = b""  # of its word pieces, `packed_pieces`
+    token_count: int | None = None  # by the model of the index; None where the passage was counted by it
 
 
 def index_row(
@@ -90,6 +92,9 @@ _NONE = Scores(np.empty(0, np.int64), np.empty(0, np.float32))
 class SearchIndex:
     """Adds, removes and finds chunks; transactions belong to the caller.
 
+    Vectors come with the digest of the model that made them, `made_by`. Where that is not the model of the serving index
+    `EmbedderChanged` is raised; empty is for an index and an embedder that both have no name.
+
     One may be shared by threads. It keeps the vectors of the collections it searched (450 bytes a chunk) until they change, and
     the posting lists used last.
     """
@@ -98,27 +103,16 @@ class SearchIndex:
         self._kept: dict[int, Partition] = {}
         self._postings = PostingCache()
 
-    def add(self, connection: Connection, rows: Sequence[IndexRow], *, hidden: bool = False) -> None:
+    def add(self, connection: Connection, rows: Sequence[IndexRow], *, made_by: str = "", hidden: bool = False) -> None:
         """Index chunks. Their ids must not be in the index yet; those of `hidden` ones are reserved (`slices.reserve`)."""
+        index = serving(connection, made_by)
         if not rows:
             return
-        vectors = np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
-        bits = np.packbits(vectors > 0, axis=1)
-        exact = packed(vectors)
-        connection.exec_driver_sql(
-            "INSERT INTO search_vectors(chunk_id, collection_number, bits) VALUES (?, ?, vec_bit(?))",
-            [(row.chunk_id, row.collection_number, bits[at].tobytes()) for at, row in enumerate(rows)],
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO search_exact(chunk_id, vector) VALUES (?, ?)",
-            [(row.chunk_id, exact[at]) for at, row in enumerate(rows)],
-        )
+        store_vectors(connection, index, rows)
+        store_pieces(connection, index, rows)
         entries = [
             (entry_row(row.chunk_id, step), " ".join(tokens)) for row in rows for step, tokens in enumerate(row.tokens) if tokens
         ]
-        pieces = [(row.chunk_id, row.signs) for row in rows if row.signs]
-        if pieces:
-            connection.exec_driver_sql("INSERT INTO search_pieces(chunk_id, signs) VALUES (?, ?)", pieces)
         if entries:
             connection.exec_driver_sql("INSERT INTO search_words(rowid, tokens) VALUES (?, ?)", entries)
         if not hidden:
@@ -126,9 +120,10 @@ class SearchIndex:
 
     def remove(self, connection: Connection, document_id: str) -> None:
         """Take a document's chunks out of the index. Call it while their rows in `chunks` are still there."""
+        forget_document(connection, document_id)
         indexed = connection.exec_driver_sql(
             "SELECT chunks.id, number FROM chunks JOIN collections ON collections.id = chunks.collection_id "
-            "JOIN search_exact ON search_exact.chunk_id = chunks.id WHERE document_id = ?",
+            f"JOIN {tables_of(serving(connection).number).exact} AS exact ON exact.chunk_id = chunks.id WHERE document_id = ?",
             (document_id,),
         ).fetchall()
         if not indexed:
@@ -137,14 +132,22 @@ class SearchIndex:
         removed = Counter(row[1] for row in indexed)
         count_chunks(connection, {number: -count for number, count in removed.items()})
 
-    def nearest(self, connection: Connection, scope_numbers: Collection[int], vector: NDArray[np.float32], limit: int) -> Scores:
+    def nearest(
+        self,
+        connection: Connection,
+        scope_numbers: Collection[int],
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        made_by: str = "",
+    ) -> Scores:
         """Chunks in scope by cosine: a scan over bits, then the exact order of the best `VECTOR_CANDIDATES`."""
-        partitions = self._partitions(connection, scope_numbers)
+        partitions = self._partitions(connection, scope_numbers, made_by)
         if not partitions:
             return _NONE
-        asked = np.packbits(vector > 0).view(np.uint64)
+        asked = signs(vector[None])[0].view(np.uint64)
         distances = [partition.distances(asked) for partition in partitions]
-        histogram = sum(np.bincount(part, minlength=DIMENSIONS + 1) for part in distances)
+        histogram = sum(np.bincount(part, minlength=64 * asked.size + 1) for part in distances)
         farthest = np.searchsorted(np.cumsum(histogram), max(limit, VECTOR_CANDIDATES))
         found = []
         for partition, part in zip(partitions, distances, strict=True):
@@ -153,11 +156,17 @@ class SearchIndex:
         return _joined(found).best(limit)
 
     def similarities(
-        self, connection: Connection, scope_numbers: Collection[int], ids: NDArray[np.int64], vector: NDArray[np.float32]
+        self,
+        connection: Connection,
+        scope_numbers: Collection[int],
+        ids: NDArray[np.int64],
+        vector: NDArray[np.float32],
+        *,
+        made_by: str = "",
     ) -> Scores:
         """Cosines of those of `ids` that are in scope with `vector`, in no order."""
         found = []
-        for partition in self._partitions(connection, scope_numbers):
+        for partition in self._partitions(connection, scope_numbers, made_by):
             places = partition.places(ids)
             found.append(Scores(partition.ids[places], partition.cosines(places, vector)))
         return _joined(found)
@@ -209,24 +218,50 @@ class SearchIndex:
                 self._postings.put(missing[at], read[missing[at]])
         return read
 
-    def _partitions(self, connection: Connection, scope_numbers: Collection[int]) -> list[Partition]:
+    def _partitions(self, connection: Connection, scope_numbers: Collection[int], made_by: str = "") -> list[Partition]:
         """Everything in scope, from memory where the collection has not changed since."""
+        index = serving(connection, made_by)
         partitions = []
         for number, generation, _ in _current(connection, scope_numbers):
             kept = self._kept.get(number)
-            if kept is None or kept.generation != generation:
-                kept = load_partition(connection, number, generation)
+            if kept is None or (kept.index, kept.generation) != (index.number, generation):
+                kept = load_partition(connection, index, number, generation)
                 self._kept[number] = kept
             partitions.append(kept)
         return partitions
 
 
+def store_vectors(connection: Connection, index: IndexRecord, rows: Sequence[IndexRow]) -> None:
+    """Put vectors of chunks that it does not hold yet into one index. Raises `ValueError` for vectors of another length."""
+    vectors = np.stack([row.vector for row in rows]).astype(np.float32, copy=False)
+    if vectors.shape[1] != index.dimensions:
+        raise ValueError(f"index {index.number} has {index.dimensions} dimensions, not {vectors.shape[1]}")
+    tables = tables_of(index.number)
+    bits, exact = signs(vectors), packed(vectors)
+    connection.exec_driver_sql(
+        f"INSERT INTO {tables.vectors}(chunk_id, collection_number, bits) VALUES (?, ?, vec_bit(?))",
+        [(row.chunk_id, row.collection_number, bits[at].tobytes()) for at, row in enumerate(rows)],
+    )
+    connection.exec_driver_sql(
+        f"INSERT INTO {tables.exact}(chunk_id, vector, token_count) VALUES (?, ?, ?)",
+        [(row.chunk_id, exact[at], row.token_count) for at, row in enumerate(rows)],
+    )
+
+
+def store_pieces(connection: Connection, index: IndexRecord, rows: Sequence[IndexRow]) -> None:
+    """Put the pieces of chunks into one index, in the place of those it has."""
+    pieces = [(row.chunk_id, row.signs) for row in rows if row.signs]
+    if pieces:
+        table = tables_of(index.number).pieces
+        connection.exec_driver_sql(f"INSERT OR REPLACE INTO {table}(chunk_id, signs) VALUES (?, ?)", pieces)
+
+
 def forget(connection: Connection, chunk_ids: Sequence[int]) -> None:
-    """Take chunks out of every table of the index; counting them is the caller's."""
+    """Take chunks out of every table of every index; counting them is the caller's."""
     ids = [(chunk_id,) for chunk_id in chunk_ids]
-    connection.exec_driver_sql("DELETE FROM search_vectors WHERE chunk_id = ?", ids)
-    connection.exec_driver_sql("DELETE FROM search_exact WHERE chunk_id = ?", ids)
-    connection.exec_driver_sql("DELETE FROM search_pieces WHERE chunk_id = ?", ids)
+    for index in all_indexes(connection):
+        for table in tables_of(index.number) if index.dimensions else ():
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE chunk_id = ?", ids)
     connection.exec_driver_sql(
         "DELETE FROM search_words WHERE rowid = ?",
         [(entry_row(chunk_id, step),) for chunk_id in chunk_ids for step in range(len(IMPACTS))],

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from appliance.retrieval.hidden import hidden_ranges, visible
-
-DIMENSIONS = 384
+from appliance.retrieval.indexes import IndexRecord, padded, tables_of
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One collection as it was at `generation`, its `ids` in ascending order.
+    """One collection as it was at `generation` in the index with this number, its `ids` in ascending order.
 
     `bits` are the signs of the vectors, by words of 64 dimensions, each word contiguous; `exact` times `scales` are the vectors.
     """
 
+    index: int
     generation: int
     ids: NDArray[np.int64]
     bits: NDArray[np.uint64]
@@ -51,34 +51,42 @@ class Partition:
         return present
 
 
-def load_partition(connection: Connection, number: int, generation: int) -> Partition:
+def load_partition(connection: Connection, index: IndexRecord, number: int, generation: int) -> Partition:
     """Ids and bits as sqlite-vec keeps them, and the exact vectors.
 
     Read from the extension's chunk tables (format of 0.1.9, which is pinned; a test compares with its own search): its KNN
     picks k of n in k passes over n, 30 to 60 ms for 200 of 100,000, where reading and counting here takes under 10 ms.
     """
+    stored_in = tables_of(index.number).vectors
     rows = connection.exec_driver_sql(
-        "SELECT validity, rowids, vectors FROM search_vectors_chunks JOIN search_vectors_vector_chunks00 AS stored "
-        "ON stored.rowid = search_vectors_chunks.chunk_id WHERE partition00 = ?",
+        f"SELECT validity, rowids, vectors FROM {stored_in}_chunks AS parts JOIN {stored_in}_vector_chunks00 AS stored "
+        "ON stored.rowid = parts.chunk_id WHERE partition00 = ?",
         (number,),
     ).fetchall()
     valid = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(bool)
     ids = np.frombuffer(b"".join(row[1] for row in rows), np.int64)[valid]
-    bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, DIMENSIONS // 64)[valid]
+    bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, padded(index.dimensions) // 64)[valid]
     shown = visible(ids, hidden_ranges(connection, [number]))
     ids, bits = ids[shown], bits[shown]
     order = np.argsort(ids)
-    exact, scales = _exact(connection, ids[order])
-    return Partition(generation, ids[order], np.ascontiguousarray(bits[order].T), exact, scales)
+    exact, scales = _exact(connection, index, ids[order])
+    return Partition(index.number, generation, ids[order], np.ascontiguousarray(bits[order].T), exact, scales)
 
 
-def _exact(connection: Connection, ids: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _exact(connection: Connection, index: IndexRecord, ids: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     rows = connection.exec_driver_sql(
-        "SELECT vector FROM json_each(?) AS wanted JOIN search_exact ON chunk_id = wanted.value ORDER BY chunk_id",
+        f"SELECT vector FROM json_each(?) AS wanted JOIN {tables_of(index.number).exact} ON chunk_id = wanted.value "
+        "ORDER BY chunk_id",
         (json.dumps(ids.tolist()),),
     ).fetchall()
-    packed = np.frombuffer(b"".join(row[0] for row in rows), np.int8).reshape(ids.size, 4 + DIMENSIONS)
+    packed = np.frombuffer(b"".join(row[0] for row in rows), np.int8).reshape(ids.size, 4 + index.dimensions)
     return np.ascontiguousarray(packed[:, 4:]), packed[:, :4].copy().view(np.float32)[:, 0]
+
+
+def signs(vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The signs of vectors, one a row, as bits filled up to whole words."""
+    bits = np.packbits(vectors > 0, axis=1)
+    return np.pad(bits, ((0, 0), (0, padded(vectors.shape[1]) // 8 - bits.shape[1])))
 
 
 def packed(vectors: NDArray[np.float32]) -> list[bytes]:

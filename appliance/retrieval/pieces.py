@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from appliance.inference.runtime import EmbeddedText, Embeds, EmbedsPieces
 
 _EVERY = 2
-_DIMENSIONS = 192
 _FUNCTION_WORD = 2.0
 """Weight of a piece whose word is no term of the index, where a rare word has about 8."""
 
@@ -55,12 +54,13 @@ def _word_around(text: str, start: int, end: int) -> tuple[int, int]:
 def likeness(pieces: NDArray[np.float32], weights: NDArray[np.float32], stored: Sequence[bytes]) -> NDArray[np.float32]:
     """For each stored passage, the weighed mean over the question's pieces of the best likeness found there; about 0 to 0.8."""
     asked = pieces[:, ::_EVERY]
-    asked = asked / (np.maximum(np.linalg.norm(asked, axis=1, keepdims=True), 1e-9) * np.sqrt(_DIMENSIONS))
+    length = asked.shape[1]
+    asked = asked / (np.maximum(np.linalg.norm(asked, axis=1, keepdims=True), 1e-9) * np.sqrt(length))
     columns, sums = asked.T.copy(), asked.sum(axis=1)
     best = np.empty(len(stored), np.float32)
     # one passage at a time stays in the processor's cache: half the time of one product over all
     for at, signs in enumerate(stored):
-        bits = np.unpackbits(np.frombuffer(signs, np.uint8)).reshape(-1, _DIMENSIONS).astype(np.float32)
+        bits = np.unpackbits(np.frombuffer(signs, np.uint8)).reshape(-1, -(-length // 8) * 8)[:, :length].astype(np.float32)
         # a sign is 2 * bit - 1
         best[at] = (2 * (bits @ columns).max(axis=0) - sums) @ weights
     return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,11 +13,12 @@ from sqlalchemy import Connection, bindparam, select
 
 from appliance.errors import Denied
 from appliance.identity.models import Principal
-from appliance.inference.runtime import Embeds
+from appliance.inference.runtime import Embeds, model_digest
 from appliance.policy.actions import Action
 from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import SearchIndex
+from appliance.retrieval.indexes import EmbedderChanged, serving, tables_of
 from appliance.retrieval.models import Hit
 from appliance.retrieval.pieces import embedded
 from appliance.retrieval.reranking import Asked, read_candidates, rerank
@@ -66,7 +68,7 @@ class Search:
         *,
         reranked: int = RERANKED,
     ) -> None:
-        """`embedder_factory` is called per search and should give the same embedder each time; 0 `reranked` is fusion alone."""
+        """`embedder_factory` gives the embedder of the serving index, and is called per search; 0 `reranked` is fusion alone."""
         self._database = database
         self._access = access
         self._embedder = embedder_factory
@@ -86,14 +88,25 @@ class Search:
         return self._hits(scope, ranking, limit)
 
     def rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
-        """Both rankings over the scope, fused. One after the other: side by side they take turns at the interpreter's lock."""
-        question = embedded(self._embedder(), [query])[0]
+        """Both rankings over the scope, fused. One after the other: side by side they take turns at the interpreter's lock.
+
+        A question that was embedded just before the model was changed is embedded once more. Raises `EmbedderChanged`.
+        """
+        try:
+            return self._rank(scope_numbers, query)
+        except EmbedderChanged:
+            return self._rank(scope_numbers, query)
+
+    def _rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
+        embedder = self._embedder()
+        question, made_by = embedded(embedder, [query])[0], model_digest(embedder)
         vector = question.vector
+        # one snapshot: the index that is found here is the one that answers, whatever is changed meanwhile
         with self._database.read() as connection:
-            near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES)
+            near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES, made_by=made_by)
             words, rarities = self._index.weighed_words(connection, scope_numbers, question_terms(query))
             missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
-            more = self._index.similarities(connection, scope_numbers, missing, vector)
+            more = self._index.similarities(connection, scope_numbers, missing, vector, made_by=made_by)
             ids = np.concatenate([near.ids, more.ids])
             similarities = np.concatenate([near.scores, more.scores])
             word_scores = words.of(ids)
@@ -103,7 +116,7 @@ class Search:
             if not self._reranked or not ids.size:
                 return ranking
             asked = Asked(query, rarities, question.pieces, question.spans)
-            return self._closer(connection, scope_numbers, ranking, asked, vector)
+            return self._closer(connection, scope_numbers, ranking, asked, vector=vector, made_by=made_by)
 
     def _closer(
         self,
@@ -111,14 +124,16 @@ class Search:
         scope_numbers: Collection[int],
         first: Ranking,
         asked: Asked,
+        *,
         vector: NDArray[np.float32],
+        made_by: str,
     ) -> Ranking:
         """The best of `first` in the order of the second stage; the others follow as they were."""
         candidates = read_candidates(connection, scope_numbers, first.ids[: self._reranked])
         if not candidates:
             return first
         beside = np.array([[item.before, item.after] for item in candidates])
-        known = self._index.similarities(connection, scope_numbers, np.unique(beside), vector).in_order()
+        known = self._index.similarities(connection, scope_numbers, np.unique(beside), vector, made_by=made_by).in_order()
         chunk_ids = np.array([item.chunk_id for item in candidates])
         places = np.flatnonzero(np.isin(first.ids, chunk_ids))
         own = chunk_ids[:, None] == beside
@@ -145,6 +160,7 @@ class Search:
         usual = _usual(ranking.scores)
         with self._database.read() as connection:
             rows = connection.execute(_HITS, {"ids": list(places), "scope": list(scope.collection_ids)}).all()
+            counted = _counted(connection, list(places))
         return [
             Hit(
                 chunk_id=row.id,
@@ -156,7 +172,7 @@ class Search:
                 end=row.end,
                 heading=row.heading,
                 text=row.text,
-                token_count=row.token_count,
+                token_count=counted.get(row.id, row.token_count),
                 score=float(ranking.scores[places[row.id]]),
                 similarity=float(ranking.similarities[places[row.id]]),
                 words_score=float(ranking.words[places[row.id]]),
@@ -164,6 +180,16 @@ class Search:
             )
             for row in sorted(rows, key=lambda row: places[row.id])
         ]
+
+
+def _counted(connection: Connection, chunk_ids: list[int]) -> dict[int, int]:
+    """Lengths in the tokens of the serving index's model, of passages that were divided by another one's."""
+    rows = connection.exec_driver_sql(
+        f"SELECT chunk_id, token_count FROM {tables_of(serving(connection).number).exact} "
+        "WHERE chunk_id IN (SELECT value FROM json_each(?)) AND token_count IS NOT NULL",
+        (json.dumps(chunk_ids),),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _usual(scores: NDArray[np.float32]) -> float:

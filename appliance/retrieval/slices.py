@@ -11,6 +11,7 @@ import time
 from sqlalchemy import Connection
 
 from appliance.retrieval.index import count_chunks, forget
+from appliance.retrieval.indexes import forget_document
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
@@ -60,6 +61,7 @@ def reveal(connection: Connection, document_id: str, first: int) -> bool:
 
 def withdraw(connection: Connection, document_id: str) -> None:
     """Hide all passages of a document, from now on to be removed."""
+    forget_document(connection, document_id)
     if abandon(connection, document_id):
         return
     found = connection.exec_driver_sql(

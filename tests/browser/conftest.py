@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 # Its pytest plugin imports it when all is over; compiled for the first time after Playwright's greenlets have run, that fails on
@@ -172,7 +173,7 @@ def box(data_dir: Path) -> Iterator[Box]:
     appliance = open_appliance(Settings(data_dir=data_dir), create=True)
     runtime = ScriptedRuntime()
     with pytest.warns(InsecureStubWarning):
-        appliance.__dict__.update(router=stub_router(runtime), embedder=WordEmbedder())
+        appliance.__dict__.update(router=stub_router(runtime), embedders=SimpleNamespace(serving=WordEmbedder))
     redis = subprocess.Popen(redis_command(appliance.settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     queue = ThreadQueue(appliance)
     _wait_until(queue.redis.ping)

@@ -13,7 +13,9 @@ from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.models import CanaryOrder, ModelVersionOut
+from web.schemas.models import CanaryOrder, IndexOut, ModelVersionOut
+
+Indexes = list[IndexOut]  # inside the class `list` is a method
 
 
 class ModelsController(Controller):
@@ -28,6 +30,23 @@ class ModelsController(Controller):
     @get("/api/models", opt=declares(Action.MODEL_LIST, EventName.MODEL_LISTED), sync_to_thread=True)
     def list(self, appliance: Box, principal: Caller) -> list[ModelVersionOut]:
         return [ModelVersionOut.of(version) for version in appliance.model_administration.list(principal)]
+
+    @get(
+        "/api/models/indexes",
+        opt=declares(Action.MODEL_LIST, unaudited="how far work is whose beginning is on record; asked again every few seconds"),
+        sync_to_thread=True,
+    )
+    def indexes(self, appliance: Box, principal: Caller) -> Indexes:
+        return [IndexOut.of(index) for index in appliance.model_administration.indexes(principal)]
+
+    @post(
+        "/api/models/{version_id:str}/abandon",
+        opt=declares(Action.MODEL_ACTIVATE, EventName.EMBEDDING_ABANDONED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def abandon(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> ModelVersionOut:
+        return ModelVersionOut.of(appliance.model_administration.abandon(principal, version_id))
 
     @post(
         "/api/models/{version_id:str}/activate",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.inference.store.versions import ModelVersion
+from appliance.retrieval.index_progress import IndexProgress
 
 
 class ModelVersionOut(msgspec.Struct):
@@ -62,6 +63,42 @@ class ModelVersionOut(msgspec.Struct):
             replaced=version.replaced,
             measured=dict(version.measured),
             trials=[dict(trial) for trial in version.trials],
+        )
+
+
+class IndexOut(msgspec.Struct):
+    """The index of one embedding model: its digest and dimension, and how much of what can be searched it holds."""
+
+    number: int
+    model_id: str
+    sha256: str
+    dimensions: int
+    state: str
+    complete: bool
+    documents: int
+    documents_done: int
+    passages: int
+    passages_done: int
+    passages_per_s: float
+    percent: int
+    sentence: str
+
+    @classmethod
+    def of(cls, index: IndexProgress) -> IndexOut:
+        return cls(
+            number=index.number,
+            model_id=index.model_id,
+            sha256=index.sha256,
+            dimensions=index.dimensions,
+            state=index.state.value,
+            complete=index.complete,
+            documents=index.documents,
+            documents_done=index.documents_done,
+            passages=index.passages,
+            passages_done=index.passages_done,
+            passages_per_s=index.passages_per_s,
+            percent=index.percent,
+            sentence=index.sentence,
         )
 
 

@@ -25,7 +25,8 @@ def adopt_prepared(database: Database, audit: AuditLog, models_dir: Path) -> lis
     """Record prepared models that have no version yet; those recorded now. Costs one query where there is nothing to do.
 
     A new one becomes active where the version it follows was prepared by the box too, or where there is none; what an
-    administrator activated stays active.
+    administrator activated stays active. An embedding model that follows another one waits until everything is embedded with it
+    (administration/embedding.py).
     """
     manifest = read_manifest(models_dir)
     if manifest is None:
@@ -82,14 +83,15 @@ def _adopt(connection: Connection, audit: AuditLog, manifest: Manifest, model: M
     }
     audit.append(connection, AuditEvent(EventName.MODEL_IMPORTED, SYSTEM, resources=about, facts=content))
     current = next((other for other in before if other.name == stored.name and other.state is VersionState.ACTIVE), None)
-    if (current is not None and current.source == stored.source) or not before:
+    follows = current is not None and current.source == stored.source and stored.kind != "embedding"
+    if follows or not before:
         if current is not None:
             records.set_state(connection, current, VersionState.RETIRED)
         replaced = current.id if current else None
         records.set_state(connection, stored, VersionState.ACTIVE, replaced=replaced)
         told = {"replaced": replaced or "nothing"}
         audit.append(connection, AuditEvent(EventName.MODEL_ACTIVATED, SYSTEM, resources=about, facts=told))
-    return stored
+    return records.load_version(connection, stored.id)
 
 
 def _facts(content: ContentStore, model: Model) -> Facts:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import InvalidInput
+from appliance.inference.preparation_steps import run_step
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, folder_digest
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
@@ -15,10 +16,11 @@ from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.records import Signer
 from appliance.inference.store.signatures import check_signature
-from appliance.inference.store.versions import ModelVersion, StoredFile, VersionState, size_class
+from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, VersionState, size_class
 from appliance.storage.digests import Watch, digest_of
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
+_MOST_DIMENSIONS = 4_096
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _QUANTISATION_AT_END = re.compile(r"[._-](?:i?q\d\w*|f16|bf16|f32|fp16|int[48]|mxfp4|tq\d\w*)$", re.IGNORECASE)
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
@@ -71,6 +73,7 @@ def prepare(
     size = sum(file.size_bytes for file in files) if files else path.stat().st_size
     sha256 = folder_digest(files) if files else digest_of(path, watch)
     _expect(order.sha256, sha256)
+    measured = _tried(path, facts)
     modelfile, adapters = None, list[StoredFile]()
     if order.modelfile is not None:
         modelfile = read_modelfile(order.modelfile)
@@ -109,6 +112,7 @@ def prepare(
         encrypted=order.encrypt,
         prompt=prompt_of(modelfile, adapters) if modelfile else {},
         signer=signer.fingerprint if signer else None,
+        measured=measured,
     )
 
     def store() -> None:
@@ -137,6 +141,16 @@ def model_name(name: str) -> str:
             "A model needs a name of letters, digits, dots and hyphens, at most 100; give one with --name.", code="model.name"
         )
     return cleaned
+
+
+def _tried(folder: Path, facts: Facts) -> Mapping[str, float]:
+    """What an embedding model shows when it is run here once, in a process of its own. Raises `InvalidInput`, `SetupError`."""
+    if facts.format != "onnx":
+        return {}
+    measured = run_step("try_embedder", folder, facts.context_tokens)
+    if abs(measured["length"] - 1) > 0.01 or not 8 <= measured["dimensions"] <= _MOST_DIMENSIONS:
+        raise InvalidInput("What this model gives are no vectors of length 1: nothing is found by it.", code="model.no_vectors")
+    return {name: measured[name] for name in ("dimensions", "tokens_per_s")}
 
 
 def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference.store.contents import Content, content_of, refuse_code
+from appliance.inference.store.embedder_folder import files_for, graphs_in, read_embedder
 from appliance.inference.store.genai_folder import CONFIG, folder_files, read_genai
 from appliance.inference.store.gguf import GgufHeader, read_gguf
 from appliance.inference.store.memory import kv_bytes_per_token
@@ -42,10 +43,14 @@ def look(source: Path) -> list[Incoming]:
     if source.is_dir():
         if (source / CONFIG).is_file():
             return [_folder(source, source.name)]
+        if graphs := graphs_in(source):
+            return [_embedder(source, graph, graph.relative_to(source).as_posix()) for graph in graphs]
         found = list(_below(source, source, 0))
         if not found:
             raise InvalidInput(
-                f"There is no model in {source}: neither a GGUF file nor a folder with {CONFIG}.", code="model.empty_source"
+                f"There is no model in {source}: no GGUF file, no folder with {CONFIG}, no folder with a tokenizer and an ONNX "
+                "graph.",
+                code="model.empty_source",
             )
         return found
     if not source.is_file():
@@ -78,7 +83,7 @@ def choose(found: list[Incoming], wanted: str | None) -> Incoming:
 def facts_of(path: Path) -> Facts:
     """What the model at `path` says of itself. Raises as `read_gguf` and `read_genai` do, and for what is no whole model."""
     if path.is_dir():
-        return read_genai(path)
+        return read_genai(path) if (path / CONFIG).is_file() else read_embedder(path)
     return gguf_facts(read_gguf(path))
 
 
@@ -133,6 +138,8 @@ def _below(source: Path, folder: Path, depth: int, seen: list[int] | None = None
         if path.is_dir():
             if (path / CONFIG).is_file():
                 yield _folder(path, label)
+            elif graphs := graphs_in(path):
+                yield from (_embedder(path, graph, graph.relative_to(source).as_posix()) for graph in graphs)
             elif depth < _MAX_DEPTH:
                 yield from _below(source, path, depth + 1, counter)
         elif path.is_file() and path.suffix == ".whl":
@@ -159,6 +166,18 @@ def _folder(path: Path, label: str) -> Incoming:
 
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     return Incoming(label, path.name, size, fetch, _name(path.name))
+
+
+def _embedder(folder: Path, graph: Path, label: str) -> Incoming:
+    def fetch(directory: Path, watch: Watch | None) -> Path:
+        target = directory / folder.name
+        target.mkdir(mode=0o700)
+        for file, name in files_for(graph, folder):
+            copied(file, target / name, watch)
+            (target / name).chmod(0o600)
+        return target
+
+    return Incoming(label, f"{folder.name}/{label}", graph.stat().st_size, fetch, _name(folder.name))
 
 
 def _wheel(path: Path, *, required: bool = True) -> list[Incoming]:

@@ -61,6 +61,13 @@ class ModelStore:
         manifest = read_manifest(self._models_dir)
         return [] if manifest is None else list(manifest.models)
 
+    def model(self, model_id: str) -> Model:
+        """One version by its id. Raises `SetupError` (`setup.model_missing`)."""
+        found = next((version for version in self.versions() if version.id == model_id), None)
+        if found is None:
+            raise SetupError(f"The model {model_id} is not installed any longer.", code="setup.model_missing")
+        return found.as_model()
+
     def active(self, kind: Kind, formats: Collection[str] = _IN_PROCESS) -> Model:
         """The model in use, the one activated last where several are. Raises `SetupError` (`setup.model_missing`)."""
         versions = [version for version in self.versions() if version.kind == kind]

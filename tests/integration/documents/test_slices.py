@@ -34,12 +34,12 @@ def at_slice(monkeypatch):
     def arranged(wanted: int, act) -> None:
         add, seen = SearchIndex.add, []
 
-        def counted(self, connection, rows, *, hidden=False):
+        def counted(self, connection, rows, *, made_by="", hidden=False):
             seen.append(len(rows))
             if len(seen) == wanted:
                 monkeypatch.setattr(SearchIndex, "add", add)
                 act()
-            add(self, connection, rows, hidden=hidden)
+            add(self, connection, rows, made_by=made_by, hidden=hidden)
 
         monkeypatch.setattr(SearchIndex, "add", counted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from types import SimpleNamespace
 
 from appliance.documents.models import DocumentStatus
 from appliance.documents.rejections import SENTENCES
@@ -25,7 +26,7 @@ WANTED |= {"one slide, 7,000 times", "remarks in remarks", "two ends"}
 
 def test_hostile_files_are_set_aside_with_a_reason_and_the_worker_lives_on(appliance):
     owner = appliance.setup.complete(appliance.setup.make_link(), "administrator", "a long enough passphrase")
-    appliance.__dict__.update(embedder=WordEmbedder())
+    appliance.__dict__.update(embedders=SimpleNamespace(serving=WordEmbedder))
     collection = next(item.id for item in appliance.collections.readable(owner) if item.owner_id == owner.id)
     children = set(os.listdir("/proc/self/task"))
     descriptors = len(os.listdir("/proc/self/fd"))
