@@ -23,7 +23,7 @@ _MANY_BITS = frozenset({"F32", "F16", "BF16", "Q8_0"})
 _TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
 _RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
 _PASSES = 3
-"""How often all formats are timed, each in its turn: what else the machine does for a while must not fall on one of them alone."""
+"""How often all formats are timed, each in its turn: what else the machine does must not fall on one of them alone."""
 
 
 @dataclass(frozen=True, slots=True)
