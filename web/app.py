@@ -20,9 +20,9 @@ To add a controller: write `web/controllers/<noun>.py` with a `litestar.Controll
 
 A template extends `layout.html`, sets `place` to the key of its navigation entry (`chat`, `documents`, `audit`, `admin`) and
 fills the blocks `title`, `main` and `script` (`<script type="module" src="/static/things.js"></script>`; inline scripts and
-styles are refused by the browser). Scripts import `./api.js` (`api.get/post/put/patch/delete`, errors as `ApiError` with `message`
-and `code`) and `./dom.js` (`h(tag, attributes, ...children)`; text only, innerHTML is refused by the browser). Styles go into
-`web/styles/<nn>-<noun>.css`; all of them together are served as the one sheet `/static/cloister.css`.
+styles are refused by the browser). Scripts import `./api.js` (`api.get/post/put/patch/delete`, errors as `ApiError` with
+`message` and `code`) and `./dom.js` (`h(tag, attributes, ...children)`; text only, innerHTML is refused by the browser). Styles
+go into `web/styles/<nn>-<noun>.css`; all of them together are served as the one sheet `/static/cloister.css`.
 """
 
 from __future__ import annotations
