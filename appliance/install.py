@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import platform
 import re
 import shutil
@@ -124,14 +125,24 @@ def _run(command: list[str], failure: str) -> None:
         raise InstallError(f"{failure}; the lines above say why (exit code {error.returncode}).") from error
 
 
-def _with_clock(work: Callable[[], None]) -> None:
-    """Say every 20 seconds that the long step still runs."""
+def compiled(build: Path) -> str:
+    """How far llama.cpp is compiled in the directory `build`, by CMake's plan and Ninja's log; empty where they do not say."""
+    try:
+        planned = len(json.loads((build / "compile_commands.json").read_text()))
+        done = sum(".o\t" in line for line in (build / ".ninja_log").read_text().splitlines())
+    except (OSError, ValueError):
+        return ""
+    return f"{done} of {planned} files compiled, "
+
+
+def _with_clock(work: Callable[[], None], build: Path) -> None:
+    """Say every 20 seconds how far the long step is."""
     done = threading.Event()
     started = time.monotonic()
 
     def tick() -> None:
         while not done.wait(20):
-            print(f"  ... still installing, {time.monotonic() - started:.0f} s", flush=True)
+            print(f"  ... {compiled(build)}{time.monotonic() - started:.0f} s", flush=True)
 
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
@@ -147,14 +158,14 @@ def install(*, development: bool) -> None:
     environment = ROOT / ".venv"
     lock = ROOT / ("requirements-dev.lock" if development else "requirements.lock")
     cpuinfo = Path("/proc/cpuinfo")
-    build = [*build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else ""), *UNUSED]
+    options = [*build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else ""), *UNUSED]
     driver = Path("/proc/driver/nvidia").exists()
     left_out = extras_left_out(platform.machine(), _glibc(), nvidia=driver or development)
     stamp_file = environment / ".installed"
     stamps = stamp_file.read_text().split() if stamp_file.exists() else []
     # the development lock holds everything the other does
-    complete = [*build, *extras_left_out(platform.machine(), _glibc(), nvidia=True)]
-    stamp = _stamp(lock, [*build, *left_out])
+    complete = [*options, *extras_left_out(platform.machine(), _glibc(), nvidia=True)]
+    stamp = _stamp(lock, [*options, *left_out])
     if {stamp, _stamp(ROOT / "requirements-dev.lock", complete)} & set(stamps):
         return
     for compiler in (("cc", "gcc", "clang"), ("c++", "g++", "clang++")):
@@ -177,14 +188,19 @@ def install(*, development: bool) -> None:
             "The virtual environment could not be made",
         )
     print("Installing; llama.cpp is compiled for this processor, about ten minutes on two cores ...", flush=True)
-    settings = [part for option in build for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
+    settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
     for extra, reason in left_out.items():
         print(f"  without {extra}: {reason}", flush=True)
     wanted = environment / ".requirements.txt"
     wanted.write_text(without(lock.read_text(), left_out))
     # what is not compiled here would be compiled at every start
     requirements = ["--require-hashes", "--build-constraints", "requirements.lock", "--compile-bytecode", str(wanted)]
-    _with_clock(lambda: _run([uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements], "The installation failed"))
+    build = environment / ".build"
+    shutil.rmtree(build, ignore_errors=True)  # of an interrupted installation: its paths are of another day
+    # as a variable, since uv keeps what it compiled by its settings, and another clone may use it
+    sync = ["env", f"SKBUILD_BUILD_DIR={build}", uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements]
+    _with_clock(lambda: _run(sync, "The installation failed"), build)
+    shutil.rmtree(build, ignore_errors=True)
     here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
     _run(here, "The appliance itself could not be installed")
     stamp_file.write_text(stamp)
@@ -206,6 +222,9 @@ def main() -> int:
     except InstallError as error:
         print(f"cloister: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("cloister: Interrupted; the same command goes on with the installation.", file=sys.stderr)
+        return 130
     return 0
 
 

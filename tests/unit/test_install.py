@@ -68,6 +68,25 @@ def test_a_read_only_checkout_is_one_sentence(tmp_path: Path, monkeypatch: pytes
     assert re.fullmatch(r"cloister: The directory [^\n]* is not writable \(Permission denied\)[^\n]*\n", capsys.readouterr().err)
 
 
+def test_whoever_waits_is_told_how_far_the_compiler_is(tmp_path: Path):
+    assert install.compiled(tmp_path) == ""
+    (tmp_path / "compile_commands.json").write_text('[{"file": "a.c"}, {"file": "b.cpp"}, {"file": "c.cpp"}]')
+    (tmp_path / ".ninja_log").write_text("# ninja log v5\n11\t48\t17\tsrc/a.c.o\t5c1f\n12\t50\t18\tbin/liba.so\t5c2f\n")
+    assert install.compiled(tmp_path) == "1 of 3 files compiled, "
+    (tmp_path / "compile_commands.json").write_text("[{")
+    assert install.compiled(tmp_path) == ""
+
+
+def test_an_interrupted_installation_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys):
+    def interrupt(**_: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "install", interrupt)
+    monkeypatch.setattr(sys, "argv", ["install.py"])
+    assert install.main() == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_locks_are_hashed_and_name_no_host():
     for name in ("requirements.lock", "requirements-dev.lock"):
         text = (ROOT / name).read_text()
