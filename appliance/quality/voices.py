@@ -91,11 +91,17 @@ class VoicesReview:
             helpful, kinds = _counts(connection)
         return Voices(helpful[True], helpful[False], kinds, shown, len(found) > PAGE)
 
-
-def candidate(connection: Connection, message_id: str, readable: Collection[str]) -> Candidate | None:
-    """What its person shows of this answer to a reader of the collections in `readable`; None where nothing."""
-    row = connection.execute(_ROWS.where(feedback.c.message_id == message_id, feedback.c.shared)).one_or_none()
-    return None if row is None else _candidate(connection, row, readable)
+    def candidate(self, principal: Principal, message_id: str) -> Candidate:
+        """What may go into a golden set; whoever puts it there records that. Raises `NotFound` for what nobody shows any more."""
+        self._access.require(principal, Action.FEEDBACK_LIST, APPLIANCE)
+        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        with self._database.read() as connection:
+            row = connection.execute(_ROWS.where(feedback.c.message_id == message_id, feedback.c.shared)).one_or_none()
+            found = None if row is None else _candidate(connection, row, readable)
+        if found is None:
+            self._access.require(principal, Action.FEEDBACK_LIST, None)  # recorded; the same for all that is not shown
+        assert found is not None
+        return found
 
 
 _question = messages.alias("question")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, get
-from litestar.params import FromQuery
+from litestar import Controller, Request, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Template
 
+from appliance.administration.golden.models import Expected
 from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.quality import QualityOut, VoicesOut
+from web.schemas.quality import GoldenCandidate, QualityOut, VoicesOut
 
 _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
@@ -35,3 +36,17 @@ class QualityController(Controller):
         page: FromQuery[int] = 1,
     ) -> VoicesOut:
         return VoicesOut.of(appliance.voices.read(principal, page))
+
+    @post(
+        "/api/feedback/{message_id:str}/golden",
+        opt=declares(Action.GOLDEN_UPDATE, EventName.GOLDEN_UPDATED),
+        sync_to_thread=True,
+    )
+    def take(
+        self, appliance: Box, principal: Caller, message_id: FromPath[str], data: JSONBody[GoldenCandidate]
+    ) -> dict[str, str]:
+        # the words are those that are shown now: a leave that was taken back meanwhile is none
+        question = appliance.voices.candidate(principal, message_id).question
+        expected = Expected(question, tuple(data.answers), data.document, silent=data.silent)
+        (question_id,) = appliance.golden.add(principal, data.set_id, [expected])
+        return {"id": question_id}

@@ -5,6 +5,7 @@ import { moment } from "./figures.js";
 import { plot } from "./plot.js";
 import { showVoices } from "./voices.js";
 
+const DAY = 86_400_000; // the day that was compared lies before the moment of the alert
 const range = byId("range");
 const count = (value) => value.toLocaleString("en");
 const percent = (value) => `${Math.round(value * 1000) / 10}%`;
@@ -52,8 +53,8 @@ function drawn({ measure, title, show, whole, series }, found, times) {
     show,
     whole,
     series: filled,
-    hint: drifts.length > 0 ? "Shaded: while it was unlike the 14 days before." : "",
-    marks: drifts.map((alert) => ({ since: alert.begun_ms, until: alert.ended_ms ?? found.until_ms })),
+    hint: drifts.length > 0 ? "Shaded: what was unlike the 14 days before." : "",
+    marks: drifts.map((alert) => ({ since: alert.begun_ms - DAY, until: alert.ended_ms ?? found.until_ms })),
   });
   if (measure) figure.dataset.measure = measure;
   return figure;

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from appliance.audit.events import EventName
+from appliance.cli import doctor
 from appliance.errors import Denied, InvalidInput
 from appliance.quality.hours import through
 from appliance.quality.models import DAY_MS, HOUR_MS, Measure
@@ -97,3 +98,11 @@ def test_an_empty_box_has_nothing_to_tell(appliance, administrator) -> None:
     assert appliance.quality.read(administrator, by="hour", days=7).figures == []
     with appliance.database.read() as connection:
         assert connection.execute(select(conversations)).all() == []
+
+
+def test_the_doctor_says_what_has_drifted(appliance, drifting) -> None:
+    (before,) = doctor._drift(appliance)
+    appliance.quality.record()
+    (after,) = doctor._drift(appliance)
+    assert (before.state, after.state) == ("ok", "warning")
+    assert "50% of the answers" in after.sentence
