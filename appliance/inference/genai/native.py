@@ -73,8 +73,9 @@ class GenaiModel:
 
     def scores(self) -> npt.NDArray[np.float32]:
         """Of every token of the vocabulary, to follow what was read."""
-        scores: npt.NDArray[np.float32] = self._sequence.get_logits().reshape(-1)
-        return scores
+        with _failures():
+            scores: npt.NDArray[np.float32] = self._sequence.get_logits().reshape(-1)
+            return scores
 
     def forget_from(self, position: int) -> None:
         with _failures():
@@ -83,12 +84,12 @@ class GenaiModel:
     def constrained(self, schema: str, temperature: float, seed: int) -> ConstrainedSequence:
         """An empty sequence that will only write what fits a JSON schema. Raises `InvalidInput` (`inference.grammar`)."""
         _ = self._sequence  # refuses where it is closed
-        options = self._library.GeneratorParams(self._model)
-        options.set_search_options(max_length=self._context_tokens)
-        if temperature > 0:
-            options.set_search_options(do_sample=True, temperature=temperature, random_seed=seed, top_k=0, top_p=1.0)
-        options.set_guidance("json_schema", schema)
         try:
+            options = self._library.GeneratorParams(self._model)
+            options.set_search_options(max_length=self._context_tokens)
+            if temperature > 0:
+                options.set_search_options(do_sample=True, temperature=temperature, random_seed=seed, top_k=0, top_p=1.0)
+            options.set_guidance("json_schema", schema)
             return ConstrainedSequence(self._library.Generator(self._model, options))
         except RuntimeError as error:
             raise InvalidInput(
@@ -112,9 +113,9 @@ class ConstrainedSequence:
 
     def next_token(self) -> int | None:
         """None when the form is complete."""
-        if self._sequence.is_done():
-            return None
         with _failures():
+            if self._sequence.is_done():
+                return None
             self._sequence.generate_next_token()
             return int(self._sequence.get_next_tokens()[0])
 
