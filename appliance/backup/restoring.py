@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
 from appliance.settings import Settings
 from appliance.storage.blobs import sealed_bytes
 from appliance.storage.durable import sync
+from appliance.storage.scratch import leftovers, scratch, sweep_scratch
 from appliance.storage.tables import documents, sessions
 
 POLICIES = "policies-of-the-backup"
@@ -92,43 +90,19 @@ def _refuse_occupied(data_dir: Path) -> None:
     if not data_dir.exists():
         return
     found = {path.name for path in data_dir.iterdir()} if data_dir.is_dir() else {data_dir.name}
-    if found - _HARMLESS - set(_drafts(data_dir)):
+    if found - _HARMLESS - {path.name for path in leftovers(data_dir, _DRAFT)}:
         raise Conflict(f"{data_dir} is not empty; a backup is restored into a new directory.", code="backup.occupied")
-
-
-def _drafts(directory: Path) -> list[str]:
-    return [path.name for path in directory.glob(f"{_DRAFT}*")]
 
 
 @contextmanager
 def _draft_beside(data_dir: Path) -> Iterator[Path]:
-    """A directory on the disk of `data_dir`; drafts there that nobody holds, of restores that were killed, are removed."""
+    """A directory on the disk of `data_dir`; those that restores left there which were killed are removed."""
     if not data_dir.exists():
         data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     parent = data_dir if os.path.ismount(data_dir) else data_dir.parent
-    for name in _drafts(parent):
-        with _held(parent / name) as alone:
-            if alone:
-                shutil.rmtree(parent / name, ignore_errors=True)
-    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=parent))
-    try:
-        with _held(draft):
-            yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-@contextmanager
-def _held(directory: Path) -> Iterator[bool]:
-    """The kernel's lock on a directory; it ends with us, however we end."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(descriptor)
+    sweep_scratch(parent, _DRAFT)
+    with scratch(parent, _DRAFT) as draft:
+        yield draft
 
 
 def _kept(draft: Path, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -34,9 +34,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         from appliance.backup.gathering import sweep
         from appliance.bootstrap import make_directories
         from appliance.inference.preparation import prepare_models
+        from appliance.inference.store.content import ContentStore
 
         make_directories(settings, create=True)
         sweep(settings)
+        ContentStore(settings.models_dir).remove_leftovers()
         prepare_models(settings.models_dir, output.progress)
         links = _start(settings, seal)
         output.progress("Starting ...")

@@ -9,7 +9,12 @@ from appliance.egress.destinations import Purpose
 from appliance.egress.interruption import Flag
 
 OWN_WORDS = "own-words"
-"""Instead of a classification: nothing of any person or document is in the body, only a few words the box made up itself."""
+"""Instead of a classification, by a caller whose body names a model and says nothing else (own_words.py); never by default.
+The gate holds the body against that.
+"""
+
+LETTER = "a"
+"""What stands in such a body where text would stand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from appliance.egress import frames
-from appliance.egress.calls import Call
+from appliance.egress.calls import OWN_WORDS, Call
 from appliance.egress.destinations import Destination
 from appliance.egress.exchange import exchange
 from appliance.egress.frames import Asked, Count, Kind, Moved, Opened, Refused
+from appliance.egress.own_words import LISTINGS, are_own_words, listed_names
 from appliance.egress.records import Traffic
 from appliance.egress.verdict import ANSWER_LIMITS, Permissions, objection
 from appliance.errors import Unavailable
@@ -51,6 +52,7 @@ class Keeper:
     def __init__(self, permissions: Permissions) -> None:
         self._permissions = permissions
         self._count = Count(gate=secrets.token_hex(8), since_ms=now_ms())
+        self._listed: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_CALLS_AT_ONCE)
 
@@ -99,23 +101,35 @@ class Keeper:
         frames.send(connection, Kind.OPEN, Opened(self._count.gate, destination.host, destination.port))
         call = _call(connection, asked, _body(connection, asked))
         self._add(calls=1)
+        if asked.classification == OWN_WORDS and call.body and not are_own_words(call.path, call.body, self._models_at(call)):
+            frames.send(connection, Kind.FAILED, Moved(0, 0, "egress.refused", "The gate found more in it than was said."))
+            return
         self._let_out(connection, destination, call)
 
     def _let_out(self, connection: socket.socket, destination: Destination, call: Call) -> None:
         traffic = Traffic()
+        heard = bytearray()
         try:
             with exchange(destination, call, traffic) as answer:
                 frames.send(connection, Kind.STATUS, answer.status)
                 for arrived in answer.pieces:
+                    if call.path in LISTINGS and not call.body:
+                        heard += arrived
                     for piece in frames.pieces(arrived):
                         frames.send(connection, Kind.DATA, piece)
         except Unavailable as error:
             moved = Moved(traffic.bytes_out, traffic.bytes_in, error.stable_code, error.sentence)
             frames.send(connection, Kind.FAILED, moved)
         else:
+            if heard:
+                self._listed[destination.name] = listed_names(bytes(heard))
             frames.send(connection, Kind.END, Moved(traffic.bytes_out, traffic.bytes_in))
         finally:
             self._add(bytes_out=traffic.bytes_out, bytes_in=traffic.bytes_in)
+
+    def _models_at(self, call: Call) -> frozenset[str]:
+        """What that server has told of itself, since we run: a name that it did not say could be anything."""
+        return self._listed.get(call.destination, frozenset())
 
     def _add(self, **more: int) -> None:
         with self._lock:

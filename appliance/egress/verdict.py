@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from appliance.egress.calls import OWN_WORDS
 from appliance.egress.destinations import Destination, Purpose
 from appliance.egress.frames import Asked
+from appliance.egress.own_words import LIMIT_BYTES
 from appliance.egress.windows import MaintenanceWindow, is_open
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
@@ -22,7 +23,11 @@ ANSWER_LIMITS = {
 }
 """Bytes that may come back, whatever was asked for."""
 
-_OWN_WORDS_LIMIT_BYTES = 2_000
+_INFERENCE_PATHS = frozenset(
+    {"/v1/models", "/v1/chat/completions", "/tokenize", "/apply-template", "/props"}
+    | {"/api/version", "/api/tags", "/api/ps", "/api/show", "/api/chat"}
+)
+"""All that is ever asked of a server; any other path could be a text in disguise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,17 @@ def objection(asked: Asked, permissions: Permissions) -> str:
         return "other_purpose"
     if asked.purpose is Purpose.DOWNLOAD and not is_open(permissions.windows):
         return "no_maintenance_window"
-    if len(asked.path) > _PATH_LIMIT or not _PATH.fullmatch(asked.path):
+    if not _path_may_go(asked):
         return "path"
     if not 0 <= asked.body_bytes <= _BODY_LIMITS[asked.purpose]:
         return "too_large"
     return "" if _content_may_go(asked, permissions) else "classification"
+
+
+def _path_may_go(asked: Asked) -> bool:
+    if asked.purpose is Purpose.INFERENCE:
+        return asked.path in _INFERENCE_PATHS
+    return len(asked.path) <= _PATH_LIMIT and _PATH.fullmatch(asked.path) is not None
 
 
 def _content_may_go(asked: Asked, permissions: Permissions) -> bool:
@@ -57,5 +68,5 @@ def _content_may_go(asked: Asked, permissions: Permissions) -> bool:
     if not asked.body_bytes:
         return True
     if asked.classification == OWN_WORDS:
-        return asked.body_bytes <= _OWN_WORDS_LIMIT_BYTES
+        return asked.body_bytes <= LIMIT_BYTES  # what it says is looked at when it is there
     return asked.destination in permissions.classified.get(asked.classification, frozenset())

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.egress.calls import LETTER
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference.models import PromptMessage
 
 PROBES = (
-    (PromptMessage("user", "a"),),
-    (PromptMessage("system", "a"), PromptMessage("user", "a")),
+    (PromptMessage("user", LETTER),),
+    (PromptMessage("system", LETTER), PromptMessage("user", LETTER)),
     (
-        PromptMessage("system", "a"),
-        PromptMessage("user", "a"),
-        PromptMessage("assistant", "a"),
-        PromptMessage("user", "a"),
+        PromptMessage("system", LETTER),
+        PromptMessage("user", LETTER),
+        PromptMessage("assistant", LETTER),
+        PromptMessage("user", LETTER),
     ),
 )
 """Three prompts whose lengths tell what a template adds once (some add a system message where there is none), and for each

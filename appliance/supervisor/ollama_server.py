@@ -20,6 +20,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.egress.seal.families import IP_ONLY, restrict_families
 from appliance.errors import SetupError
 from appliance.inference.ollama_program import find_ollama, serving
 from appliance.lifeline import die_with_parent
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             env=dict(started.environment),
             stdin=subprocess.DEVNULL,
             cwd=given.directory,
-            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509 - one thread only
+            preexec_fn=lambda: _restrict(parent),  # noqa: PLW1509 - one thread only
         )
     except (OSError, SetupError) as error:
         sys.stderr.write(f"Ollama cannot be started: {error}\n")
@@ -99,6 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
     sys.stderr.write(f"Ollama ended by itself (exit code {process.wait()}).\n")
     return 1
+
+
+def _restrict(parent: int) -> None:
+    """For the program itself: it listens on loopback, and has no use for UNIX sockets.
+
+    With them it could speak to our queue and our gate, which know their callers by their account alone. Where the kernel has no
+    filter, the layer `families` is told to be missing.
+    """
+    die_with_parent(parent)
+    restrict_families(IP_ONLY)
 
 
 def bind_socket(path: Path) -> socket.socket:

@@ -29,6 +29,8 @@ _CALLS = {
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 UNIX_ONLY = (_AF_UNIX,)
 WITH_IP = (_AF_UNIX, _AF_INET, _AF_INET6)
+IP_ONLY = (_AF_INET, _AF_INET6)
+"""For a program that is not ours: sockets with a path, those of the box among them, are no concern of Landlock."""
 
 
 def restrict_families(allowed: tuple[int, ...]) -> bool:

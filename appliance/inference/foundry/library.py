@@ -7,26 +7,28 @@ number of its own for the device below the home directory.
 
 from __future__ import annotations
 
+import atexit
 import json
 import secrets
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError, Unavailable
 from appliance.inference.foundry import PROVIDERS
 from appliance.inference.genai.native import CONFIG, folder_settings
+from appliance.inference.store.content import BESIDE_FOLDERS
 from appliance.inference.telemetry import silence_foundry
+from appliance.storage.scratch import scratch, sweep_scratch
 
 _NOWHERE = "http://127.0.0.1:9/asset-gallery/v1.0/models"
 """Where the public catalogue is said to be: the discard port, on which nothing listens."""
 
 _lock = threading.Lock()
 _manager: Any = None
-_place: tempfile.TemporaryDirectory[str] | None = None  # goes at the end of the program at the latest
+_place: ExitStack | None = None  # goes at the end of the program at the latest
 _models = 0
 
 
@@ -108,8 +110,10 @@ def _enter(beside: Path) -> Any:
     sdk = _sdk()
     with _lock:
         if _manager is None:
-            _place = tempfile.TemporaryDirectory(prefix=".foundry-", dir=beside, ignore_cleanup_errors=True)
-            place = Path(_place.name)
+            sweep_scratch(beside, BESIDE_FOLDERS)
+            _place = ExitStack()
+            atexit.register(_place.close)
+            place = _place.enter_context(scratch(beside, BESIDE_FOLDERS))
             configuration = sdk.Configuration(
                 "cloister",
                 app_data_dir=str(place / "data"),
@@ -137,7 +141,7 @@ def _leave() -> None:
             manager.close()
         finally:
             if place is not None:
-                place.cleanup()
+                place.close()
 
 
 @contextmanager
@@ -155,8 +159,7 @@ def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, thread
         "model": model | {"context_length": context_tokens, "decoder": decoder | {"session_options": session}},
         "search": dict(settings.get("search") or {}) | {"max_length": context_tokens},
     }
-    with tempfile.TemporaryDirectory(prefix=".foundry-", dir=folder.parent) as name:
-        directory = Path(name)
+    with scratch(folder.parent, BESIDE_FOLDERS) as directory:
         for path in folder.iterdir():
             if path.name != CONFIG:
                 (directory / path.name).symlink_to(path.absolute())

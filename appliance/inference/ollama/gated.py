@@ -31,13 +31,14 @@ _CODES = {"egress.silent": "inference.timeout", "egress.died": "inference.died",
 
 
 class GatedClient:
-    """Speaks to the Ollama at one destination. Only prompts carry a classification; the rest are a few words of our own."""
+    """Speaks to the Ollama at one destination. Prompts go by the classification they are given; nothing else holds any text."""
 
     def __init__(self, gate: Gate, destination: str, *, person: str = "") -> None:
         """`person` (a principal's id) is on whose behalf it is asked about its models."""
         self._gate, self._destination, self._person = gate, destination, person
 
     def shown(self, name: str) -> dict[str, Any]:
+        self.tags()  # the gate lets no name out that the server has not said itself
         found = self._asked("/api/show", name, {"model": checked_name(name)})
         check_local(name, found)
         return found
@@ -63,7 +64,7 @@ class GatedClient:
             Purpose.INFERENCE,
             "/api/chat",
             json.dumps({**body, "stream": True}).encode(),
-            classification=classification or OWN_WORDS,
+            classification=classification,
             person=request.person,
             about=about,
             limit_bytes=_ANSWER_LIMIT_BYTES,

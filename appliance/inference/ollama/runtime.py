@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
+from appliance.egress.calls import OWN_WORDS
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
@@ -108,7 +109,7 @@ class OllamaRuntime:
                 raise InvalidInput("The JSON schema for the answer is not JSON.", code="inference.unsupported") from error
         return body
 
-    def _stream(self, request: CompletionRequest, body: Mapping[str, Any], classification: str = "") -> Iterator[Delta]:
+    def _stream(self, request: CompletionRequest, body: Mapping[str, Any], classification: str) -> Iterator[Delta]:
         written = 0
         with self._counted(), closing(self._client.chat_pieces(body, request, classification)) as pieces:
             try:
@@ -144,7 +145,7 @@ class OllamaRuntime:
     def _measured(self, messages: tuple[PromptMessage, ...]) -> int:
         """How many tokens the server makes of these messages."""
         request = CompletionRequest(messages, 1)
-        *_, last = self._stream(request, self._body(request))
+        *_, last = self._stream(request, self._body(request), OWN_WORDS)
         return last.usage.prompt_tokens if last.usage else 0
 
     def _placed(self) -> str:

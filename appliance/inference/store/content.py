@@ -18,10 +18,15 @@ from appliance.inference.store.versions import ModelVersion, StoredFile
 from appliance.storage.blobs import BlobStore
 from appliance.storage.digests import Watch, digest_of
 from appliance.storage.durable import settle, sync
+from appliance.storage.scratch import sweep_scratch
 
 _PIECE_BYTES = 4 * 1024 * 1024
+_FOLDERS = "folders"
 _DRAFTS = "incoming-"
 _ABANDONED_S = 24 * 3600
+
+BESIDE_FOLDERS = ".foundry-"
+"""How directories begin that a runtime keeps beside the folders of models while it runs."""
 
 
 def folder_digest(files: Sequence[StoredFile]) -> str:
@@ -73,7 +78,7 @@ class ContentStore:
 
     def settle_folder(self, draft: Path, files: Sequence[StoredFile]) -> Path:
         """Move a finished folder that lies on the same disk to its place; one that is there already stays."""
-        target = self.directory / "folders" / folder_digest(files)
+        target = self.directory / _FOLDERS / folder_digest(files)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in files:
             sync(draft / file.path)
@@ -109,6 +114,10 @@ class ContentStore:
         for leftover in self.directory.glob(f"{_DRAFTS}*"):
             if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+    def remove_leftovers(self) -> None:
+        """Delete what runtimes kept beside the folders whose processes were killed."""
+        sweep_scratch(self.directory / _FOLDERS, BESIDE_FOLDERS)
 
     def holds(self, version: ModelVersion) -> bool:
         """Whether the content of `version` is there at all, unread."""

@@ -18,9 +18,11 @@ from cryptography.x509.oid import NameOID
 from appliance.audit.events import EventName, ResourceRef
 from appliance.audit.store import AuditFilter, AuditRecord, following
 from appliance.bootstrap import Appliance
-from appliance.egress.calls import Call
+from appliance.egress.asking import gate_count
+from appliance.egress.calls import OWN_WORDS, Call
 from appliance.egress.destinations import Destination, Purpose
 from appliance.egress.gate import Gate
+from appliance.egress.meter import unrecorded
 from appliance.egress.windows import MaintenanceWindow
 from appliance.errors import Denied, Unavailable
 from tests.gates import standing_gate
@@ -248,3 +250,34 @@ def test_a_certificate_is_checked(appliance, tmp_path, monkeypatch):
         with gate(appliance, destination(server.port, tls=True, ca_file=file)).open(call()) as reply:
             assert reply.status == 200
     assert not (tmp_path / "keys").exists()
+
+
+def test_what_says_nothing_leaves_for_any_server_and_what_says_something_for_none(appliance):
+    """A caller's word for it opens nothing: the gate reads, and lets no model be named that the server has not named."""
+
+    def listing(asked: Asked, answer: Answer) -> None:
+        answer.json({"models": [{"model": "qwen3:latest"}]} if asked.path == "/api/tags" else {"about": "it"})
+
+    named, text = b'{"model": "qwen3"}', b'{"model": "Thirty days of leave"}'
+    with ScriptedServer(listing).running() as server:
+        shut = standing_gate(appliance, destination(server.port), classified={})
+        for body in (named, text):  # nothing was listed yet
+            with pytest.raises(Unavailable) as refused, shut.open(call(path="/api/show", body=body, classification=OWN_WORDS)):
+                pass
+            assert refused.value.stable_code == "egress.refused"
+        with shut.open(call(path="/api/tags")) as reply:
+            reply.read()
+        with shut.open(call(path="/api/show", body=named, classification=OWN_WORDS)) as reply:
+            assert reply.status == 200
+        with pytest.raises(Unavailable), shut.open(call(path="/api/show", body=text, classification=OWN_WORDS)):
+            pass
+        for classification in ("", "internal"):
+            with pytest.raises(Denied), shut.open(call(path="/api/show", body=named, classification=classification)):
+                pass
+        assert server.paths() == ["/api/tags", "/api/show"]
+    assert unrecorded_calls(appliance, shut) == 0
+
+
+def unrecorded_calls(appliance: Appliance, asked: Gate) -> int:
+    with appliance.database.read() as connection:
+        return unrecorded(connection, gate_count(asked._place()))

@@ -148,10 +148,12 @@ def test_a_stop_reaches_through_the_gate(server, ollama, load) -> None:
         answer.line({"message": {"role": "assistant", "content": "Thir"}, "done": False})
         answer.wait_until_left()
 
+    runtime, stopped = lent(load()), request()
     ollama.chat = quiet
-    stopped = request()
-    threading.Timer(0.3, stopped.cancelled.set).start()
-    deltas = list(lent(load()).complete(stopped))
+    deltas = []
+    for delta in runtime.complete(stopped):
+        deltas.append(delta)
+        stopped.cancelled.set()
     assert deltas[-1].finish_reason is FinishReason.CANCELLED
     assert server.asked[-1].gone.wait(2)
 

@@ -59,7 +59,7 @@ def ask(port):
     named = load_destinations(pathlib.Path("policies/destinations.toml"))
     gate, told = Gate(named, lambda: settings.gate_path, appliance.database, appliance.audit), data / "told"
     try:
-        with gate.open(Call("model", Purpose.INFERENCE, "/v1/chat", b"{}", classification="internal")) as reply:
+        with gate.open(Call("model", Purpose.INFERENCE, "/v1/chat/completions", b"{}", classification="internal")) as reply:
             for line in reply.lines():
                 told.open("a").write(json.dumps([line.decode(), route(("127.0.0.1", port))]) + chr(10))
         told.open("a").write('["end", 0]' + chr(10))
@@ -221,11 +221,11 @@ def test_a_command_without_a_box_has_a_gate_of_its_own_that_ends_with_it(
     script.more.set()
     with own_gate(appliance.settings, policies) as place:
         gate = gate_for(appliance, policies, place)
-        with gate.open(Call("model", Purpose.INFERENCE, "/v1/chat", b"{}", classification="internal")) as reply:
+        with gate.open(Call("model", Purpose.INFERENCE, "/v1/chat/completions", b"{}", classification="internal")) as reply:
             assert list(reply.lines()) == [b"one", b"two"]
         path = place()
         (pid,) = [int(child) for child in Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()]
-        refused = [Call("model", Purpose.INFERENCE, "/v1/chat", b"{}", classification="secret"), Call("other", Purpose.LOG, "/x")]
+        refused = [Call("model", Purpose.INFERENCE, "/v1/chat/completions", b"{}", classification="secret"), Call("other", Purpose.LOG, "/x")]
         for call in refused:
             with pytest.raises(Denied), gate.open(call):
                 pass
