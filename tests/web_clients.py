@@ -24,7 +24,7 @@ class RecordedQueue:
         self.ids.append(message_id)
         return True
 
-    enqueue_ingest = enqueue_answer
+    enqueue_ingest = enqueue_golden = enqueue_answer
 
 
 @asynccontextmanager

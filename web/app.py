@@ -47,6 +47,7 @@ from web.controllers.collections import CollectionsController
 from web.controllers.documents import DocumentsController
 from web.controllers.egress import EgressController
 from web.controllers.feedback import FeedbackController
+from web.controllers.golden import GoldenController
 from web.controllers.health import HealthController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
@@ -74,6 +75,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DocumentsController,
     EgressController,
     FeedbackController,
+    GoldenController,
     HealthController,
     ModelsController,
     PeopleController,

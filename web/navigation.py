@@ -34,6 +34,7 @@ ADMINISTRATION = (
     Place("collections", "Collections", "/admin/collections", Action.COLLECTION_LIST),
     Place("models", "Models", "/admin/models", Action.MODEL_LIST),
     Place("quality", "Quality", "/admin/quality", Action.QUALITY_READ),
+    Place("evaluation", "Evaluation", "/admin/evaluation", Action.GOLDEN_READ),
     Place("box", "The box", "/admin/box", Action.BOX_READ),
 )
 

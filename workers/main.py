@@ -19,7 +19,7 @@ from appliance.errors import ApplianceError
 from appliance.inference.telemetry import silence
 from appliance.settings import Settings, load_settings
 from appliance.storage import leases
-from appliance.storage.tables import documents, messages
+from appliance.storage.tables import documents, golden_runs, messages
 from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.names import QueueName, worker_name
 from appliance.supervisor.sealing import seal_own
@@ -33,6 +33,7 @@ from workers.queue import Queue
 
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
+    from appliance.evaluation.golden.running import GoldenRunner
 
 INGEST_NICENESS = 19
 """Ingest takes what chat leaves: on a box that answers without a pause a seventieth of it, on an idle one everything."""
@@ -41,6 +42,7 @@ EXIT_REFUSED = 2
 EXIT_BROKEN = 70
 _INTERRUPTED_MS = 3_000
 _PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
+_THREADS = {QueueName.INGEST: 1, QueueName.MAINTENANCE: 3}  # neither an hour's care nor a golden set may keep a sweep waiting
 _RESTART_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
@@ -111,9 +113,17 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         declare_reembed(broker, appliance.reembedding, appliance.documents)
     else:
         from workers.care import cares
+        from workers.golden import declare_golden
         from workers.maintenance import declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
+        declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id))
+
+
+def _golden_runner(appliance: Appliance, worker_id: str) -> GoldenRunner:
+    from appliance.evaluation.golden.running import GoldenRunner
+
+    return GoldenRunner(appliance, worker_id)
 
 
 def _warm(appliance: Appliance) -> None:
@@ -129,10 +139,9 @@ def _release(appliance: Appliance, queue: QueueName, *, forgiven: bool = False) 
 
     Where that is no fault of the row's (`forgiven`, we were told to stop), the try does not count as one.
     """
-    table = {QueueName.ANSWERS: messages, QueueName.INGEST: documents}.get(queue)
-    if table is not None:
-        with appliance.database.write() as connection:
-            leases.release(connection, table, f"{queue.value}:", forgiven=forgiven)
+    table = {QueueName.ANSWERS: messages, QueueName.INGEST: documents, QueueName.MAINTENANCE: golden_runs}[queue]
+    with appliance.database.write() as connection:
+        leases.release(connection, table, f"{queue.value}:", forgiven=forgiven)
 
 
 def _resume(appliance: Appliance, queue: QueueName, broker: NudgedBroker) -> None:
@@ -160,7 +169,7 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
     schedule = Schedule() if queue is QueueName.MAINTENANCE else None
     sender = Queue(broker)
     with Signals() as signals:
-        threads = appliance.answers_at_once if queue is QueueName.ANSWERS else 1
+        threads = appliance.answers_at_once if queue is QueueName.ANSWERS else _THREADS[queue]
         worker = dramatiq.Worker(broker, queues={queue.value}, worker_threads=threads, worker_timeout=IDLE_MS)
         worker.start()
         _resume(appliance, queue, broker)

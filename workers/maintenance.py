@@ -16,6 +16,7 @@ from workers.broker import NudgedBroker
 from workers.sweep import resend_answers, resend_documents, resend_reembedding
 
 SWEEP_PERIOD_S = 3.0
+GOLDEN_PERIOD_S = 5.0
 CARE_PERIOD_S = 3_600.0
 
 log = structlog.get_logger(__name__)
@@ -70,11 +71,11 @@ def declare_maintenance(
 
 
 class Schedule:
-    """When the next sweep and the next care are due."""
+    """When the next sweeps and the next care are due."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sweep_at = clock()
+        self._sweep_at = self._golden_at = clock()
         self._care_at = clock() + 60.0  # not while the box starts
 
     def due(self) -> list[str]:
@@ -83,6 +84,9 @@ class Schedule:
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_PERIOD_S
             names.append("sweep")
+        if now >= self._golden_at:
+            self._golden_at = now + GOLDEN_PERIOD_S
+            names.append("sweep_golden")
         if now >= self._care_at:
             self._care_at = now + CARE_PERIOD_S
             names.append("care")

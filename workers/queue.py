@@ -35,8 +35,12 @@ class Queue:
         """Ask for the index with this number to be worked on; whether the nudge was delivered."""
         return self._send(QueueName.INGEST, "reembed", index_number)
 
+    def enqueue_golden(self, run_id: str) -> bool:
+        """Ask for the run `run_id` of a golden set; whether the nudge was delivered."""
+        return self._send(QueueName.MAINTENANCE, "ask_golden", run_id)
+
     def enqueue_maintenance(self, actor: str) -> bool:
-        """Ask for one run of `sweep` or `care`."""
+        """Ask for one run of `sweep`, `sweep_golden` or `care`."""
         return self._send(QueueName.MAINTENANCE, actor)
 
     def _send(self, queue: QueueName, actor: str, *ids: str) -> bool:

@@ -50,6 +50,11 @@ def resend_reembedding(broker: NudgedBroker, pending: Iterable[str], *, at_once:
     return resend(broker, QueueName.INGEST, pending, Queue(broker).enqueue_reembedding, at_once=at_once)
 
 
+def resend_golden(broker: NudgedBroker, pending: Iterable[str]) -> int:
+    """`resend` for runs of golden sets."""
+    return resend(broker, QueueName.MAINTENANCE, pending, Queue(broker).enqueue_golden)
+
+
 def resend_documents(broker: NudgedBroker, pending: Iterable[str], *, at_once: bool = False) -> int:
     """`resend` for rows of documents."""
     return resend(broker, QueueName.INGEST, pending, Queue(broker).enqueue_ingest, at_once=at_once)

@@ -19,6 +19,7 @@ COMMANDS = {
     "ask": "ask one question and print the answer with its citations",
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
+    "golden": "questions with known answers: keep sets of them, ask them, see what got worse",
     "select": "say which model would answer, and why the others would not",
     "egress": "show what keeps data on this box and what has left it, and prove that nothing leaves",
     "backup": "make one file that holds this box, while it runs, or look at such a file",

@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.cli import ollama
+from appliance.cli import golden, ollama
 from appliance.cli.acting import acting_principal
 from appliance.cli.model_lines import document_of, figures_of, index_document, line_of, watched
 from appliance.cli.output import Output
@@ -208,7 +208,9 @@ def _change(act: Callable[[ModelAdministration, Principal, argparse.Namespace], 
 
 
 def _activate(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
-    version = appliance.model_administration.activate(principal, arguments.version)
+    if not arguments.despite:
+        golden.examine(appliance, principal, arguments.version, output)
+    version = appliance.model_administration.activate(principal, arguments.version, despite=arguments.despite)
     return _taken_up(appliance, principal, version, output, f"{version.id} is active.")
 
 
@@ -223,6 +225,11 @@ def _taken_up(appliance: Appliance, principal: Principal, version: ModelVersion,
         indexes = [item for item in appliance.model_administration.indexes(principal) if item.model_id == version.id]
         sentence = " ".join(f"{item.sentence}." for item in indexes)
     return _told(output, version, sentence)
+
+
+def _activate_arguments(parser: argparse.ArgumentParser) -> None:
+    _version_argument(parser)
+    parser.add_argument("--despite", default="", metavar="REASON", help="whatever the golden sets say; the reason is audited")
 
 
 def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -247,10 +254,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
     "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
     "convert": ("write a GGUF version as a folder for ONNX Runtime GenAI and Foundry Local, as a candidate", _convert),
-    "activate": (
-        "let a version answer from the next question on",
-        _activate,
-    ),
+    "activate": ("let a version answer from the next question on, once the required golden sets were asked", _activate),
     "rollback": (
         "go back to the version that was active before",
         _rollback,
@@ -286,6 +290,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "signers": lambda _: None,
     "trust": _trust_arguments,
     "distrust": lambda parser: parser.add_argument("fingerprint", metavar="FINGERPRINT"),
+    "activate": _activate_arguments,
     "rollback": _name_argument,
     "canary": _canary_arguments,
 }

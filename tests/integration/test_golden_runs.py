@@ -15,7 +15,6 @@ from appliance.administration.golden import runs, store
 from appliance.administration.golden.gate import GoldenObjection
 from appliance.administration.golden.models import Expected, Outcome, RunStatus, Schedule
 from appliance.bootstrap import Appliance
-from appliance.chat.policy import Silence
 from appliance.errors import Conflict, Denied, NotFound, Unavailable
 from appliance.evaluation.answers import grade
 from appliance.evaluation.corpus import index_dataset
@@ -49,6 +48,12 @@ BAD = {"leave": "Leave is requested two weeks before it begins.", "keys": "The c
        "ferry": "In a storm the ferry stays in the harbour until noon."}  # fmt: skip
 
 
+class Unnamed(StubEmbedder):
+    """Of no file, as the index of a box without a model is."""
+
+    sha256 = ""
+
+
 def scripted(answers: dict[str, str]):
     def script(request) -> list[str]:
         asked = next(item.text for item in QUESTIONS if item.text in request.messages[-1].text)
@@ -67,9 +72,9 @@ def models() -> dict[str, StubRuntime]:
 def box(appliance: Appliance, administrator, models, tmp_path: Path, monkeypatch) -> Iterator[Appliance]:
     """Two versions of a small model, the first active, and three documents in the administrator's own collection."""
     with pytest.warns(InsecureStubWarning):
-        embedder = StubEmbedder()
-    appliance.__dict__.update(embedder=embedder, embedders=SimpleNamespace(serving=lambda: embedder))
-    monkeypatch.setattr(appliance, "silence", Silence(threshold=4.0, own_words=0.5))  # the stand-in knows words alone
+        embedder = Unnamed()
+    appliance.__dict__.update(embedders=SimpleNamespace(serving=lambda: embedder))
+    monkeypatch.setattr(appliance, "silence", replace(appliance.silence, threshold=4.0))  # the stand-in knows words alone
     administration = appliance.model_administration
     for number in (1, 2):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))

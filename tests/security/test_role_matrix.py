@@ -15,6 +15,7 @@ ADMINISTRATOR = (
     "/admin/people",
     "/admin/collections",
     "/admin/models",
+    "/admin/evaluation",
     "/admin/box",
     "/admin/quality",
     "/api/feedback",
@@ -23,6 +24,8 @@ ADMINISTRATOR = (
     "/api/admin/collections",
     "/api/models",
     "/api/models/routing",
+    "/api/golden",
+    "/api/golden/progress",
     "/api/box",
     "/api/egress",
 )
@@ -37,6 +40,16 @@ CHANGES = (
     ("POST", "/api/models/any@1/canary", {"percent": 50}),
     ("POST", "/api/models/any@1/retire", {}),
     ("DELETE", "/api/models/any@1", {}),
+    ("POST", "/api/golden", {"collection_id": "{collection}", "name": "Mine"}),
+    ("PATCH", "/api/golden/any", {"required": False}),
+    ("DELETE", "/api/golden/any", {}),
+    ("POST", "/api/golden/any/questions", {"text": "Who?", "silent": True}),
+    ("POST", "/api/golden/any/import?form=csv", {}),
+    ("POST", "/api/golden/any/runs", {}),
+    ("POST", "/api/golden/runs/any/stop", {}),
+    ("POST", "/api/golden/runs/any/accept", {}),
+    ("POST", "/api/models/any@1/examine", {}),
+    ("POST", "/api/models/any@1/override", {"reason": "because"}),
 )
 
 

@@ -1,4 +1,5 @@
 // Versions of models and what administrators do with them.
+import { letAnswer } from "./activation.js";
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
@@ -126,8 +127,7 @@ const path = (model) => `/api/models/${encodeURIComponent(model.id)}`;
 async function activate(model) {
   const detail = `Licence: ${model.licence}. The next question is answered by it; answers being written end with the version that began them. The active version of ${model.name} is retired and can be brought back.`;
   if (!(await confirmed(`Let ${model.id} answer?`, { detail, yes: "Activate", danger: false }))) return;
-  await api.post(`${path(model)}/activate`);
-  await done(`${model.id} is active.`);
+  if ((await letAnswer(path(model))) === "activated") await done(`${model.id} is active.`);
 }
 
 async function rollBack(model) {

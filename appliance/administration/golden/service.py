@@ -32,7 +32,7 @@ from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.identity.store import clean_name, load_principal
 from appliance.inference.store import records
-from appliance.inference.store.versions import ModelVersion
+from appliance.inference.store.versions import ModelVersion, VersionState
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -210,10 +210,16 @@ class GoldenSets:
             self._record(connection, EventName.GOLDEN_READ, principal, found, facts={"exported": len(questions)})
         return found, questions
 
-    def start(self, principal: Principal, set_id: str, version_id: str = "", *, worker_id: str = "") -> Run:
+    def documents(self, principal: Principal, set_id: str) -> tuple[str, ...]:
+        """The names that a question of this set may expect to be cited. Nothing is recorded: an act that is follows."""
+        found = self._authorised(principal, Action.GOLDEN_UPDATE, set_id)
+        with self._database.read() as connection:
+            return tuple(store.document_names(connection, found.collection_id))
+
+    def start(self, principal: Principal, set_id: str, version_id: str = "") -> Run:
         """A run on behalf of `principal`, with what serves or as if this version did; the caller nudges a worker.
 
-        With `worker_id` it is the caller's own to work on. Raises `Conflict` (`golden.empty`, `golden.running`), `NotFound`.
+        Raises `Conflict` (`golden.empty`, `golden.running`), `NotFound`.
         """
         found = self._authorised(principal, Action.GOLDEN_RUN, set_id)
         with self._database.write() as connection:
@@ -221,8 +227,7 @@ class GoldenSets:
                 _usable(records.load_version(connection, version_id))
             if any(run.version_id == version_id for run in runs.runs_in_work(connection, set_id)):
                 raise Conflict("This set is being asked already.", code="golden.running")
-            run = self._begin(connection, principal, found, Cause.MANUAL, version_id=version_id)
-            return (runs.claim(connection, worker_id, run.id) or run) if worker_id else run
+            return self._begin(connection, principal, found, Cause.MANUAL, version_id=version_id)
 
     def examine(self, principal: Principal, version_id: str, *, activates: bool) -> list[Run]:
         """Runs of every required set with this version, as far as none speaks for it yet, and of the present one where there is
@@ -237,8 +242,7 @@ class GoldenSets:
         begun = []
         with self._database.write() as connection:
             version = records.load_version(connection, version_id)
-            _usable(version)
-            for needed in self.gate.needed(connection, version):
+            for needed in self.gate.needed(connection, version) if version.state is not VersionState.ACTIVE else ():
                 if needed.set.collection_id not in readable:
                     raise Conflict(
                         "A golden set that must be asked first is about a collection that you may not read. "

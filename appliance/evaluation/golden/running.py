@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +47,6 @@ _HOPELESS = frozenset(
 _YIELD_S = 600.0
 """For one question a run waits at most this long for people's to end; a box that is never idle would never be asked."""
 _LOOK_S = 0.5
-_NICENESS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,19 @@ class GoldenRunner:
             self.work_on(run, progress)
             ended += 1
         return ended
+
+    def carry(self, run_id: str, progress: Progress = lambda _: None) -> Run:
+        """Carry this one run through, beside others; where another worker was faster, wait for it. As it ended."""
+        with self._appliance.database.write() as connection:
+            claimed = runs.claim(connection, self._worker_id, run_id)
+        if claimed is not None:
+            return self.work_on(claimed, progress)
+        while True:
+            with self._appliance.database.read() as connection:
+                run = runs.require_run(connection, run_id)
+            if run.status.finished:
+                return run
+            time.sleep(_LOOK_S)
 
     def work_on(self, run: Run, progress: Progress = lambda _: None) -> Run:
         """Carry a claimed run through; as it ended. What goes wrong with it stands in its row."""
@@ -235,15 +246,3 @@ class GoldenRunner:
             facts=facts,
         )
         self._appliance.audit.append(connection, event)
-
-
-def work_quietly(runner: GoldenRunner) -> threading.Thread:
-    """A thread that takes what everything else leaves, and so do those that the runtimes start from it."""
-
-    def work() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        runner.run_waiting()
-
-    thread = threading.Thread(target=work, name="golden", daemon=True)
-    thread.start()
-    return thread

@@ -1,0 +1,83 @@
+"""The administrator's page of golden sets, and what they have to say when a model is to be activated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from appliance.administration.golden.models import Expected
+from appliance.evaluation.golden.running import GoldenRunner
+from appliance.inference.stub import stub_router
+from tests.browser.conftest import InsecureStubWarning
+
+pytestmark = pytest.mark.browser
+
+RULES = b"The lighthouse is open on Fridays. The keeper of the lighthouse lives in the red house. Dogs stay outside."
+
+
+@pytest.fixture
+def asked_box(box, monkeypatch):
+    """A box whose golden sets are asked with its scripted model."""
+
+    def new_router():
+        with pytest.warns(InsecureStubWarning):
+            return stub_router(box.runtime)
+
+    monkeypatch.setattr(box.appliance, "new_router", new_router)
+    box.upload(box.set_up(), "lighthouse.txt", RULES)
+    return box
+
+
+def run_waiting(box) -> None:
+    assert GoldenRunner(box.appliance, "test", yield_s=0).run_waiting() == 1
+
+
+def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box, page: Page) -> None:
+    box = asked_box
+    box.let_in(page, "administrator", "/admin/evaluation")
+    expect(page.get_by_text("No golden set yet")).to_be_visible()
+    page.get_by_role("button", name="New golden set").click()
+    page.get_by_label("Name").fill("Opening hours")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="Opening hours")).to_be_visible()
+
+    page.get_by_role("button", name="Add a question").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Question").fill("When is the lighthouse open?")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("expected answer")
+    dialog.get_by_label("Expected in the answer").fill("on Fridays")
+    dialog.get_by_label("Document that must be cited").select_option("lighthouse.txt")
+    dialog.get_by_role("button", name="Add").click()
+    expect(page.locator("[data-question]")).to_contain_text("lighthouse.txt")
+
+    page.locator('input[type="file"]').set_input_files(
+        {"name": "more.csv", "mimeType": "text/csv", "buffer": b"question,silent\nWho painted the moon?,yes\n"}
+    )
+    expect(page.locator("[data-question]")).to_have_count(2)
+
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator("[data-run-words]")).to_have_text("waiting")
+    run_waiting(box)
+    expect(page.get_by_text("2 of 2 right")).to_be_visible()
+    expect(page.get_by_text("baseline", exact=True)).to_be_visible()
+
+    box.runtime.reply = "The keeper of the lighthouse lives in the red house."
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator("[data-run-words]")).to_have_count(1)
+    run_waiting(box)
+    page.locator("[data-run-line] a").first.click()
+    expect(page.get_by_text("got worse").first).to_be_visible()
+    expect(page.locator("tr.golden-worse")).to_contain_text("When is the lighthouse open?")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    page.get_by_role("link", name="← The golden set").click()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("dialog").get_by_label("Required").check()
+    page.get_by_label("Asked").select_option("weekly")
+    page.get_by_label("On", exact=True).select_option("Tuesday")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("every Tuesday at 03:00")).to_be_visible()
+    expect(page.get_by_text("required", exact=True)).to_be_visible()
