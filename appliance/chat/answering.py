@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from appliance.chat.claims import Claim, Ending, earlier_messages, finish, readi
 from appliance.chat.classification import answer_classification
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
+from appliance.chat.nearest import nearest_passages
 from appliance.chat.policy import Silence
 from appliance.chat.prompt import RULES, Exchange
 from appliance.chat.quotes import Quote, Similarity, best_quotes
@@ -180,12 +182,13 @@ class Answering:
         return ending or self._silent(work, principal)
 
     def _silent(self, work: Work, principal: Principal) -> Ending:
-        """No answer, and nothing cited. Somebody who asks right after an upload hears that it is too early."""
+        """No answer, and nothing cited; what comes nearest is offered as that. Who asks right after an upload hears that."""
         scope = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
         narrowed = scope if work.claim.collection_id is None else scope & {work.claim.collection_id}
         with self._database.read() as connection:
             text = f"{NO_ANSWER} {STILL_READING}" if reading_goes_on(connection, narrowed) else NO_ANSWER
-        return work.ended(MessageStatus.DONE, CheckedAnswer(text), ABSTAINED)
+        near = nearest_passages(work.query, [hit for hit in work.found if hit.collection_id in narrowed], self._silence)
+        return replace(work.ended(MessageStatus.DONE, CheckedAnswer(text), ABSTAINED), nearest=near)
 
     def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
         """Whether the person still may read what the answer is made of: rights may have changed while it was written."""

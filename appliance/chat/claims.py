@@ -19,7 +19,7 @@ from appliance.inference.selection.records import SelectionRecord, write_record
 from appliance.retrieval.models import Hit
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
-from appliance.storage.tables import chunks, citations, conversations, documents, message_passages, messages
+from appliance.storage.tables import chunks, citations, conversations, documents, message_nearest, message_passages, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Ending:
     model: str | None = None
     passages: tuple[Hit, ...] = ()
     passages_found: int = 0
+    nearest: tuple[Hit, ...] = ()
     spans: tuple[Span, ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -199,6 +200,10 @@ def _store_passages(connection: Connection, message_id: str, ending: Ending) -> 
                 score=hit.score,
             )
         )
+    offered = _existing(connection, documents.c.id, [hit.document_id for hit in ending.nearest])
+    for rank, hit in enumerate((hit for hit in ending.nearest if hit.document_id in offered), start=1):
+        place = {"document_id": hit.document_id, "page": hit.page, "start": hit.start, "end": hit.end}
+        connection.execute(insert(message_nearest).values(message_id=message_id, rank=rank, **place))
     for ordinal, span in enumerate(ending.spans, start=1):
         hit = ending.passages[span.number - 1]
         connection.execute(

@@ -85,6 +85,18 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearest:
+    """A passage that was offered where the documents hold no answer; `text` is its beginning. Nothing rests on it."""
+
+    document_id: str
+    document_name: str
+    page: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One question or one answer."""
 
@@ -107,4 +119,6 @@ class Message:
     timing: dict[str, float] = field(default_factory=dict)
     selection: SelectionRecord | None = None
     citations: tuple[Citation, ...] = ()
+    nearest: tuple[Nearest, ...] = ()
+    """Of an answer that says that there is none; those that were deleted or closed to the person since are left out."""
     feedback: Feedback | None = None

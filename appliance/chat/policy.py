@@ -11,10 +11,14 @@ from appliance.errors import SetupError
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """When no answer is tried: below which score (`answerability`), and below which share of a follow-up's own words."""
+    """When no answer is tried: below which score (`answerability`), and below which share of a follow-up's own words.
+
+    `nearest` is the score that a passage needs to be offered then.
+    """
 
     threshold: float
     own_words: float
+    nearest: float
 
 
 def load_silence(path: Path) -> Silence:
@@ -26,7 +30,7 @@ def load_silence(path: Path) -> Silence:
     table = tables.get("silence")
     names = {item.name for item in fields(Silence)}
     if set(tables) != {"silence"} or not isinstance(table, dict) or set(table) != names:
-        raise _refusal(path, f"must hold one table, silence, with {' and '.join(sorted(names))}")
+        raise _refusal(path, f"must hold one table, silence, with {', '.join(sorted(names))}")
     for name, value in table.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
             raise _refusal(path, f"silence.{name} must be a number from 0 to 100")

@@ -52,6 +52,8 @@ def answer_ended(claim: Claim, principal: Principal | None, ending: Ending, mode
         "answer_sha256": hashlib.sha256(ending.text.encode()).hexdigest(),
         "finish_reason": ending.finish_reason or "",
     }
+    if ending.nearest:
+        facts["nearest"] = len(ending.nearest)
     if model is not None:
         facts["model_sha256"] = model.sha256
     if ending.selection is not None:
@@ -62,7 +64,7 @@ def answer_ended(claim: Claim, principal: Principal | None, ending: Ending, mode
         name=_NAMES[ending.status],
         principal=SYSTEM,
         on_behalf_of=principal,
-        resources=_resources(claim, ending.passages),
+        resources=_resources(claim, (*ending.passages, *ending.nearest)),
         outcome=Outcome.FAILURE if ending.status is MessageStatus.FAILED else Outcome.SUCCESS,
         correlation_id=claim.message_id,
         facts=facts,

@@ -10,13 +10,23 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from appliance.chat.models import Citation, Conversation, Feedback, FeedbackKind, Message, MessageStatus
+from appliance.chat.models import Citation, Conversation, Feedback, FeedbackKind, Message, MessageStatus, Nearest
 from appliance.inference.selection.records import read_record
 from appliance.storage.clock import now_ms
-from appliance.storage.tables import citations, conversations, documents, feedback, message_passages, messages, pages
+from appliance.storage.tables import (
+    citations,
+    conversations,
+    documents,
+    feedback,
+    message_nearest,
+    message_passages,
+    messages,
+    pages,
+)
 
 UNTITLED = "New conversation"
 _TITLE_CHARACTERS = 80
+_NEAREST_CHARACTERS = 400
 
 
 def title_from(question: str) -> str:
@@ -97,8 +107,8 @@ def load_messages(
         statement = statement.where(messages.c.ordinal < before)
     rows = connection.execute(statement.order_by(messages.c.ordinal.desc()).limit(latest)).all()[::-1]
     ids = [row.id for row in rows]
-    cited, judged = _citations(connection, ids, readable), _feedback(connection, ids)
-    return [_message(row, cited.get(row.id, ()), judged.get(row.id)) for row in rows]
+    cited, judged, near = _citations(connection, ids, readable), _feedback(connection, ids), _nearest(connection, ids, readable)
+    return [_message(row, cited.get(row.id, ()), judged.get(row.id), near.get(row.id, ())) for row in rows]
 
 
 def load_message(connection: Connection, message_id: str, readable: Collection[str]) -> Message | None:
@@ -107,7 +117,8 @@ def load_message(connection: Connection, message_id: str, readable: Collection[s
     if row is None:
         return None
     cited, judged = _citations(connection, [message_id], readable), _feedback(connection, [message_id])
-    return _message(row, cited.get(message_id, ()), judged.get(message_id))
+    near = _nearest(connection, [message_id], readable)
+    return _message(row, cited.get(message_id, ()), judged.get(message_id), near.get(message_id, ()))
 
 
 def conversation_of(connection: Connection, message_id: str) -> Conversation | None:
@@ -153,6 +164,21 @@ def _feedback(connection: Connection, message_ids: Sequence[str]) -> dict[str, F
     return {row.message_id: Feedback(row.helpful, FeedbackKind(row.kind), row.comment, row.shared) for row in rows}
 
 
+def _nearest(connection: Connection, message_ids: Sequence[str], readable: Collection[str]) -> dict[str, tuple[Nearest, ...]]:
+    statement = (
+        select(message_nearest, documents.c.name)
+        .join(documents, documents.c.id == message_nearest.c.document_id)
+        .where(message_nearest.c.message_id.in_(message_ids), documents.c.collection_id.in_(readable))
+        .order_by(message_nearest.c.message_id, message_nearest.c.rank)
+    )
+    found: dict[str, list[Nearest]] = {}
+    for row in connection.execute(statement).all():
+        text = span_text(connection, row.document_id, row.start, min(row.end, row.start + _NEAREST_CHARACTERS))
+        near = Nearest(row.document_id, row.name, row.page, row.start, row.end, text)
+        found.setdefault(row.message_id, []).append(near)
+    return {message_id: tuple(items) for message_id, items in found.items()}
+
+
 def span_text(connection: Connection, document_id: str, start: int, end: int) -> str:
     """Characters `start` to `end` of the document's text, which is its pages joined by two newlines."""
     statement = select(pages.c.start, pages.c.text).where(
@@ -175,7 +201,7 @@ def _conversation(row: Row[Any]) -> Conversation:
     return Conversation(*(getattr(row, field.name) for field in fields(Conversation)))
 
 
-def _message(row: Row[Any], cited: tuple[Citation, ...], judged: Feedback | None) -> Message:
+def _message(row: Row[Any], cited: tuple[Citation, ...], judged: Feedback | None, near: tuple[Nearest, ...]) -> Message:
     return Message(
         id=row.id,
         conversation_id=row.conversation_id,
@@ -196,5 +222,6 @@ def _message(row: Row[Any], cited: tuple[Citation, ...], judged: Feedback | None
         timing=json.loads(row.timing),
         selection=read_record(row.selection),
         citations=cited,
+        nearest=near,
         feedback=judged,
     )

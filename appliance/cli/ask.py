@@ -49,9 +49,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         }
         for citation in message.citations
     ]
+    nearest = [
+        {"document": near.document_name, "page": near.page, "text": near.text, "start": near.start, "end": near.end}
+        for near in message.nearest
+    ]
     document: dict[str, object] = {
         "answer": message.text,
         "citations": citations,
+        "nearest": nearest,
         "model": message.model,
         "timing": message.timing,
         "status": message.status.value,
@@ -61,5 +66,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     if message.reason_code:
         document["error"] = {"code": message.reason_code, "message": message.reason}
     sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {c['text']}" for c in citations]
+    if nearest:
+        sources = ["Nearest passages, which do not answer the question:"]
+        sources += [f"- {near['document']}, page {near['page']}: {' '.join(str(near['text']).split())}" for near in nearest]
     output.result(document, message.text or str(message.reason), *sources)
     return 1 if message.status is MessageStatus.FAILED else 0

@@ -90,5 +90,6 @@ def _ingest(appliance: Appliance, principal: Principal, collection_id: str, path
         "reason": document.reason,
         "pages": document.page_count,
         "chunks": document.chunk_count,
+        "hidden_pages": document.hidden_pages,
         "duplicate": duplicate,
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from appliance.documents.models import Document, DocumentStatus
+from appliance.documents.models import Document, DocumentStatus, ParsedDocument
 from appliance.documents.store import load_document
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
@@ -75,9 +75,11 @@ def renew(connection: Connection, claim: Claim, **values: object) -> bool:
     return connection.execute(renewed).rowcount == 1
 
 
-def finish(connection: Connection, claim: Claim, *, page_count: int, chunk_count: int) -> None:
+def finish(connection: Connection, claim: Claim, parsed: ParsedDocument, *, chunk_count: int) -> None:
     """READY. Raises `ClaimLost`."""
-    _end(connection, claim, status=DocumentStatus.READY, percent=100, page_count=page_count, chunk_count=chunk_count)
+    hidden = {"hidden_pages": parsed.hidden_pages, "hidden_letters": sum(page.hidden for page in parsed.pages)}
+    counts = {"page_count": len(parsed.pages), "chunk_count": chunk_count}
+    _end(connection, claim, status=DocumentStatus.READY, percent=100, **counts, **hidden)
 
 
 def fail(connection: Connection, claim: Claim, code: str, reason: str) -> None:

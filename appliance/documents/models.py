@@ -39,7 +39,12 @@ class Document:
     reason: str | None
     page_count: int
     chunk_count: int
+    hidden_pages: str = ""
+    """Numbers of pages that held text which nobody sees on them, as "3, 7"; that text is not read."""
+    hidden_letters: int = 0
 
+
+_HIDDEN_PAGES_NAMED = 20
 
 PAGE_SEPARATOR = "\n\n"
 """Stands between the texts of a document's pages: joined by it they are the document's text, which all offsets count in."""
@@ -53,6 +58,8 @@ class Page:
     start: int
     text: str
     label: str = ""
+    hidden: int = 0
+    """Letters that were left out because nobody sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,12 @@ class ParsedDocument:
     pages: tuple[Page, ...]
     headings: tuple[Heading, ...] = ()
     title: str = ""
+
+    @property
+    def hidden_pages(self) -> str:
+        """Numbers of the pages with text that nobody sees, the first few of them."""
+        numbers = [str(page.number) for page in self.pages if page.hidden]
+        return ", ".join(numbers[:_HIDDEN_PAGES_NAMED]) + (" …" if len(numbers) > _HIDDEN_PAGES_NAMED else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ def parse_in_child(
                     raise rejected("document.too_large")
                 if len(pages) >= PAGES_LIMIT:
                     raise rejected("document.too_many_pages")
-                pages.append(Page(len(pages) + 1, start, text, one_line(label)[:_LABEL_CHARACTERS]))
+                hidden = max(0, min(answer.hidden, PAGE_CHARACTERS))
+                pages.append(Page(len(pages) + 1, start, text, one_line(label)[:_LABEL_CHARACTERS], hidden))
                 headings += _placed(answer, start)
                 start += len(text) + len(PAGE_SEPARATOR)
             case Finished(title=title):

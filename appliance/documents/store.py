@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from appliance.documents.models import Chunk, Document, DocumentStatus, Page, ParsedDocument
 from appliance.retrieval.slices import free_chunk_id
-from appliance.storage.tables import chunks, documents, message_passages, pages
+from appliance.storage.tables import chunks, documents, message_nearest, message_passages, pages
 
 _ROWS = 1_000
 _SHOWN = tuple(field.name for field in fields(Document))
@@ -60,6 +60,7 @@ def detach_document(connection: Connection, document_id: str) -> None:
     """Remove a document with its text, and leave its withdrawn chunks to the sweep: only where foreign keys are not enforced."""
     gone = message_passages.c.document_id == document_id
     connection.execute(update(message_passages).where(gone).values(document_id=None, chunk_id=None))
+    connection.execute(delete(message_nearest).where(message_nearest.c.document_id == document_id))
     connection.execute(delete(pages).where(pages.c.document_id == document_id))
     connection.execute(delete(documents).where(documents.c.id == document_id))
 

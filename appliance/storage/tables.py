@@ -123,6 +123,8 @@ documents = Table(
     Column("reason", String(500)),
     Column("page_count", Integer, nullable=False, default=0),
     Column("chunk_count", Integer, nullable=False, default=0),
+    Column("hidden_pages", String(200), nullable=False, server_default=""),  # "3, 7": they hold text that nobody sees
+    Column("hidden_letters", Integer, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, default=0),
     Column("claimed_by", String(64)),
     Column("lease_until_ms", Integer, nullable=False, default=0),
@@ -215,6 +217,17 @@ message_passages = Table(
     Column("score", Float, nullable=False),
     Index("message_passages_by_chunk", "chunk_id"),
     Index("message_passages_by_document", "document_id"),
+)
+message_nearest = Table(  # what an answer offered that says that there is none
+    "message_nearest",
+    metadata,
+    Column("message_id", String(64), ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("document_id", String(64), ForeignKey("documents.id", ondelete="CASCADE"), nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Index("message_nearest_by_document", "document_id"),
 )
 citations = Table(
     "citations",

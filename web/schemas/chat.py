@@ -51,6 +51,17 @@ class CitationOut(msgspec.Struct):
     text: str
 
 
+class NearestOut(msgspec.Struct):
+    """A passage near the question that does not answer it; offsets as in a citation."""
+
+    document_id: str
+    document_name: str
+    page: int
+    start: int
+    end: int
+    text: str
+
+
 class FeedbackIn(msgspec.Struct, forbid_unknown_fields=True):
     """A judgement as a whole; what is left out takes back what was said before."""
 
@@ -97,6 +108,7 @@ class MessageOut(msgspec.Struct):
     completion_tokens: int
     timing: dict[str, float]
     citations: list[CitationOut]
+    nearest: list[NearestOut]
     feedback: FeedbackOut | None
 
     @classmethod

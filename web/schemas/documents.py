@@ -28,7 +28,10 @@ class CollectionOut(msgspec.Struct):
 
 
 class DocumentOut(msgspec.Struct):
-    """Status, stage and percent while it is worked on; `reason` is a sentence where it failed."""
+    """Status, stage and percent while it is worked on; `reason` is a sentence where it failed.
+
+    `hidden_pages` names pages, as "3, 7", with text that nobody sees on them; `hidden_letters` of it were left unread.
+    """
 
     id: str
     collection_id: str
@@ -43,6 +46,8 @@ class DocumentOut(msgspec.Struct):
     reason: str | None
     page_count: int
     chunk_count: int
+    hidden_pages: str
+    hidden_letters: int
 
     @classmethod
     def of(cls, document: Document) -> DocumentOut:

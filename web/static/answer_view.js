@@ -1,5 +1,5 @@
 // One question, or one answer in any state, as elements.
-import { citationMark, sourceList } from "./citations.js";
+import { citationMark, nearestList, sourceList } from "./citations.js";
 import { fill, h } from "./dom.js";
 import { canBeJudged, feedbackView } from "./feedback.js";
 import { plural } from "./figures.js";
@@ -86,6 +86,7 @@ export class AnswerView {
       richText(message.text, message.citations, citationMark),
       failed && problemView(message.reason || "The answer could not be written.", this.retry),
       sourceList(message.citations),
+      nearestList(message.nearest),
     );
     fill(this.foot, footnote(message));
     fill(this.judged, canBeJudged(message) && feedbackView(message));

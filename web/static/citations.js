@@ -86,6 +86,29 @@ export function sourceList(citations) {
   );
 }
 
+/** What comes nearest where the documents hold no answer: links without numbers, since nothing was said that they support. */
+export function nearestList(passages) {
+  if (passages.length === 0) return null;
+  const heading = passages.length === 1 ? "Nearest passage, which does not answer the question" : "Nearest passages, which do not answer the question";
+  return h(
+    "section.sources.nearest",
+    { "aria-label": heading },
+    h("h3", {}, `${heading}:`),
+    h(
+      "ul",
+      {},
+      passages.map((passage) =>
+        h(
+          "li.source",
+          {},
+          h("p.source-name", {}, passage.document_name, h("span.source-page", {}, placeOf(passage.document_name, passage.page))),
+          h("a.source-span", { href: viewerPath(passage) }, h("span.source-text", {}, shortened(passage.text))),
+        ),
+      ),
+    ),
+  );
+}
+
 function source(spans) {
   const [{ document_id: id, document_name: name, page }] = spans;
   if (!id) return h("p.source-gone", {}, "This source was deleted, or you may no longer read it.");

@@ -111,6 +111,7 @@ function line(item) {
       {},
       ready ? h("a", { href: `/documents/${item.id}`, "data-act": "open" }, item.name) : item.name,
       item.status === "FAILED" && h("p.reason", {}, item.reason),
+      item.hidden_letters > 0 && h("p.reason.warn", {}, hiddenText(item)),
     ),
     h("td", { "data-label": "State" }, state(item)),
     h("td.number", { "data-label": "Pages" }, ready ? item.page_count.toLocaleString("en") : "–"),
@@ -124,6 +125,11 @@ function line(item) {
       mine && button("delete", "Delete", item, erase),
     ),
   );
+}
+
+function hiddenText({ hidden_pages: pages }) {
+  const [where, verb] = /[ ,]/u.test(pages) ? [`Pages ${pages}`, "hold"] : [`Page ${pages}`, "holds"];
+  return `${where} ${verb} text that is not visible when the page is shown. That text is not read.`;
 }
 
 function button(act, label, item, handler) {

@@ -60,11 +60,12 @@ class Progress(msgspec.Struct, tag=True, frozen=True):
 
 
 class PageText(msgspec.Struct, tag=True, frozen=True):
-    """One page; the headings are (level, start, end) within it."""
+    """One page; the headings are (level, start, end) within it. `hidden` letters were left out, which nobody sees on the page."""
 
     text: str
     label: str = ""
     headings: tuple[tuple[int, int, int], ...] = ()
+    hidden: int = 0
 
 
 class Refused(msgspec.Struct, tag=True, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
@@ -14,6 +15,7 @@ from pypdfium2 import raw
 
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.headings import Line, find_headings
+from appliance.documents.parsing.hidden import Doubt, doubt_of, unseen
 from appliance.documents.parsing.messages import PAGE_CHARACTERS, PAGES_LIMIT, PageText, Progress
 from appliance.documents.parsing.running import without_running_lines
 from appliance.documents.rejections import rejected
@@ -30,6 +32,37 @@ _RESIZED = 1.12
 _LONGEST_SIDE = 4_000
 _PROGRESS_PAGES = 5
 _NO_TITLES = frozenset({"untitled", "unknown"})
+
+
+_LOOK_S, _LOOK_PAGE_S, _LOOK_LONGEST_S = 0.3, 0.003, 15.0
+"""Time for drawing pages that may hide text: to begin with, more with each page; and for those that plainly try, in all."""
+_CONTROL_PAGES = 50
+"""One page in so many is drawn without a reason."""
+
+
+class Lookout:
+    """Which pages are looked at for hidden text: those that give reason, a few others, and all once some was found.
+
+    Time for those that give little reason comes with the pages, so that a long document is looked at all along.
+    """
+
+    def __init__(self) -> None:
+        self._free_s = _LOOK_S
+        self._left_s = _LOOK_LONGEST_S
+        self._found = False
+
+    def hidden(self, page: Any, text_page: Any, characters: list[str], number: int) -> list[tuple[int, int]]:
+        """Ranges of the page's characters that nobody sees."""
+        started = time.monotonic()
+        self._free_s += _LOOK_PAGE_S
+        doubt = doubt_of(page)
+        willing = self._found or doubt is Doubt.PLAIN or (self._free_s > 0 and (doubt or number % _CONTROL_PAGES == 0))
+        found = unseen(page, text_page, characters) if willing and self._left_s > 0 else []
+        self._found = self._found or bool(found)
+        spent = time.monotonic() - started
+        self._left_s -= spent
+        self._free_s -= spent
+        return found
 
 
 def open_pdf(path: str) -> Any:
@@ -52,13 +85,16 @@ def parse_pdf(path: str, draft: Draft, report: Any) -> str:
         raise rejected("document.too_many_pages")
     unreadable = 0
     pages: list[tuple[str, list[Line]]] = []
+    hidden: list[int] = []
+    lookout = Lookout()
     for number in range(total):
         try:
-            text, lines = _read_page(document, number)
+            text, lines, unseen_letters = _read_page(document, number, lookout)
         except pypdfium2.PdfiumError:
-            text, lines = "", []
+            text, lines, unseen_letters = "", [], 0
             unreadable += 1
         pages.append((text, lines))
+        hidden.append(unseen_letters)
         if number % _PROGRESS_PAGES == 0 or number + 1 == total:
             report(Progress(number + 1, total))
     if unreadable == total:
@@ -67,18 +103,23 @@ def parse_pdf(path: str, draft: Draft, report: Any) -> str:
     heights = Counter[float]()
     for line in (line for _, lines in pages for line in lines):
         heights[line.height] += line.end - line.start
-    for text, headings in find_headings(pages, heights):
-        draft.whole_page(PageText(text, "", headings))
+    for (text, headings), letters in zip(find_headings(pages, heights), hidden, strict=True):
+        draft.whole_page(PageText(text, "", headings, letters))
     title = str(document.get_metadata_dict().get("Title", "")).strip()
     return "" if title.lower() in _NO_TITLES else title
 
 
-def _read_page(document: Any, number: int) -> tuple[str, list[Line]]:
+def _read_page(document: Any, number: int, lookout: Lookout) -> tuple[str, list[Line], int]:
+    """Text, lines, and how many letters were left out of both because nobody sees them; blanks stand in their place."""
     page = document[number]
+    letters = 0
     try:
         text_page = page.get_textpage()
         try:
             characters = _characters(text_page)
+            for start, end in lookout.hidden(page, text_page, characters, number):
+                letters += sum(character.isalnum() for character in characters[start:end])
+                characters[start:end] = ["\n" if character == "\n" else " " for character in characters[start:end]]
             lines = _lines(text_page, characters)
         finally:
             text_page.close()
@@ -88,7 +129,7 @@ def _read_page(document: Any, number: int) -> tuple[str, list[Line]]:
         if _begins_paragraph(before, line, characters[line.start]):
             # PDFium ends lines with CR LF; making both a newline marks the paragraph and keeps every offset
             characters[before.end : line.start] = "\n" * (line.start - before.end)
-    return "".join(characters), lines
+    return "".join(characters), lines, letters
 
 
 def _begins_paragraph(before: Line, line: Line, first: str) -> bool:

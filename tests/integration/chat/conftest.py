@@ -165,6 +165,12 @@ class Office:
         with self.database.read() as connection:
             return list(connection.execute(select(tables.audit_events.c.event).order_by(tables.audit_events.c.seq)).scalars())
 
+    def last_event(self, name: str) -> str:
+        """What the log holds of the latest event of this name, but for what is sealed."""
+        found = select(tables.audit_events.c.body).where(tables.audit_events.c.event == name)
+        with self.database.read() as connection:
+            return str(connection.execute(found.order_by(tables.audit_events.c.seq.desc()).limit(1)).scalar_one())
+
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
@@ -185,7 +191,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
         search=search,
         router=router,
         settings=settings,
-        silence=Silence(threshold=7.1, own_words=0.5),
+        silence=Silence(threshold=7.1, own_words=0.5, nearest=5.5),
     )
     yield Office(database, access, audit, search, runtime, chat, settings, router)
     database.close()

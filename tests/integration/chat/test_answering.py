@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
@@ -64,6 +64,54 @@ def test_silence_right_after_an_upload_says_that_reading_goes_on_and_never_of_ot
         connection.execute(update(tables.documents).where(tables.documents.c.id == office.handbook).values(status="PARSING"))
     assert answer(alice) == f"{NO_ANSWER} {STILL_READING}"
     assert answer(stranger) == NO_ANSWER
+
+
+NEAR = "Which employee has sixty paid leave vouchers?"
+
+
+def test_where_the_documents_hold_no_answer_the_nearest_passages_are_offered_and_nothing_is_cited(office, alice, sink):
+    answer_id = ask(office, alice, NEAR)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.text, answer.citations, answer.passages_used) == (NO_ANSWER, (), 0)
+    (near,) = answer.nearest
+    assert (near.document_id, near.document_name, near.page, near.text) == (office.handbook, "handbook.txt", 2, LEAVE)
+    assert LEAVE[: near.end - near.start] == LEAVE
+    assert office.runtime.requests == []
+    told = office.last_event("answer.released")
+    assert office.handbook in told, "the log says whose text was shown"
+    (_, again) = office.chat.conversation(alice, answer.conversation_id)[1]
+    assert again.nearest == answer.nearest
+
+
+def test_nothing_is_offered_where_nothing_is_near(office, alice, sink):
+    answer_id = ask(office, alice, "When does the planetarium close?")
+    office.chat.answer(answer_id, sink, "w1")
+    assert office.chat.message(alice, answer_id).nearest == ()
+
+
+def test_what_was_offered_is_shown_only_to_whoever_may_still_read_it(office, alice, sink):
+    answer_id = ask(office, alice, NEAR)
+    office.chat.answer(answer_id, sink, "w1")
+    with office.database.write() as connection:
+        connection.execute(delete(tables.grants))
+    assert office.chat.message(alice, answer_id).nearest == ()
+
+
+def test_rights_that_end_while_a_question_is_worked_on_leave_nothing_to_offer(office, alice, sink):
+    answer_id = ask(office, alice, NEAR)
+    search = office.search.search
+
+    def closing(*arguments, **more):
+        found = search(*arguments, **more)
+        with office.database.write() as connection:
+            connection.execute(delete(tables.grants))
+        return found
+
+    office.search.search = closing
+    office.chat.answer(answer_id, sink, "w1")
+    with office.database.read() as connection:
+        assert connection.execute(select(tables.message_nearest)).all() == []
 
 
 def test_documents_out_of_scope_never_reach_prompt_answer_or_citation(office, alice, sink):

@@ -10,7 +10,7 @@ from appliance.chat.quotes import best_quotes
 from appliance.chat.words import content_terms
 from appliance.retrieval.models import Hit
 
-SILENCE = Silence(threshold=7.1, own_words=0.5)
+SILENCE = Silence(threshold=7.1, own_words=0.5, nearest=5.5)
 SECTIONS = {
     "Membership": "A reader's card costs 24 euros a year. Pupils up to 18 years pay nothing. A lost card is replaced for 3 euros.",
     "Lending": "Books are lent for four weeks, films for one week. Up to 30 items may be borrowed at the same time.",

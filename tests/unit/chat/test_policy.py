@@ -16,12 +16,13 @@ SHIPPED = Path(__file__).parents[3] / "policies" / "answers.toml"
         "",
         "threshold = 7",
         "[silence]\nthreshold = 7",
-        "[silence]\nthreshold = 7\nown_words = true",
-        '[silence]\nthreshold = "7"\nown_words = 0.5',
-        "[silence]\nthreshold = -1\nown_words = 0.5",
-        "[silence]\nthreshold = nan\nown_words = 0.5",
-        "[silence]\nthreshold = 7\nown_words = 0.5\nmercy = 1",
-        "[silence]\nthreshold = 7\nown_words = 0.5\n[noise]\n",
+        "[silence]\nthreshold = 7\nown_words = true\nnearest = 5",
+        '[silence]\nthreshold = "7"\nown_words = 0.5\nnearest = 5',
+        "[silence]\nthreshold = -1\nown_words = 0.5\nnearest = 5",
+        "[silence]\nthreshold = nan\nown_words = 0.5\nnearest = 5",
+        "[silence]\nthreshold = 7\nown_words = 0.5\nnearest = 5\nmercy = 1",
+        "[silence]\nthreshold = 7\nown_words = 0.5\nnearest = 5\n[noise]\n",
+        "[silence]\nthreshold = 7\nown_words = 0.5",
         "[silence",
     ],
 )
@@ -38,4 +39,4 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_shipped_policy_is_read() -> None:
-    assert load_silence(SHIPPED) == Silence(threshold=7.1, own_words=0.5)
+    assert load_silence(SHIPPED) == Silence(threshold=7.1, own_words=0.5, nearest=5.5)
