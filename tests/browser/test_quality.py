@@ -46,7 +46,7 @@ def store_past(box, person, hours: int = 7 * 24) -> None:
     box.appliance.quality.record()
 
 
-def test_an_answer_is_judged_with_the_keyboard_and_taken_back(box, page) -> None:
+def test_an_answer_is_judged_with_the_keyboard_and_taken_back(box, page, open_page) -> None:
     keeper = box.person("keeper")
     box.upload(keeper, "lighthouse.md", LIGHTHOUSE)
     box.let_in(page, "keeper")
@@ -88,6 +88,19 @@ def test_an_answer_is_judged_with_the_keyboard_and_taken_back(box, page) -> None
         "It was Thursdays last year.",
         "When is the lighthouse open to visitors?",
     )
+
+    handbook = box.appliance.collections.create(box.administrator, "Handbook", readers=[f"principal:{box.administrator.id}"])
+    golden = box.appliance.golden.create(box.administrator, handbook, "Harbour")
+    office = open_page()
+    box.let_in(office, "administrator", "/admin/quality")
+    office.get_by_role("button", name="Add to a golden set").click()
+    dialog = office.get_by_role("dialog")
+    expect(dialog.get_by_label("Question", exact=True)).to_have_value("When is the lighthouse open to visitors?")
+    dialog.get_by_label("Expected in the answer").fill("Fridays")
+    dialog.get_by_role("button", name="Add").click()
+    expect(office.locator("#toasts")).to_contain_text("part of Harbour now")
+    assert [kept.expected.answers for kept in box.appliance.golden.questions(box.administrator, golden.id)[1]] == [("Fridays",)]
+
     unhelpful.click()
     expect(unhelpful).to_have_attribute("aria-pressed", "false")
     assert box.appliance.voices.read(box.administrator).page == []

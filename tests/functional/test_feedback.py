@@ -208,7 +208,7 @@ async def test_what_is_shown_may_become_part_of_a_golden_set_and_nothing_else_ma
 ) -> None:
     handbook = appliance.collections.create(administrator, "Handbook", readers=[f"principal:{administrator.id}"])
     golden = appliance.golden.create(administrator, handbook, "Keys")
-    place, order = f"/api/feedback/{exchange[2]}/golden", {"set_id": golden.id, "answers": ["the drawer"]}
+    place, order = f"/api/feedback/{exchange[2]}/golden/{golden.id}", {"text": QUESTION, "answers": ["the drawer"]}
     async with signed_in("alice") as client:
         await client.put(f"/api/messages/{exchange[2]}/feedback", json=FULL | {"shared": False})
         assert (await client.post(place, json=order)).status_code == 403
@@ -218,7 +218,7 @@ async def test_what_is_shown_may_become_part_of_a_golden_set_and_nothing_else_ma
     async with signed_in("alice") as client:
         await client.put(f"/api/messages/{exchange[2]}/feedback", json=FULL)
     async with signed_in("administrator") as client:
-        assert (await client.post(place, json=order)).status_code == 201
+        assert (await client.post(place, json=order)).status_code == 204
         assert (await client.post(place, json=order | {"answers": []})).status_code == 400  # the set says what it needs
     (kept,) = appliance.golden.questions(administrator, golden.id)[1]
     assert (kept.expected.text, kept.expected.answers) == (QUESTION, ("the drawer",))

@@ -8,13 +8,13 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Template
 
-from appliance.administration.golden.models import Expected
 from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.quality import GoldenCandidate, QualityOut, VoicesOut
+from web.schemas.golden import QuestionIn
+from web.schemas.quality import QualityOut, VoicesOut
 
 _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
@@ -38,15 +38,18 @@ class QualityController(Controller):
         return VoicesOut.of(appliance.voices.read(principal, page))
 
     @post(
-        "/api/feedback/{message_id:str}/golden",
+        "/api/feedback/{message_id:str}/golden/{set_id:str}",
         opt=declares(Action.GOLDEN_UPDATE, EventName.GOLDEN_UPDATED),
+        status_code=204,
         sync_to_thread=True,
     )
     def take(
-        self, appliance: Box, principal: Caller, message_id: FromPath[str], data: JSONBody[GoldenCandidate]
-    ) -> dict[str, str]:
-        # the words are those that are shown now: a leave that was taken back meanwhile is none
-        question = appliance.voices.candidate(principal, message_id).question
-        expected = Expected(question, tuple(data.answers), data.document, silent=data.silent)
-        (question_id,) = appliance.golden.add(principal, data.set_id, [expected])
-        return {"id": question_id}
+        self,
+        appliance: Box,
+        principal: Caller,
+        message_id: FromPath[str],
+        set_id: FromPath[str],
+        data: JSONBody[QuestionIn],
+    ) -> None:
+        appliance.voices.candidate(principal, message_id)  # a leave that was taken back meanwhile is none
+        appliance.golden.add(principal, set_id, [data.expected()])

@@ -84,15 +84,6 @@ class CandidateOut(msgspec.Struct):
         return cls(candidate.message_id, candidate.question, candidate.answer, list(candidate.collection_ids))
 
 
-class GoldenCandidate(msgspec.Struct, forbid_unknown_fields=True):
-    """Into which golden set a question goes, and what is expected of its answer there."""
-
-    set_id: str
-    answers: list[str] = []
-    document: str = ""
-    silent: bool = False
-
-
 class VoiceOut(msgspec.Struct):
     """`day_ms` is the beginning of a day of UTC; `shown` is None where its person did not show question and answer."""
 

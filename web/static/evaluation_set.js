@@ -39,7 +39,8 @@ function expects({ silent, answers, document: name, page }) {
   );
 }
 
-function questionFields(question, documents) {
+/** Fields for a question and what is expected of its answer; `documents` are the names that can be cited. */
+export function questionFields(question, documents) {
   const area = (id, name, value, hint) => [h("label", { for: id }, hint.label), h("textarea", { id, name, rows: 2, value, "aria-describedby": `${id}-hint`, required: hint.required }), h("p.hint", { id: `${id}-hint` }, hint.text)];
   const choice = h("select", { id: "golden-document", name: "document" }, h("option", { value: "" }, "any"), documents.map((name) => h("option", { value: name }, name)));
   choice.value = question.document;
@@ -62,7 +63,7 @@ function questionFields(question, documents) {
   ];
 }
 
-function questionOf(form) {
+export function questionOf(form) {
   const silent = form.get("silent") !== null;
   const answers = silent ? [] : form.get("answers").split("\n").map((line) => line.trim()).filter(Boolean);
   return { text: form.get("text"), silent, answers, document: silent ? "" : form.get("document"), page: silent || !form.get("page") ? null : Number(form.get("page")) };

@@ -1,6 +1,8 @@
 // What people say about answers, as administrators may see it: a part of the page Quality. Each look is audited.
 import { api } from "./api.js";
-import { byId, fail, fill, h, pair } from "./dom.js";
+import { byId, fail, fill, h, pair, toast } from "./dom.js";
+import { questionFields, questionOf } from "./evaluation_set.js";
+import { asked } from "./form_dialog.js";
 
 const KINDS = { citation: "a source does not say it", missed: "not answered, although the documents say it", wrong: "the answer is wrong", other: "something else" };
 
@@ -17,7 +19,30 @@ function voice({ day_ms: day, helpful, kind, comment, shown }) {
     ),
     comment && h("blockquote.voice-comment", {}, comment),
     shown && h("dl.voice-exchange", {}, pair("Question", shown.question), pair("Answer", shown.answer ?? h("span.muted", {}, "It rests on documents that you may not read."))),
+    shown && h("button.button.small.voice-golden", { type: "button", onclick: () => take(shown).catch(fail) }, "Add to a golden set"),
   );
+}
+
+// The question may be reworded: what leaned on the one before it must stand alone there.
+async function take(shown) {
+  const near = (set) => Number(shown.collection_ids.includes(set.collection_id));
+  const sets = (await api.get("/api/golden")).sort((one, other) => near(other) - near(one));
+  if (sets.length === 0) {
+    toast("There is no golden set of a collection that you may read. Make one under Evaluation.");
+    return;
+  }
+  const choice = h("select", { id: "golden-set" }, sets.map((set) => h("option", { value: set.id }, set.name)));
+  const fields = h("div");
+  const draw = async () => {
+    const { documents } = await api.get(`/api/golden/${choice.value}`);
+    fill(fields, questionFields({ text: shown.question, answers: [], document: "", page: null, silent: false }, documents));
+  };
+  await draw();
+  choice.addEventListener("change", () => draw().catch(fail));
+  await asked("Add to a golden set", [h("div.field", {}, h("label", { for: "golden-set" }, "Golden set"), choice), fields], "Add", async (form) => {
+    await api.post(`/api/feedback/${shown.message_id}/golden/${choice.value}`, questionOf(form));
+    toast(`The question is part of ${choice.selectedOptions[0].textContent} now.`);
+  });
 }
 
 /** Fills the part of the page; `page` counts from the newest. */
