@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.chat.answerability import answerable
+from appliance.chat.answerability import answerability
 from appliance.errors import InvalidInput
 from appliance.evaluation.answers import chosen, grade_answers
 from appliance.evaluation.corpus import Corpus, index_dataset
@@ -109,13 +109,24 @@ def _retrieval(
     }
 
 
-def _silence(appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset) -> dict[str, float]:
-    """Of the questions with and without an answer in the set, the shares that are met with silence before a model is asked."""
-    silent: dict[bool, list[bool]] = {True: [], False: []}
+def _silence(appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset) -> dict[str, Any]:
+    """Of the questions with and without an answer in the set, the shares that are met with silence before a model is asked.
+
+    `trade_off` says the same for other thresholds than the one of the policy.
+    """
+    scores: dict[bool, list[float]] = {True: [], False: []}
     for question in dataset.questions:
         hits = appliance.search.search(
             person, question.text, appliance.settings.passages_limit, collection_id=corpus.collection_id
         )
-        silent[bool(question.answers)].append(not answerable(question.text, question.text, hits, appliance.silence))
-    false, right = (round(sum(silent[kind]) / max(1, len(silent[kind])), 4) for kind in (True, False))
-    return {"threshold": appliance.silence.threshold, "false": false, "right": right}
+        scores[bool(question.answers)].append(answerability(question.text, hits))
+
+    def shares(threshold: float) -> dict[str, float]:
+        return {
+            name: round(sum(score < threshold for score in scores[kind]) / max(1, len(scores[kind])), 4)
+            for name, kind in (("false", True), ("right", False))
+        }
+
+    threshold = appliance.silence.threshold
+    others = {f"{threshold + step / 2:.1f}": shares(threshold + step / 2) for step in range(-3, 4)}
+    return {"threshold": threshold, **shares(threshold), "trade_off": others}

@@ -126,7 +126,7 @@ def _text(paragraph: etree._Element) -> str:
     parts: list[str] = []
     for node in read_once(paragraph):
         if node.tag == f"{_W}t":
-            parts.append(node.text or "")
+            parts.append("" if _hidden(node) else node.text or "")
         elif node.tag == f"{_W}tab":
             parts.append("\t")
         elif node.tag in {f"{_W}br", f"{_W}cr"}:
@@ -136,6 +136,12 @@ def _text(paragraph: etree._Element) -> str:
         elif node.tag == f"{_W}p" and parts and node is not paragraph:
             parts.append("\n")
     return "".join(parts)
+
+
+def _hidden(text: etree._Element) -> bool:
+    """Whether Word shows it to nobody, unless asked to."""
+    run = text.getparent()
+    return run is not None and _on(run.find(f"{_W}rPr/{_W}vanish"))
 
 
 def _level(paragraph: etree._Element, levels: dict[str, int]) -> int:

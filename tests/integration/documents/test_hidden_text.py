@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from PIL import Image, ImageDraw
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
+from sqlalchemy import select
 
 from appliance.documents.media_types import MediaType
 from appliance.documents.models import ParsedDocument
 from appliance.documents.sandbox import ParseLimits, parse_in_child
+from appliance.storage.tables import chunks
 
 LIMITS = ParseLimits(memory_mb=1024, timeout_s=60, output_mb=20)
 SEEN = "Every employee has thirty days of paid leave."
@@ -159,3 +161,25 @@ def test_a_scanned_page_with_its_recognised_text_is_read_and_one_without_a_word_
 
 def test_hidden_text_is_found_behind_many_pages() -> None:
     assert parsed([*[written()] * 59, written(colour=WHITE)]).hidden_pages == "60"
+
+
+def test_hidden_text_of_word_is_not_read() -> None:
+    import docx
+
+    out = io.BytesIO()
+    document = docx.Document()
+    paragraph = document.add_paragraph(SEEN)
+    paragraph.add_run(SECRET).font.hidden = True
+    document.save(out)
+    (page,) = parse_in_child([out.getvalue()], MediaType.DOCX, LIMITS).pages
+    assert page.text == SEEN
+
+
+def test_the_owner_is_told_and_no_passage_holds_it(service, put, appliance, alice) -> None:
+    document = put("a.pdf", pdf([written(), written(colour=WHITE)]))
+    assert (document.hidden_pages, document.hidden_letters) == ("2", sum(character.isalnum() for character in SECRET))
+    assert service.list(alice)[0].hidden_pages == "2"
+    assert SECRET not in service.page(alice, document.id, 2).text
+    with appliance.database.read() as connection:
+        texts = connection.execute(select(chunks.c.page, chunks.c.text)).all()
+    assert {row.page for row in texts if SECRET in row.text} == {1}
