@@ -18,7 +18,7 @@ from appliance.errors import Unavailable
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
-SLICE = 1_000
+SLICE = 500
 """Vectors that one transaction sweeps away."""
 
 PAUSE_S = 0.1

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.inference.store import records
 from appliance.inference.store.importing import Order
+from appliance.inference.store.versions import ModelVersion, SizeClass, VersionState
+from appliance.retrieval import indexes
+from tests.browser.conftest import WordEmbedder
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 pytestmark = pytest.mark.browser
@@ -86,3 +90,47 @@ def test_the_page_fits_a_telephone(box, page: Page, versions: list[str]) -> None
     page.locator(f'[data-model="{versions[0]}"] summary').click()
     expect(page.get_by_role("table", name="Variants that were measured")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def embedding_version(name: str, digest: str, state: VersionState) -> ModelVersion:
+    return ModelVersion(
+        id="", kind="embedding", name=name, number=0, format="onnx", quantisation="int8", architecture="bert", parameters_m=22.7,
+        size_class=SizeClass.MICRO, context_tokens=256, memory_mb=60, licence="Apache-2.0", sha256=digest * 64, size_bytes=23_000_000,
+        source="a package", state=state, measured={"dimensions": 384, "tokens_per_s": 15_000.0},
+    )  # fmt: skip
+
+
+def test_another_embedding_model_takes_over_while_the_page_is_open(box, page: Page) -> None:
+    appliance, administrator = box.appliance, box.set_up()
+    appliance.models.content.holds = lambda _: True
+    for at in range(3):
+        box.upload(
+            administrator, f"{at}.md", "\n\n".join(f"# Part {n}\n\nThe lighthouse {at} {n}. " * 40 for n in range(30)).encode()
+        )
+    with appliance.database.write() as connection:
+        for name, digest, state in (("usual", "a", VersionState.ACTIVE), ("wider", "b", VersionState.CANDIDATE)):
+            records.insert_version(connection, embedding_version(name, digest, state))
+        indexes.record_model(connection, "usual@1", "a" * 64)
+    appliance.__dict__["embedders"] = SimpleNamespace(serving=WordEmbedder, coming=lambda _: WordEmbedder(), release=lambda: None)
+    box.let_in(page, "administrator", "/admin/models")
+    card = lambda version: page.locator(f'[data-model="{version}"]')
+    expect(card("usual@1")).to_contain_text("The index holds")
+    page.get_by_role("button", name="Activate: wider@1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Embed").click()
+    expect(card("wider@1").get_by_role("progressbar")).to_be_visible()
+    expect(card("wider@1")).to_contain_text("0 of")
+    expect(page.get_by_role("button", name="Delete: wider@1")).to_have_count(0)
+    page.get_by_role("button", name="Abandon: wider@1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Abandon").click()
+    expect(page.get_by_role("button", name="Activate: wider@1")).to_be_visible()
+    appliance.reembedding.run()
+    page.get_by_role("button", name="Activate: wider@1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Embed").click()
+    expect(card("wider@1")).to_contain_text("0 of")
+    steps = iter([False, False])
+    appliance.reembedding.run(lambda: next(steps, True))
+    expect(card("wider@1")).not_to_contain_text(" 0 of")  # without a new look at the page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    appliance.reembedding.run()
+    expect(card("wider@1").locator("h2 .badge")).to_have_text("active")
+    expect(card("usual@1").locator("h2 .badge")).to_have_text("retired")

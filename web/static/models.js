@@ -3,6 +3,7 @@ import { letAnswer } from "./activation.js";
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
+import { IndexWatch, indexNote } from "./model_indexes.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
 const FORMATS = { gguf: "GGUF", genai: "ONNX GenAI", onnx: "ONNX", served: "in a server" };
@@ -15,6 +16,7 @@ const MEASURED = {
   decode_tokens_per_s: ["Writes", "word pieces a second"],
   tokens_per_s: ["Reads", "word pieces a second"],
   cosine_to_float32: ["Exactness", "(1 is exact)"],
+  dimensions: ["Dimensions", ""],
   memory_mb: ["Memory taken", "MB"],
   quality: ["Right answers", ""],
 };
@@ -74,44 +76,59 @@ function more(model) {
   );
 }
 
-function actions(model, last) {
+function actions(model, last, index) {
+  const embedding = index?.state === "building";
   const act = (label, handler, kind = "") =>
     h("button.button.small", { type: "button", class: kind, "aria-label": `${label}: ${model.id}`, onclick: () => handler(model).catch(fail) }, label);
   const language = model.kind === "language";
   return h(
     "div.card-actions",
     {},
-    model.state !== "active" && act("Activate", activate),
+    embedding && act("Abandon", abandon),
+    model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
     model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
-    model.state !== "retired" && !last && act("Retire", retire),
-    (model.state === "candidate" || model.state === "retired") && act("Delete", remove, "danger"),
+    model.state !== "retired" && !last && !embedding && act("Retire", retire),
+    (model.state === "candidate" || model.state === "retired") && !embedding && act("Delete", remove, "danger"),
     last && h("p.hint", {}, LAST[model.kind]),
   );
 }
 
 const LAST = {
   language: "The only active language model: it can be retired once another one is active.",
-  embedding: "The only active embedder: all documents are indexed with it, so it stays.",
+  embedding: "All documents are indexed with it: it stays until another one has taken over.",
 };
 
-const card = (model, active) =>
+const ofModel = (indexes, model) => indexes.find((index) => index.model_id === model.id);
+
+const card = (model, active, indexes) =>
   h(
     "article.card",
     { "data-model": model.id },
     h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
     h("h2", {}, model.id, " ", stateOf(model)),
+    model.kind === "embedding" && h("div.index-note", { "data-index": model.id }, indexNote(ofModel(indexes, model))),
     facts(model),
     more(model),
-    actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1),
+    actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1, ofModel(indexes, model)),
   );
 
+const watch = new IndexWatch(
+  (indexes) => {
+    for (const place of document.querySelectorAll("[data-index]")) {
+      const index = indexes.find((item) => item.model_id === place.dataset.index);
+      fill(place, indexNote(index) ?? []);
+    }
+  },
+  () => load().catch(fail),
+);
+
 async function load() {
-  const models = await api.get("/api/models");
+  const [models, indexes] = await Promise.all([api.get("/api/models"), watch.begin()]);
   const retired = models.filter((model) => model.state === "retired");
   const active = models.filter((model) => model.state === "active");
-  fill(byId("models"), models.filter((model) => model.state !== "retired").map((model) => card(model, active)));
-  fill(byId("retired-models"), retired.map((model) => card(model, active)));
+  fill(byId("models"), models.filter((model) => model.state !== "retired").map((model) => card(model, active, indexes)));
+  fill(byId("retired-models"), retired.map((model) => card(model, active, indexes)));
   byId("retired").hidden = retired.length === 0;
   byId("empty").hidden = models.length > 0;
 }
@@ -124,17 +141,34 @@ async function done(sentence) {
 
 const path = (model) => `/api/models/${encodeURIComponent(model.id)}`;
 
+const IN_BACKGROUND = "Every document is embedded with it in the background. Until that is done the present model finds the passages, then it takes over at once. It can be abandoned at any time.";
+
 async function activate(model) {
+  if (model.kind === "embedding") return embed(model);
   const detail = `Licence: ${model.licence}. The next question is answered by it; answers being written end with the version that began them. The active version of ${model.name} is retired and can be brought back.`;
   if (!(await confirmed(`Let ${model.id} answer?`, { detail, yes: "Activate", danger: false }))) return;
   if ((await letAnswer(path(model))) === "activated") await done(`${model.id} is active.`);
 }
 
+async function embed(model) {
+  const detail = `Licence: ${model.licence}. ${IN_BACKGROUND}`;
+  if (!(await confirmed(`Embed the documents with ${model.id}?`, { detail, yes: "Embed", danger: false }))) return;
+  await api.post(`${path(model)}/activate`);
+  await done(`The documents are being embedded with ${model.id}.`);
+}
+
+async function abandon(model) {
+  if (!(await confirmed(`Stop embedding with ${model.id}?`, { detail: "What it has embedded is thrown away. The present model goes on.", yes: "Abandon" }))) return;
+  await api.post(`${path(model)}/abandon`);
+  await done(`Nothing is embedded with ${model.id} any longer.`);
+}
+
 async function rollBack(model) {
-  const detail = `${model.replaced} answers the next question, ${model.id} is retired.`;
+  const language = model.kind === "language";
+  const detail = language ? `${model.replaced} answers the next question, ${model.id} is retired.` : IN_BACKGROUND;
   if (!(await confirmed(`Go back to ${model.replaced}?`, { detail, yes: "Roll back", danger: false }))) return;
   const restored = await api.post(`/api/models/${encodeURIComponent(model.name)}/rollback`);
-  await done(`${restored.id} is active again.`);
+  await done(language ? `${restored.id} is active again.` : `The documents are being embedded with ${restored.id}.`);
 }
 
 const tryOut = (model) => {
