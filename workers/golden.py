@@ -42,8 +42,11 @@ class Runs(Protocol):
     def stop(self) -> None: ...
 
 
-def declare_golden(broker: NudgedBroker, sets: Sets, runner: Callable[[], Runs]) -> None:
-    """Declare the actors `sweep_golden()` and `ask_golden(run_id)`. The message says that there is work; which, the rows say."""
+def declare_golden(broker: NudgedBroker, sets: Sets, runner: Callable[[], Runs], forget: Callable[[], object]) -> None:
+    """Declare the actors `sweep_golden()` and `ask_golden(run_id)`. The message says that there is work; which, the rows say.
+
+    `forget` gives back what searching needed, after the last run: this process does it rarely.
+    """
 
     @dramatiq.actor(
         broker=broker,
@@ -69,6 +72,7 @@ def declare_golden(broker: NudgedBroker, sets: Sets, runner: Callable[[], Runs])
     )
     def ask_golden(run_id: str) -> None:  # noqa: ARG001 - by it the sweep sees that the nudge lies in the queue
         _work_quietly(runner())
+        forget()
 
 
 def _work_quietly(runner: Runs) -> None:

@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,8 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.maintenance import declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
-        declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id))
+        forget = partial(vars(appliance).pop, "embedders", None)
+        declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id), forget)
 
 
 def _golden_runner(appliance: Appliance, worker_id: str) -> GoldenRunner:

@@ -127,7 +127,7 @@ class GoldenRunner:
                 self._wait_for_people(watch)
                 if watch.ended():
                     break
-                outcome = self._ask(rehearsal, task, question, watch.cancelled)
+                outcome = self._ask(rehearsal, task, question, watch.asking())
                 if watch.ended():
                     break
                 with self._appliance.database.write() as connection:
@@ -177,7 +177,7 @@ class GoldenRunner:
             with self._appliance.database.read() as connection:
                 if connection.execute(in_work).first() is None:
                     return
-            watch.cancelled.wait(_LOOK_S)
+            watch.wait(_LOOK_S)
 
     def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> None:
         run = task.run

@@ -23,8 +23,9 @@ class RunWatch:
     """While open, renews the lease and looks whether to stop: because somebody asked, or because the process ends."""
 
     def __init__(self, database: Database, run: Run, worker_id: str, stopping: threading.Event) -> None:
-        self.cancelled = threading.Event()
         self.stopped = self.lost = False
+        self._ended = threading.Event()
+        self._asking = threading.Event()
         self._database = database
         self._run = run
         self._worker_id = worker_id
@@ -34,7 +35,18 @@ class RunWatch:
 
     def ended(self) -> bool:
         """Whether no further question is to be asked."""
-        return self.cancelled.is_set() or self._stopping.is_set()
+        return self._ended.is_set() or self._stopping.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Until then, or until no further question is to be asked."""
+        self._ended.wait(seconds)
+
+    def asking(self) -> threading.Event:
+        """The wish to stop for one more question; a new one each time, since an answer that has said enough sets its own."""
+        self._asking = threading.Event()
+        if self.ended():
+            self._asking.set()
+        return self._asking
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,6 +70,7 @@ class RunWatch:
                 # a busy database now is no reason to end the watch; the next round tries again
                 structlog.get_logger().warning("golden_watch_failed", error=type(error).__name__)
             if self.stopped or self.lost or self._stopping.is_set():
-                self.cancelled.set()
+                self._ended.set()
+                self._asking.set()
             if self.stopped or self.lost:
                 return
