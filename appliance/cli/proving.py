@@ -19,8 +19,10 @@ from appliance.egress.proof.report import Report
 from appliance.egress.proof.signing import OF_THE_BOX, OF_THE_PROOF, box_key, check, fingerprint_of, signed
 from appliance.errors import InvalidInput
 from appliance.identity.models import SYSTEM
+from appliance.inference.ollama_program import find_ollama
 from appliance.inference.registry import Availability, runtime_names, runtime_specs
 from appliance.settings import Settings, load_settings
+from appliance.supervisor.ollama_server import ollama_program, program_places
 
 _PREPARED = "manifest.json"
 
@@ -38,7 +40,10 @@ def run_prove(arguments: argparse.Namespace, output: Output) -> int:
     key = box_key(settings)
     models = settings.models_dir if (settings.models_dir / _PREPARED).exists() else None
     runtimes = {name: "" if found.usable else found.reason for name, found in _runtimes()}
-    report = prove(Wanted(models, runtimes, arguments.model, arguments.idle, arguments.short), output.progress)
+    ollama = ollama_program(settings) or find_ollama()
+    runtimes["ollama"] = "" if ollama else "it is not installed: no program of that name lies at a usual place."
+    placed = (ollama, program_places(ollama)) if ollama else None
+    report = prove(Wanted(models, runtimes, arguments.model, arguments.idle, arguments.short, placed), output.progress)
     signer = OF_THE_BOX if key else OF_THE_PROOF
     key = key or Ed25519PrivateKey.generate()
     fingerprint = fingerprint_of(key.public_key().public_bytes_raw())

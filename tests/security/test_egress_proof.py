@@ -24,6 +24,7 @@ from appliance.egress.proof.pages import PROCEDURE
 from appliance.settings import Settings
 from appliance.storage.tables import audit_events
 from tests.conftest import ROOT
+from tests.integration.supervisor.test_own_ollama import STAND_IN
 
 _PROGRAM = """
 import json, subprocess, sys, time
@@ -106,6 +107,11 @@ def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPa
     (directory / "data").mkdir(mode=0o700)
     (directory / "data" / "models").symlink_to(models_dir)
     open_appliance(Settings(data_dir=directory / "data"), create=True).close()
+    ollama = directory / "bin" / "ollama"
+    ollama.parent.mkdir()
+    ollama.write_text(f"#!{sys.executable}\n{STAND_IN.read_text()}")
+    ollama.chmod(0o755)
+    (directory / "data" / "settings.toml").write_text(f'ollama_program = "{ollama}"\n')
     program = "import sys; from appliance.cli import main; sys.exit(main())"
     out = directory / "out"
     # what a shell may have set must not make the libraries quiet
@@ -135,7 +141,10 @@ def test_a_short_day_of_the_whole_box_and_nobody_called(proven: tuple[int, Path]
     assert {(leg["sealed"], leg["opt_outs"]) for leg in legs} == {(True, False), (False, True)}
     for leg in legs:
         assert leg["attempts"] == []
-        assert {"start", "set-up", "files", "questions", "crash", "export", "shutdown"} <= {step["name"] for step in leg["steps"]}
+        steps = {step["name"]: step["detail"] for step in leg["steps"]}
+        assert {"start", "set-up", "files", "questions", "crash", "export", "backup", "shutdown"} <= set(steps)
+        assert "ollama: " in steps["questions"]
+        assert "read back whole" in steps["backup"]
     # in the sealed day the libraries were truly free: the one that reports has prepared to
     sealed = next(leg for leg in legs if leg["sealed"])
     assert any("deviceid" in name for name in sealed["left_behind"])

@@ -90,18 +90,6 @@ class Box:
         last = ran.stdout.splitlines()[-1:] or ["{}"]
         return ran.returncode, json.loads(last[0]) if last[0].startswith("{") else {}
 
-    def has_command(self, name: str) -> bool:
-        listed = subprocess.run(  # noqa: S603 - our own command
-            [*_PROGRAM, "--help"],
-            cwd=CODE,
-            env=dict(self.command_environment),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_COMMAND_S,
-        )
-        return any(line.split()[:1] == [name] for line in listed.stdout.splitlines())
-
     def status(self) -> dict[str, Any]:
         """What `cloister egress status` says."""
         return self.command("egress", "status")[1]

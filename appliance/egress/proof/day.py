@@ -6,6 +6,7 @@ A step that fails does not end the day, it is told: what was not done proves not
 from __future__ import annotations
 
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,13 +41,14 @@ class Plan:
     """What a day holds beside what every day holds.
 
     `runtimes` by name, each with the reason why it cannot be used here; `models` are files or folders to import and ask;
-    `shell` is whether commands are run, too.
+    `shell` is whether commands are run, too; `ollama` whether the box starts an Ollama.
     """
 
     runtimes: Mapping[str, str]
     models: Sequence[Path]
     idle_s: float
     shell: bool
+    ollama: bool
 
 
 class Day:
@@ -71,6 +73,7 @@ class Day:
             ("a try from inside", between),
             ("files", self._files),
             *([("further models", self._import)] if self._plan.models else []),
+            *([("a model in Ollama", self._connect_ollama)] if self._plan.ollama else []),
             ("questions", self._questions),
             ("other runtimes", self._other_runtimes),
             ("crash", self._crash),
@@ -122,6 +125,31 @@ class Day:
                 raise Unavailable(f"{path.name} could not be imported: {said.get('error', said)}.", code="proof.model")
             told.append(said["id"])
         return ", ".join(told)
+
+    def _connect_ollama(self) -> str:
+        """What that Ollama holds, or the default model made into one of its own."""
+        held = self._said("models", "ollama", "list", "--as", _ADMINISTRATOR)["models"]
+        name = held[0]["name"] if held else self._made_in_ollama()
+        version = self._said("models", "connect", f"ollama:{name}", "--as", _ADMINISTRATOR)["id"]
+        self._said("models", "activate", version, "--as", _ADMINISTRATOR)
+        return str(version)
+
+    def _made_in_ollama(self) -> str:
+        versions = self._said("models", "list", "--as", _ADMINISTRATOR)["models"]
+        sha256 = next(each["sha256"] for each in versions if each["kind"] == "language" and each["format"] == "gguf")
+        folder = self._box.data_dir.parent / "for-ollama"
+        folder.mkdir()
+        shutil.copyfile(self._box.data_dir / "models" / "files" / sha256[:2] / sha256, folder / "model.gguf")
+        (folder / "Modelfile").write_text("FROM ./model.gguf\n")
+        self._said("models", "ollama", "create", "proof", "--modelfile", str(folder / "Modelfile"), "--as", _ADMINISTRATOR)
+        return "proof"
+
+    def _said(self, *words: str) -> dict[str, Any]:
+        """What a command says that must succeed."""
+        code, said = self._box.command(*words)
+        if code:
+            raise Unavailable(f"cloister {' '.join(words[:2])} was refused: {said.get('error', said)}.", code="proof.command")
+        return said
 
     def _questions(self) -> str:
         """One for each model that may answer here, through the runtime that is preferred for it."""
@@ -175,12 +203,9 @@ class Day:
         return ", ".join(f"{kind} {len(officer.fetch('GET', f'/api/audit/export?format={kind}'))} bytes" for kind in kinds)
 
     def _backup(self) -> str:
-        if not self._box.has_command("backup"):
-            return "not done: this version has no command for it"
-        code, said = self._box.command("backup", "--out", str(self._box.data_dir.parent / f"{self._box.data_dir.name}.backup"))
-        if code:
-            raise Unavailable(f"The backup was refused: {said}.", code="proof.backup")
-        return "made"
+        made = self._said("backup", "--out", str(self._box.data_dir.parent / f"{self._box.data_dir.name}.backup"))
+        self._said("backup", "--verify", made["archive"])
+        return f"{made['size_bytes']} bytes, {made['files']} files, read back whole"
 
     def _commands(self) -> str:
         """These run outside the seal, so that only the opt-outs keep their libraries quiet."""

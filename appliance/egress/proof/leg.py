@@ -36,6 +36,8 @@ _TRIES = ("dns", "tcp", "udp")
 class Orders(msgspec.Struct, frozen=True):
     """`models_dir` holds the prepared default models, `models` are paths of further ones.
 
+    `ollama` is the program that the box starts, empty for none, and `ollama_places` are where it and its libraries lie.
+
     `runtimes` are those that this version knows, each with the reason why it cannot be used on this machine, empty where it can.
     """
 
@@ -48,6 +50,8 @@ class Orders(msgspec.Struct, frozen=True):
     models: list[str] = []
     idle_s: float = 0.0
     shell: bool = False
+    ollama: str = ""
+    ollama_places: list[str] = []
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -96,7 +100,8 @@ def main() -> int:
     work = Path(orders.work_dir)
     box = _box(orders, work)
     try:
-        wire, user_namespace = enter_ground([*kept_paths(box.data_dir), work, *map(Path, orders.models)])
+        kept = [*kept_paths(box.data_dir), work, *map(Path, (*orders.models, *orders.ollama_places))]
+        wire, user_namespace = enter_ground(kept)
         if not orders.sealed:
             refuse_layers()
     except OSError as error:
@@ -107,7 +112,7 @@ def main() -> int:
     sinkhole.start()
     watch = _Watch(box, sinkhole)
     watch.control("before the day")
-    plan = Plan(orders.runtimes, [Path(path) for path in orders.models], orders.idle_s, orders.shell)
+    plan = Plan(orders.runtimes, [Path(path) for path in orders.models], orders.idle_s, orders.shell, bool(orders.ollama))
     day = Day(box, plan, prefer_runtime)
     try:
         steps = day.run(lambda: watch.look_inside(sealed=orders.sealed))
@@ -195,6 +200,8 @@ def _box(orders: Orders, work: Path) -> Box:
     for directory in (data_dir, home):
         directory.mkdir(mode=0o700)
     (data_dir / "models").symlink_to(orders.models_dir)
+    if orders.ollama:
+        (data_dir / "settings.toml").write_text(f"ollama_program = {json.dumps(orders.ollama)}\n")
     told = environment(home)
     without = told if orders.opt_outs else told | _WITHOUT_OPT_OUTS
     # commands run outside the seal: where the seal is what is proven, they keep the opt-outs that they always have

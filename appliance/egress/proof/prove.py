@@ -38,13 +38,16 @@ _OURS = ("appliance", "web", "workers", "policies")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`models_dir` holds prepared default models; None prepares them. The rest as in `Orders`."""
+    """`models_dir` holds prepared default models; None prepares them. `ollama` is a program and where it lies. The rest as in
+    `Orders`.
+    """
 
     models_dir: Path | None
     runtimes: Mapping[str, str]
     models: Sequence[Path] = ()
     idle_s: float = 0.0
     short: bool = False
+    ollama: tuple[Path, Sequence[Path]] | None = None
 
 
 def prove(wanted: Wanted, told: Callable[[str], None]) -> Report:
@@ -68,6 +71,8 @@ def prove(wanted: Wanted, told: Callable[[str], None]) -> Report:
                 idle_s=wanted.idle_s,
                 runtimes=dict(wanted.runtimes),
                 shell=opt_outs and not wanted.short,
+                ollama=str(wanted.ollama[0]) if wanted.ollama else "",
+                ollama_places=[str(place) for place in wanted.ollama[1]] if wanted.ollama else [],
             )
             for number, (name, sealed, opt_outs) in enumerate(SHORT if wanted.short else WHOLE)
         ]
