@@ -181,7 +181,17 @@ class Appliance:
 
     def _serving_model(self) -> str:
         with self.database.read() as connection:
+            recorded = serving(connection).model_id
+        if recorded:
+            return recorded
+        self.adopt_models()  # prepared since this process opened the box
+        with self.database.read() as connection:
             return serving(connection).model_id
+
+    def adopt_models(self) -> None:
+        """Record prepared models as versions, and the model of the index."""
+        adopted = adopt_prepared(self.database, self.audit, self.settings.models_dir)
+        settle_indexes(self.database, self.audit, adopted)
 
     @property
     def embedder(self) -> Embedder:
@@ -332,8 +342,7 @@ def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: i
             for revision in applied:
                 event = AuditEvent(EventName.MIGRATION_APPLIED, SYSTEM, facts={"revision": revision})
                 appliance.audit.append(connection, event)
-    adopted = adopt_prepared(appliance.database, appliance.audit, settings.models_dir)
-    settle_indexes(appliance.database, appliance.audit, adopted)
+    appliance.adopt_models()
     return appliance
 
 

@@ -104,13 +104,13 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.answers import declare_answer
 
         declare_answer(broker, appliance.chat, connect(appliance.settings), worker_id)
-        _ = appliance.embedder
+        _load_embedder(appliance)
         _warm(appliance)
     elif queue is QueueName.INGEST:
         from workers.documents import declare_ingest, declare_reembed
 
         declare_ingest(broker, appliance.documents, worker_id, appliance.settings.parse_timeout_s)
-        _ = appliance.embedder
+        _load_embedder(appliance)
         declare_reembed(broker, appliance.reembedding, appliance.documents)
     else:
         from workers.care import cares
@@ -126,6 +126,14 @@ def _golden_runner(appliance: Appliance, worker_id: str) -> GoldenRunner:
     from appliance.evaluation.golden.running import GoldenRunner
 
     return GoldenRunner(appliance, worker_id)
+
+
+def _load_embedder(appliance: Appliance) -> None:
+    """Where its file is gone nothing is found, and people are told so; another model can still be made ready."""
+    try:
+        _ = appliance.embedder
+    except ApplianceError as error:
+        log.warning("worker.no_embedder", **error.diagnostics())
 
 
 def _warm(appliance: Appliance) -> None:

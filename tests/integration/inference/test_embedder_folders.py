@@ -145,6 +145,17 @@ def box(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
 
 
 @pytest.mark.models
+def test_models_prepared_after_the_box_was_opened_are_recorded_before_they_are_used(settings, models_dir, tmp_path):
+    appliance = open_appliance(settings, create=True)
+    try:
+        assert [index.sha256 for index in index_states(appliance.database)] == [""]
+        shutil.copytree(models_dir, settings.models_dir, copy_function=os.link, dirs_exist_ok=True)
+        assert appliance.embedder.sha256 == index_states(appliance.database)[0].sha256 != ""
+    finally:
+        appliance.close()
+
+
+@pytest.mark.models
 def test_the_index_names_the_default_model_and_another_real_one_takes_over(box, models_dir, tmp_path):
     administrator = box.setup.complete(box.setup.make_link(), "administrator", "a long enough passphrase")
     (index,) = index_states(box.database)
