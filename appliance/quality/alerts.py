@@ -34,9 +34,9 @@ _WORDS = {
     Measure.FAILURES: "{} of the answers of the last day could not be written",
     Measure.NEGATIVE_FEEDBACK: "{} of the judgements of the last day call an answer not helpful",
     Measure.WITHHELD_SENTENCES: "{} of the sentences that the model wrote in the last day had no support and were withheld",
-    Measure.SEARCH_SCORE: "The best passages found in the last day score {} in the middle",
-    Measure.FIRST_WORD: "The first word came after {} in the last day",
-    Measure.WHOLE_TIME: "A whole answer took {} in the last day",
+    Measure.SEARCH_SCORE: "The best passages found in the last day have a median score of {}",
+    Measure.FIRST_WORD: "The first word came after {} in the last day (median)",
+    Measure.WHOLE_TIME: "A whole answer took {} in the last day (median)",
 }
 
 
