@@ -225,6 +225,20 @@ def test_a_conversation_can_be_narrowed_to_one_collection(box, page, keeper):
     assert page.locator(".answer .cite").count() == 0
 
 
+def test_where_no_answer_is_the_nearest_passages_are_links_and_no_sources(box, page, keeper):
+    box.appliance.silence = replace(box.appliance.silence, threshold=100.0, nearest=1.0)
+    box.let_in(page, "keeper")
+    ask(page, "Which visitors may climb the tower of the lighthouse at night?")
+    answer = page.locator(".answer[data-status=DONE]")
+    expect(answer).to_contain_text("do not contain the answer")
+    expect(answer.locator(".nearest h3")).to_have_text("Nearest passage, which does not answer the question:")
+    expect(answer.locator(".cite, .source-number")).to_have_count(0)
+    page.reload()
+    expect(answer.locator(".nearest .source-name")).to_contain_text("lighthouse.md")
+    answer.locator(".nearest a").click()
+    expect(page.locator("#passage")).to_contain_text("may not climb the tower")
+
+
 def test_without_documents_the_page_leads_to_uploading(box, page):
     box.person("newcomer")
     box.let_in(page, "newcomer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
+from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy import text
 
 from tests.documents_samples import HARBOUR, KETTLE, markdown, pdf
@@ -128,3 +130,21 @@ def wait_until(true, seconds: float = 15) -> None:
     while not true():
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def test_text_that_nobody_sees_on_a_page_is_told_to_whoever_owns_the_document(box, page: Page) -> None:
+    alice = box.person("alice")
+    out = io.BytesIO()
+    canvas = Canvas(out)
+    for colour in (0, 1):
+        canvas.drawString(72, 760, KETTLE)
+        canvas.setFillGray(colour)
+        canvas.drawString(72, 700, HARBOUR)
+        canvas.showPage()
+    canvas.save()
+    document_id = box.upload(alice, "rules.pdf", out.getvalue())
+    box.let_in(page, "alice", "/documents")
+    notice = "Page 2 holds text that is not visible when the page is shown."
+    expect(page.locator("tr", has_text="rules.pdf").locator(".reason")).to_contain_text(notice)
+    page.goto(f"{box.url}/documents/{document_id}")
+    expect(page.locator("#hidden-text")).to_contain_text(notice)
