@@ -132,14 +132,21 @@ class Child:
         with suppress(OSError):  # there is none yet, or no room to keep what it said
             if self.log_path.stat().st_size > _LOG_LIMIT_BYTES:
                 try:
-                    shutil.copy(self.log_path, self.log_path.with_suffix(".log.1"))
+                    before = os.fdopen(_opened(self.log_path.with_suffix(".log.1"), os.O_TRUNC), "wb")
+                    with self.log_path.open("rb") as log, before:
+                        shutil.copyfileobj(log, before)
                 finally:
                     os.truncate(self.log_path, 0)
 
     def _log(self) -> IO[bytes]:
         self.log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._shorten_log()
-        return os.fdopen(os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+        return os.fdopen(_opened(self.log_path, os.O_APPEND), "ab")
+
+
+def _opened(path: Path, how: int) -> int:
+    """A log for writing, and no other file: we are outside the seal, and whoever says what stands in it is inside."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how, 0o600)
 
 
 def child_environment(settings: Settings, opt_outs: Mapping[str, str]) -> dict[str, str]:

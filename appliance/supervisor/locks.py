@@ -20,7 +20,7 @@ def sole_holder(path: Path, sentence: str, code: str = "setup.already_running") 
     try:
         for directory in (path.parent.parent, path.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SetupError(f"{path.parent} cannot be written: {error.strerror}.", code="setup.unwritable") from error
     try:

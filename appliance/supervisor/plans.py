@@ -51,6 +51,6 @@ def _beats(settings: Settings, queue: str, pid: int) -> bool:
     """Whether the sign of life of this queue (workers/heartbeat.py) is that of process `pid`."""
     try:
         body = wire.command(settings, "GET", heartbeat_key(queue))
-    except OSError:
+        return body is not None and json.loads(body)["pid"] == pid
+    except (OSError, ValueError, KeyError, TypeError):  # Redis holds what processes inside the seal say
         return False
-    return body is not None and json.loads(body)["pid"] == pid

@@ -159,10 +159,19 @@ def _destinations(root: Path) -> Mapping[str, Destination]:
 
 def _namespace(settings: Settings, root: Path) -> tuple[Namespace | None, str]:
     try:
-        made = make_namespace([*kept_paths(settings.data_dir), root, *_redis_places(settings), *_ollama_places(settings)])
+        kept = [*kept_paths(settings.data_dir), root, *_redis_places(settings), *_ollama_places(settings)]
+        made = make_namespace(kept, [_settings_file(settings.data_dir)])
     except OSError as error:
         return None, f"the kernel refuses: {error.strerror or error}"
     return made, made.problem
+
+
+def _settings_file(data_dir: Path) -> Path:
+    """There in any case, so that no process inside the seal can write one, and be given a network by it at the next start."""
+    file = data_dir / "settings.toml"
+    if not file.exists():
+        file.touch(mode=0o600)
+    return file
 
 
 def _ollama_places(settings: Settings) -> tuple[Path, ...]:

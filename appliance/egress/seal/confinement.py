@@ -58,7 +58,8 @@ class Confinement:
             (Path("/dev"), landlock.READ | landlock.USE_DEVICES),
             *((path, landlock.READ) for path in self.also_readable),
             (CODE / "appliance", run),
-            *((path, landlock.READ | landlock.WRITE) for path in self._writable()),
+            *((path, landlock.READ | landlock.WRITE) for path in self._scratch()),
+            *((path, landlock.READ | landlock.STORE) for path in self._stored()),
         ]
 
     def _without_data(self, path: Path, rights: int) -> tuple[Path, int]:
@@ -66,13 +67,14 @@ class Confinement:
         above = self.data_dir.resolve().is_relative_to(path.resolve())
         return path, rights & landlock.LIST if above or str(path) in _STICKS else rights
 
-    def _writable(self) -> list[Path]:
-        report = self.data_dir / "run" / "seal"
+    def _scratch(self) -> list[Path]:
         if self.gate:
-            return [report]
-        if self.own is not None:
-            return [report, self.own, Path("/dev/shm")]  # noqa: S108 - the seal's own; programs for GPUs share memory there
-        return [*map(Path, _SCRATCH), *data_places(self.data_dir)]
+            return []
+        # programs for GPUs share memory in the last
+        return [self.own, Path(_SCRATCH[-1])] if self.own is not None else [*map(Path, _SCRATCH)]
+
+    def _stored(self) -> list[Path]:
+        return [self.data_dir / "run" / "seal"] if self.gate or self.own is not None else data_places(self.data_dir)
 
 
 def program_places() -> set[Path]:
@@ -110,5 +112,8 @@ def kept_paths(data_dir: Path) -> list[Path]:
 
 
 def data_places(data_dir: Path) -> list[Path]:
-    """The data directory, and where its parts lie that an administrator put elsewhere by a link (models on another disk)."""
+    """The data directory, and where its parts lie that an administrator put elsewhere by a link (models on another disk).
+
+    No process inside the seal can make such a link: it would be let out by it when it is started again.
+    """
     return [data_dir, *(Path(os.path.realpath(path)) for path in data_dir.glob("*") if path.is_symlink())]

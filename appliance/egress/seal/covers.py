@@ -25,7 +25,7 @@ COVERED = (
     "/var/lib/containerd",
     "/var/spool",
 )
-SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - they get a temporary file system of their own
+SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - they get a temporary file system of their own
 SERVICE_SOCKETS = (
     "/run/systemd/resolve/io.systemd.Resolve",
     "/run/nscd/socket",
@@ -59,6 +59,16 @@ def cover(kept: Iterable[Path], source: str = SOURCE) -> None:
             path.touch()
         calls.mount(f"/proc/self/fd/{descriptor}", str(path), None, calls.MS_BIND | calls.MS_REC)
         os.close(descriptor)
+
+
+def freeze(file: Path) -> None:
+    """In a mount namespace of our own, make a file read-only and unmovable, whatever may be done beside it. Raises `OSError`."""
+    # what the mount below keeps from users must be kept up, or the kernel refuses
+    flags = os.statvfs(file).f_flag
+    kept = flags & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME)
+    kept |= calls.MS_RELATIME if flags & os.ST_RELATIME else 0
+    calls.mount(str(file), str(file), None, calls.MS_BIND)
+    calls.mount("none", str(file), None, calls.MS_BIND | calls.MS_REMOUNT | calls.MS_RDONLY | kept)
 
 
 def covered(pid: str = "self") -> bool:

@@ -22,6 +22,10 @@ EXECUTE = 1 << 0
 LIST = 1 << 3
 READ = (1 << 2) | LIST  # files and directories
 WRITE = 0b0111_0111_1011_0010  # write, remove, make directories, files, sockets and links, move, cut; no devices
+STORE = WRITE & ~(1 << 10 | 1 << 12)
+"""As `WRITE`, without making symbolic links and pipes: whoever is outside the seal opens files of the data by their names, and
+must not be led elsewhere by a process inside.
+"""
 USE_DEVICES = (1 << 1) | (1 << 15)  # write, ioctl
 _OF_FILES = EXECUTE | (1 << 1) | (1 << 2) | (1 << 14) | (1 << 15)
 """Rights that a single file can have; the others are of directories."""

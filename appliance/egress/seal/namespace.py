@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.egress.seal import calls
-from appliance.egress.seal.covers import cover
+from appliance.egress.seal.covers import cover, freeze
 
 _WORDS_BYTES = 500
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # netdevice(7)
@@ -43,13 +43,16 @@ class Namespace:
                 os.close(descriptor)
 
 
-def make_namespace(kept: Iterable[Path]) -> Namespace:
-    """A new one; paths in `kept` stay visible. The caller has no other thread. Raises `OSError` where the kernel refuses."""
+def make_namespace(kept: Iterable[Path], frozen: Iterable[Path] = ()) -> Namespace:
+    """A new one; paths in `kept` stay visible, files in `frozen` stay as they are. Raises `OSError` where the kernel refuses.
+
+    The caller has no other thread.
+    """
     ours, theirs = socket.socketpair()
     with ours:
         child = os.fork()
         if child == 0:
-            _make(theirs, kept)
+            _make(theirs, kept, frozen)
         theirs.close()
         try:
             words, descriptors, _, _ = socket.recv_fds(ours, _WORDS_BYTES, 3)
@@ -61,15 +64,15 @@ def make_namespace(kept: Iterable[Path]) -> Namespace:
     return Namespace(network, mounts, user[0] if user else None, words.decode()[1:])
 
 
-def _make(answer: socket.socket, kept: Iterable[Path]) -> None:
+def _make(answer: socket.socket, kept: Iterable[Path], frozen: Iterable[Path]) -> None:
     code = 1
     try:
-        code = _answer(answer, kept)
+        code = _answer(answer, kept, frozen)
     finally:
         os._exit(code)
 
 
-def _answer(answer: socket.socket, kept: Iterable[Path]) -> int:
+def _answer(answer: socket.socket, kept: Iterable[Path], frozen: Iterable[Path]) -> int:
     try:
         through_user = leave()
         raise_loopback()
@@ -79,6 +82,8 @@ def _answer(answer: socket.socket, kept: Iterable[Path]) -> int:
     problem = ""
     try:
         cover(kept)
+        for file in frozen:
+            freeze(file)
     except OSError as error:
         problem = _words(error)
     names = ("net", "mnt", "user") if through_user else ("net", "mnt")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ def _leave() -> None:
 
 @contextmanager
 def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, threads: int) -> Iterator[Path]:
-    """The folder as links, with settings that keep to this box's threads and context: the SDK cannot be told either.
+    """The folder as hard links, with settings that keep to this box's threads and context: the SDK cannot be told either.
 
     It is read while the model is loaded, and not again.
     """
@@ -162,6 +163,6 @@ def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, thread
     with scratch(folder.parent, BESIDE_FOLDERS) as directory:
         for path in folder.iterdir():
             if path.name != CONFIG:
-                (directory / path.name).symlink_to(path.absolute())
+                os.link(path, directory / path.name)  # the seal allows no other kind
         (directory / CONFIG).write_text(json.dumps(bounded), encoding="utf-8")
         yield directory
