@@ -189,7 +189,7 @@ class ModelAdministration:
             return version
         replaced = self._replace(connection, version)
         facts: Facts = {"replaced": replaced or "nothing"}
-        settled = self._golden.settle(connection, version)
+        settled = self._golden.settle(connection, version, overridden=bool(despite))
         facts |= {"golden_runs": settled} if settled else {}
         self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
         return records.load_version(connection, version.id)

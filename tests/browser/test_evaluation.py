@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -49,7 +47,7 @@ def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box,
     dialog.get_by_role("button", name="Add").click()
     expect(dialog.get_by_role("alert")).to_contain_text("expected answer")
     dialog.get_by_label("Expected in the answer").fill("on Fridays")
-    dialog.get_by_label("Document that must be cited").select_option("lighthouse.txt")
+    dialog.get_by_label("Must cite").select_option("lighthouse.txt")
     dialog.get_by_role("button", name="Add").click()
     expect(page.locator("[data-question]")).to_contain_text("lighthouse.txt")
 
@@ -68,6 +66,7 @@ def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box,
     page.get_by_role("button", name="Run now").click()
     expect(page.locator("[data-run-words]")).to_have_count(1)
     run_waiting(box)
+    expect(page.locator("[data-run-line] a")).to_have_count(2)
     page.locator("[data-run-line] a").first.click()
     expect(page.get_by_text("got worse").first).to_be_visible()
     expect(page.locator("tr.golden-worse")).to_contain_text("When is the lighthouse open?")
@@ -76,7 +75,7 @@ def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box,
     page.get_by_role("link", name="← The golden set").click()
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("dialog").get_by_label("Required").check()
-    page.get_by_label("Asked").select_option("weekly")
+    page.get_by_label("Asked", exact=True).select_option("weekly")
     page.get_by_label("On", exact=True).select_option("Tuesday")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("every Tuesday at 03:00")).to_be_visible()

@@ -258,6 +258,18 @@ def test_a_regression_of_what_serves_is_not_compared_with_until_it_is_accepted(b
     assert box.golden.detail(administrator, golden_set).overview.baseline.id == second.run.id
 
 
+def test_a_loss_within_the_margin_blocks_nothing_and_does_not_add_up(box, administrator, golden_set, models) -> None:
+    require(box, administrator, golden_set)
+    first = asked(box, administrator, golden_set)
+    models["harbour@1"] = models["harbour@2"] = scripted(GOOD | {"ferry": BAD["ferry"]})
+    second = asked(box, administrator, golden_set)
+    assert (second.run.worse, second.run.regressed, second.run.accepted_ms) == (1, False, None)
+    box.golden.examine(administrator, "harbour@2", activates=True)
+    run_all(box)
+    assert active(box) == "harbour@2"
+    assert box.golden.detail(administrator, golden_set).overview.baseline.id == first.run.id
+
+
 def test_a_model_that_cannot_be_loaded_fails_the_run_and_does_not_become_the_measure(box, administrator, golden_set, models) -> None:
     del models["harbour@1"]
     result = asked(box, administrator, golden_set)

@@ -44,7 +44,7 @@ function line(outcome) {
   return h(
     "tr",
     { class: kind, "data-outcome": outcome.question_id },
-    h("td", { "data-label": "Question" }, outcome.text, h("p.golden-answer", {}, outcome.failed ? outcome.reason : outcome.answer)),
+    h("td", { "data-label": "Question" }, h("div", {}, outcome.text, h("p.golden-answer", {}, outcome.failed ? outcome.reason : outcome.answer))),
     h("td", { "data-label": "Verdict" }, standing(outcome)),
     h("td.number", { "data-label": "Found at" }, outcome.rank ?? "–"),
     h("td.number", { "data-label": "Sources" }, outcome.citations > 0 ? `${outcome.supported} of ${outcome.citations}` : "–"),
@@ -69,7 +69,7 @@ function conditions(run) {
     h(
       "dl.pairs",
       {},
-      Object.entries(TITLES).map(([key, title]) => found[key]?.length && [h("dt", {}, title), h("dd", {}, found[key].join(", "))]),
+      Object.entries(TITLES).map(([key, title]) => found[key]?.length > 0 && [h("dt", {}, title), h("dd", {}, found[key].join(", "))]),
       Object.entries(found.settings ?? {}).map(([key, value]) => [h("dt", {}, key.replaceAll("_", " ")), h("dd", {}, String(value))]),
       Object.entries(found.silence ?? {}).map(([key, value]) => [h("dt", {}, `silence: ${key.replaceAll("_", " ")}`), h("dd", {}, String(value))]),
       h("dt", {}, "Digest of all this"),

@@ -50,7 +50,7 @@ export function questionFields(question, documents) {
     h(
       "div.golden-schedule",
       {},
-      h("div.field", {}, h("label", { for: "golden-document" }, "Document that must be cited"), choice),
+      h("div.field", {}, h("label", { for: "golden-document" }, "Must cite"), choice),
       h("div.field", {}, h("label", { for: "golden-page" }, "On page"), h("input", { id: "golden-page", name: "page", type: "number", min: 1, value: question.page ? String(question.page) : "" })),
     ),
   ];
@@ -151,9 +151,9 @@ function runLine(run, baseline) {
   return h(
     "tr",
     { "data-run-line": run.id },
-    h("td", { "data-label": "When" }, inWork(run) ? moment(run.created_ms) : h("a", { href: `#run=${run.id}` }, moment(run.created_ms)), h("span.muted.small", {}, ` ${CAUSES[run.cause]}`)),
-    h("td", { "data-label": "With" }, run.version_id || by || "what answers now", run.version_id && h("span.badge", {}, "on trial")),
-    h("td", { "data-label": "Result" }, verdict(run), run.id === baseline && [" ", h("span.badge.accent", {}, "baseline")]),
+    h("td", { "data-label": "When" }, h("span", {}, inWork(run) ? moment(run.created_ms) : h("a", { href: `#run=${run.id}` }, moment(run.created_ms)), h("span.muted.small", {}, ` ${CAUSES[run.cause]}`))),
+    h("td", { "data-label": "With" }, h("span", {}, run.version_id || by || "what answers now", run.version_id && [" ", h("span.badge", {}, "on trial")])),
+    h("td", { "data-label": "Result" }, h("span.golden-result", {}, verdict(run), run.id === baseline && [" ", h("span.badge.accent", {}, "baseline")])),
     h("td.actions", {}, inWork(run) && h("button.button.quiet.small", { type: "button", onclick: () => stop(run).catch(fail) }, "Stop")),
   );
 }

@@ -84,9 +84,16 @@ class GoldenGate:
         if worse:
             raise _regression(version, worse, readable)
 
-    def settle(self, connection: Connection, version: ModelVersion) -> int:
-        """The version is active: what it was asked becomes what later runs are compared with; how many runs."""
-        asked = [item.run for item in self._judged(connection, version) if item.run is not None and not item.failed]
+    def settle(self, connection: Connection, version: ModelVersion, *, overridden: bool) -> int:
+        """The version is active. How many runs with it are those that later ones are compared with from now on.
+
+        Those that lost nothing, or all where an administrator said that it is to be so: losses that are allowed must not add up.
+        """
+        asked = [
+            item.run
+            for item in self._judged(connection, version)
+            if item.run is not None and item.comparison is not None and (overridden or item.comparison.lost <= 0)
+        ]
         for run in asked:
             runs.accept(connection, run.id)
         return len(asked)

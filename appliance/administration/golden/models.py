@@ -157,6 +157,11 @@ class Comparison:
     allowed: int
 
     @property
+    def lost(self) -> int:
+        """How many more are wrong than before; below zero where more are right."""
+        return len(self.worse) - len(self.better)
+
+    @property
     def regressed(self) -> bool:
-        """Whether more was lost than won, and more than may be."""
-        return len(self.worse) - len(self.better) > self.allowed
+        """Whether more was lost than may be."""
+        return self.lost > self.allowed

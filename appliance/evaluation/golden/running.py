@@ -189,8 +189,9 @@ class GoldenRunner:
             before = gate.comparable(connection, task.about)
             found = compare(before[1], outcomes, gate.margin) if before else Comparison(0, (), (), 0)
             regressed = status is RunStatus.DONE and found.regressed
-            # what serves is compared with from now on, unless it got worse; a candidate only once it serves (`GoldenGate.settle`)
-            accepted = status is RunStatus.DONE and not run.version_id and not regressed
+            # compared with from now on, unless something was lost, or what is allowed each time would add up; a candidate is
+            # only once it serves (`GoldenGate.settle`)
+            accepted = status is RunStatus.DONE and not run.version_id and found.lost <= 0
             ended = runs.finish(
                 connection,
                 run,
