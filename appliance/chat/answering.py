@@ -170,6 +170,7 @@ class Answering:
             reason = stream_checked(work, request, runtime, sink, draft)
         else:
             reason = stream_live(work, request, runtime, sink, draft)
+        work.sentences = draft.own_sentences()
         sink.stage("checking")
         if not self._readable(principal, work.used):
             return work.failed(

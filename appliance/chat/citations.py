@@ -51,7 +51,7 @@ class AnswerDraft:
         self._spans: list[Span] = []
         self._cited: list[int] = []
         self._told: set[frozenset[str]] = set()
-        self._supported = self._unsupported = 0
+        self._supported = self._unsupported = self._own = 0
         self.written = False
         """Whether a sentence of the model's own is among it."""
 
@@ -79,6 +79,7 @@ class AnswerDraft:
                 continue
             self._write(sentence.text, line if self.written else "\n\n")
             self.written = True
+            self._own += 1
             self._cite(support.passage, support.start, support.end)
         return self._unsupported == before
 
@@ -89,6 +90,10 @@ class AnswerDraft:
     def breaches(self) -> tuple[str, ...]:
         """What the answer holds that none may hold: nothing, unless a check above has a hole."""
         return breaches(self._text, self._spans, [hit.text for hit in self.passages()], self._secrets)
+
+    def own_sentences(self) -> tuple[int, int]:
+        """How many sentences of the model's own a passage holds, and how many none does; quotations are not among them."""
+        return self._own, self._unsupported
 
     def checked(self) -> CheckedAnswer:
         return CheckedAnswer(self._text, tuple(self._spans), self._supported, self._unsupported)

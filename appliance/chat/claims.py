@@ -72,7 +72,7 @@ class Ending:
     best_score: float | None = None
     """Of the best passage found, whether it was used or not; None where nothing was found."""
     supported: int = 0
-    """Sentences released, and below those of the model's that no passage holds."""
+    """Sentences of the model's own that a passage holds, and below those that none does."""
     withheld: int = 0
 
 

@@ -29,6 +29,8 @@ class Work:
         self.found: list[Hit] = []
         self.used: tuple[Hit, ...] = ()
         self.usage = Usage()
+        self.sentences = (0, 0)
+        """Of the model's own: how many a passage holds, and how many none does."""
         self._started = time.monotonic()
         self._timing = {"wait_ms": float(max(0, now_ms() - claim.asked_ms))}
 
@@ -52,8 +54,8 @@ class Work:
             timing=dict(self._timing),
             selection=self.selection,
             best_score=max((hit.score for hit in self.found), default=None),
-            supported=checked.supported,
-            withheld=checked.unsupported,
+            supported=self.sentences[0],
+            withheld=self.sentences[1],
         )
 
     def failed(self, code: str, sentence: str) -> Ending:

@@ -21,8 +21,8 @@ class Figures:
     """What happened from `start_ms` on.
 
     A question counts when it is asked, an answer when it ends, a judgement when it is given. `answered` are the finished answers
-    that are not `abstained`; `supported` and `withheld` count sentences. Times are in milliseconds from the question on:
-    `first_word` of all answers that showed one, `whole_time` of those that are `answered`.
+    that are not `abstained`; `supported` and `withheld` count sentences that the model wrote. Times are in milliseconds from the
+    question on: `first_word` of all answers that showed one, `whole_time` of those that are `answered`.
     """
 
     start_ms: int

@@ -197,8 +197,8 @@ messages = Table(
     Column("selection", Text, nullable=False, default=""),  # JSON, inference/selection/records.py
     # of answers; unknown for those of before, and where nothing was searched or written
     Column("best_score", Float),  # of the best passage found, used or not
-    Column("sentences_supported", Integer),
-    Column("sentences_withheld", Integer),  # written by the model, held by no passage
+    Column("sentences_supported", Integer),  # written by the model, held by a passage
+    Column("sentences_withheld", Integer),  # written by the model, held by none
     UniqueConstraint("conversation_id", "ordinal"),
     Index("messages_by_status", "status", "lease_until_ms"),
     Index("messages_by_end", "finished_ms"),
