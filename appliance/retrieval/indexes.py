@@ -18,6 +18,9 @@ from appliance.errors import Unavailable
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
+FIRST = 1
+"""The index that was there before there could be several. Its passages were divided by its own model, whose lengths they have."""
+
 SLICE = 500
 """Vectors that one transaction sweeps away."""
 
@@ -78,7 +81,7 @@ class Outstanding(NamedTuple):
 
 def tables_of(number: int) -> Tables:
     """The first index has the names that were there before there could be several."""
-    suffix = "" if number == 1 else f"_{number}"
+    suffix = "" if number == FIRST else f"_{number}"
     return Tables(f"search_vectors{suffix}", f"search_exact{suffix}", f"search_pieces{suffix}")
 
 

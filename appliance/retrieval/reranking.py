@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from appliance.retrieval.closeness import closeness
-from appliance.retrieval.indexes import serving, tables_of
+from appliance.retrieval.indexes import FIRST, serving, tables_of
 from appliance.retrieval.pieces import likeness, piece_weights
 from appliance.retrieval.terms import index_terms, question_terms
 
@@ -68,13 +68,15 @@ class Candidate:
 
 def read_candidates(connection: Connection, scope_numbers: Collection[int], ids: NDArray[np.int64]) -> list[Candidate]:
     """Those of `ids` that are in scope, in their order. Chunks of a document have ids that count on (`documents/store.py`)."""
-    tables = tables_of(serving(connection).number)
+    index = serving(connection)
+    tables = tables_of(index.number)
+    counted = f"coalesce((SELECT token_count FROM {tables.exact} WHERE chunk_id = chunks.id), chunks.token_count)"
+    length = "chunks.token_count" if index.number == FIRST else counted  # what need not be looked up costs no page
     rows = connection.exec_driver_sql(
-        "SELECT chunks.id, ordinal > 0, ordinal + 1 < documents.chunk_count, text, "
-        "coalesce(exact.token_count, chunks.token_count), signs "
+        f"SELECT chunks.id, ordinal > 0, ordinal + 1 < documents.chunk_count, text, {length}, signs "
         "FROM json_each(?) AS wanted JOIN chunks ON chunks.id = wanted.value JOIN documents ON documents.id = chunks.document_id "
         f"JOIN collections ON collections.id = chunks.collection_id LEFT JOIN {tables.pieces} AS pieces "
-        f"ON pieces.chunk_id = chunks.id LEFT JOIN {tables.exact} AS exact ON exact.chunk_id = chunks.id "
+        "ON pieces.chunk_id = chunks.id "
         "WHERE collections.number IN (SELECT value FROM json_each(?)) ORDER BY wanted.key",
         (json.dumps(ids.tolist()), json.dumps(sorted(scope_numbers))),
     ).fetchall()

@@ -18,7 +18,7 @@ from appliance.policy.actions import Action
 from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import SearchIndex
-from appliance.retrieval.indexes import EmbedderChanged, serving, tables_of
+from appliance.retrieval.indexes import FIRST, EmbedderChanged, serving, tables_of
 from appliance.retrieval.models import Hit
 from appliance.retrieval.pieces import embedded
 from appliance.retrieval.reranking import Asked, read_candidates, rerank
@@ -184,8 +184,11 @@ class Search:
 
 def _counted(connection: Connection, chunk_ids: list[int]) -> dict[int, int]:
     """Lengths in the tokens of the serving index's model, of passages that were divided by another one's."""
+    index = serving(connection)
+    if index.number == FIRST:
+        return {}
     rows = connection.exec_driver_sql(
-        f"SELECT chunk_id, token_count FROM {tables_of(serving(connection).number).exact} "
+        f"SELECT chunk_id, token_count FROM {tables_of(index.number).exact} "
         "WHERE chunk_id IN (SELECT value FROM json_each(?)) AND token_count IS NOT NULL",
         (json.dumps(chunk_ids),),
     )

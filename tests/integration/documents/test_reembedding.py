@@ -290,6 +290,25 @@ def test_an_upload_in_the_middle_is_found_before_and_after(box):
     assert box.found("harbour0later")[0] == "The harbour0later is told of here"
 
 
+def test_an_upload_that_ends_just_before_the_switch_is_embedded_first(box, monkeypatch):
+    box.put("a.txt", *paragraphs(2))
+    box.models.activate(box.administrator, "new@1")
+    look, added = indexes.outstanding, []
+
+    def looked(connection, number):
+        found = look(connection, number)
+        if found is None and not added:  # between the look and the write lock
+            added.append(box.put("late.txt", *paragraphs(1, "late")))
+        return found
+
+    monkeypatch.setattr(indexes, "outstanding", looked)
+    box.passes.run()
+    assert added
+    assert box.state() == {2: ("new@1", "serving")}
+    assert box.count("search_exact_2") == 3
+    assert box.found("harbour0late")[0] == "The harbour0late is told of here"
+
+
 def test_a_deletion_in_the_middle_leaves_nothing_in_either_index(box):
     kept = box.put("kept.txt", *paragraphs(3, "kept"))
     gone = box.put("gone.txt", *paragraphs(9, "gone"))
