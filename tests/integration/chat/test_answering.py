@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import delete, select, update
 
+from appliance.chat import citations
 from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
@@ -64,6 +65,20 @@ def test_silence_right_after_an_upload_says_that_reading_goes_on_and_never_of_ot
         connection.execute(update(tables.documents).where(tables.documents.c.id == office.handbook).values(status="PARSING"))
     assert answer(alice) == f"{NO_ANSWER} {STILL_READING}"
     assert answer(stranger) == NO_ANSWER
+
+
+def test_an_address_that_no_passage_holds_is_neither_shown_nor_released_and_a_hole_in_that_is_met_at_the_end(
+    office, alice, sink, monkeypatch
+):
+    office.runtime.replies = ["Every employee has thirty days of paid leave in a calendar year //a.io."] * 2
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    assert "a.io" not in sink.text + office.chat.message(alice, answer_id).text
+    monkeypatch.setattr(citations, "may_tell", lambda *_: True)
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.text, answer.reason_code) == (MessageStatus.FAILED, "", "answer.withheld")
 
 
 NEAR = "Which employee has sixty paid leave vouchers?"
