@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.administration.golden.checking import QUESTIONS_LIMIT, checked
-from appliance.administration.golden.margin import Margin, compare, load_margin
+from appliance.administration.golden.margin import Margin, compare_runs, load_margin
 from appliance.administration.golden.models import Expected, Outcome, Schedule
 from appliance.administration.golden.schedule import next_due_ms
 from appliance.bootstrap import POLICIES_DIR
@@ -82,13 +82,13 @@ def outcomes(verdicts: str, sha256: str = "same") -> list[Outcome]:
     ],
 )
 def test_a_run_is_a_regression_by_questions_and_in_large_sets_by_share(before: str, now: str, regressed: bool) -> None:
-    assert compare(outcomes(before), outcomes(now), MARGIN).regressed is regressed
+    assert compare_runs(outcomes(before), outcomes(now), MARGIN).regressed is regressed
 
 
 def test_only_questions_that_both_runs_asked_are_compared() -> None:
-    found = compare(outcomes("++++"), outcomes("----", "changed since"), MARGIN)
+    found = compare_runs(outcomes("++++"), outcomes("----", "changed since"), MARGIN)
     assert (found.compared, found.regressed) == (0, False)
-    found = compare(outcomes("++"), outcomes("----"), MARGIN)
+    found = compare_runs(outcomes("++"), outcomes("----"), MARGIN)
     assert (found.compared, [change.question_id for change in found.worse]) == (2, ["0", "1"])
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import Conditions, digest_of
-from appliance.administration.golden.margin import Margin, compare
+from appliance.administration.golden.margin import Margin, compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, Outcome, Run, RunStatus
 from appliance.errors import Conflict
 from appliance.inference.store.versions import ModelVersion
@@ -127,7 +127,7 @@ class GoldenGate:
         # settings that changed, or questions that were added or changed since, want a new run
         if run.conditions_sha256 != digest or not _asked(connection, about) <= {item.question_sha256 for item in outcomes}:
             return _Judged(about, None, None, comparable=before is not None)
-        comparison = compare(before[1], outcomes, self.margin) if before else None
+        comparison = compare_runs(before[1], outcomes, self.margin) if before else None
         return _Judged(about, run, comparison, comparable=before is not None)
 
 

@@ -43,7 +43,7 @@ def load_margin(path: Path) -> Margin:
     return Margin(table["worse_questions"], float(table["worse_share"]), float(table["valid_h"]))
 
 
-def compare(before: Sequence[Outcome], now: Sequence[Outcome], margin: Margin) -> Comparison:
+def compare_runs(before: Sequence[Outcome], now: Sequence[Outcome], margin: Margin) -> Comparison:
     """By question, those alone that both runs asked in the same words and with the same expectation."""
     known = {item.question_id: item for item in before}
     pairs = [

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.checking import checked
 from appliance.administration.golden.gate import GoldenGate
-from appliance.administration.golden.margin import compare
+from appliance.administration.golden.margin import compare_runs
 from appliance.administration.golden.models import (
     Cause,
     Comparison,
@@ -111,7 +111,7 @@ class GoldenSets:
             before = runs.outcomes_of(connection, baseline.id) if baseline else []
             about = _present(connection, run.set_id)
             self._record(connection, EventName.GOLDEN_READ, principal, about, run, facts={"outcomes": len(outcomes)})
-        comparison = compare(before, outcomes, self.gate.margin) if baseline else None
+        comparison = compare_runs(before, outcomes, self.gate.margin) if baseline else None
         return Result(run, outcomes, baseline, {item.question_id: item for item in before}, comparison)
 
     def progress(self, principal: Principal) -> list[Run]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import digest_of
-from appliance.administration.golden.margin import compare
+from appliance.administration.golden.margin import compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, Outcome, Question, Run, RunStatus
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.events import Outcome as Ended
@@ -187,7 +187,7 @@ class GoldenRunner:
         gate = self._appliance.golden_gate
         with self._appliance.database.write() as connection:
             before = gate.comparable(connection, task.about)
-            found = compare(before[1], outcomes, gate.margin) if before else Comparison(0, (), (), 0)
+            found = compare_runs(before[1], outcomes, gate.margin) if before else Comparison(0, (), (), 0)
             regressed = status is RunStatus.DONE and found.regressed
             # compared with from now on, unless something was lost, or what is allowed each time would add up; a candidate is
             # only once it serves (`GoldenGate.settle`)
