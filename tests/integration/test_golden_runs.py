@@ -185,6 +185,10 @@ def test_a_worse_version_is_not_activated_and_the_questions_are_named(box, admin
     with pytest.raises(GoldenObjection) as refused:
         box.model_administration.activate(administrator, "harbour@2")
     assert refused.value.stable_code == "golden.not_run"
+    stranger = box.people.create(administrator, "stranger", PASSWORD, frozenset({Role.ADMINISTRATOR}))
+    with pytest.raises(Conflict) as refused:
+        box.golden.examine(stranger, "harbour@2", activates=True)
+    assert refused.value.stable_code == "golden.out_of_reach"
     begun = box.golden.examine(administrator, "harbour@2", activates=True)
     assert [run.version_id for run in begun] == ["", "harbour@2"], "first what serves now, to have something to compare with"
     assert run_all(box) == 2
@@ -198,9 +202,8 @@ def test_a_worse_version_is_not_activated_and_the_questions_are_named(box, admin
     for question in QUESTIONS[:3]:
         assert question.text in refused.value.sentence
     assert refused.value.data["worse"] == 3
-    other = box.people.create(administrator, "other", PASSWORD, frozenset({Role.ADMINISTRATOR}))
     with pytest.raises(GoldenObjection) as refused:
-        box.model_administration.activate(other, "harbour@2")
+        box.model_administration.activate(stranger, "harbour@2")
     assert "3 questions" in refused.value.sentence
     assert "leave" not in refused.value.sentence, "who may not read the collection reads nothing of its questions"
 
