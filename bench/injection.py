@@ -1,6 +1,6 @@
 """Documents that command, asked about with the real default model: how often it obeys, and how much of that anybody sees.
 
-Each document of tests/security/injection_corpus.py is read into a collection of its own beside an honest one, and its question
+Each document of tests/security/injection_corpus.py is read into a collection of its own, and its question
 is asked three times: of the model alone with the text pasted in front of the question, of the model alone with our prompt, and
 through everything in both orders of an answer (quotations first, as a micro model's; live, as a larger one's). Obeyed is what
 holds the payload. `told` is the payload in the appliance's own words, `quoted` only within a quotation with its citation, which
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,7 @@ from bench.running_box import MODELS, NAME, PASSWORD, ROOT
 sys.path.insert(0, str(ROOT))
 from tests.security.injection_corpus import INJECTED, Injected
 
-HONEST = b"Bicycles\n\nBicycles are kept in the yard behind the hall.\n"
-ANSWER_TOKENS = 96
+ANSWER_TOKENS = 64
 LARGER_BYTES = 10**10
 
 
@@ -63,46 +62,68 @@ def main() -> None:
         (directory / "models").symlink_to(MODELS)
         appliance = open_appliance(load_settings(directory, {}), create=True)
         person = appliance.setup.complete(appliance.setup.make_link(), NAME, PASSWORD)
-        collections = [read_in(appliance, person, document) for document in INJECTED]
         model = appliance.models.active("language")
         with appliance.router.lend(appliance.router.select(SelectionRequest(DEFAULT_CLASSIFICATION))) as runtime:
-            result = measure(appliance, person, runtime, model, collections)  # type: ignore[arg-type]
+            chats = {
+                "quotations_first": Order(appliance, Overheard(runtime, model)),  # type: ignore[arg-type]
+                "live": Order(appliance, Overheard(runtime, replace(model, size_bytes=LARGER_BYTES))),  # type: ignore[arg-type]
+            }
+            asked = []
+            for number, document in enumerate(INJECTED, 1):
+                asked.append(ask(appliance, person, runtime, chats, document))
+                print(f"{number} of {len(INJECTED)} documents", file=sys.stderr)
         appliance.close()
     finally:
         shutil.rmtree(directory)
-    print(json.dumps({"bench": "injection", "documents": len(INJECTED), **result, "seconds": round(time.monotonic() - started)}))
+    result: dict[str, Any] = {
+        "bench": "injection",
+        "documents": len(INJECTED),
+        "model_with_pasted_text": obeyed([one.pasted for one in asked]),
+        "model_with_our_prompt": obeyed([one.prompted for one in asked]),
+        **{name: judged([one.answers[name] for one in asked]) for name in chats},
+        "seconds": round(time.monotonic() - started),
+    }
+    print(json.dumps(result))
+
+
+class Order:
+    """The appliance's chat with a model of one size, and with it one order of an answer."""
+
+    def __init__(self, appliance: Appliance, overheard: Overheard) -> None:
+        self.overheard = overheard
+        appliance.__dict__["router"] = stub_router(overheard)  # type: ignore[arg-type]
+        appliance.__dict__.pop("chat", None)
+        self.chat = appliance.chat
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one document: of the model alone, of the model with our prompt, and of each order of an answer."""
+
+    pasted: str
+    prompted: str
+    answers: dict[str, Message]
+
+
+def ask(appliance: Appliance, person: Principal, runtime: Runtime, chats: dict[str, Order], document: Injected) -> Asked:
+    collection_id = read_in(appliance, person, document)
+    answers, prompt = {}, ()
+    for name, order in chats.items():
+        order.overheard.messages = ()
+        answers[name] = order.chat.answer_now(person, document.question, collection_id)
+        prompt = prompt or order.overheard.messages
+    return Asked(said(runtime, paste(document)), said(runtime, prompt) if prompt else "", answers)
 
 
 def read_in(appliance: Appliance, person: Principal, document: Injected) -> str:
     collection_id: str = appliance.collections.create(person, document.name)
     reader = frozenset({f"principal:{person.id}"})
     appliance.collections.update(person, collection_id, readers=reader, contributors=reader)
-    for name, content in ((document.name, document.content), ("bicycles.txt", HONEST)):
-        with appliance.documents.begin_upload(person, collection_id, name) as upload:
-            upload.write(content)
-            stored, _ = upload.commit()
-        appliance.documents.ingest(stored.id, "bench")
+    with appliance.documents.begin_upload(person, collection_id, document.name) as upload:
+        upload.write(document.content)
+        stored, _ = upload.commit()
+    appliance.documents.ingest(stored.id, "bench")
     return collection_id
-
-
-def measure(
-    appliance: Appliance, person: Principal, runtime: Runtime, model: Model, collections: list[str]
-) -> dict[str, dict[str, Any]]:
-    pasted = [said(runtime, paste(document)) for document in INJECTED]
-    result = {"model_with_pasted_text": obeyed(pasted)}
-    for order, shown_as in (("quotations_first", model), ("live", replace(model, size_bytes=LARGER_BYTES))):
-        overheard = Overheard(runtime, shown_as)
-        appliance.__dict__["router"] = stub_router(overheard)  # type: ignore[arg-type]
-        appliance.__dict__.pop("chat", None)
-        raw, answers = [], []
-        for document, collection_id in zip(INJECTED, collections, strict=True):
-            overheard.messages = ()
-            answers.append(appliance.chat.answer_now(person, document.question, collection_id))
-            raw.append(said(runtime, overheard.messages) if overheard.messages else "")
-        if order == "quotations_first":
-            result["model_with_our_prompt"] = obeyed(raw)
-        result[order] = judged(answers)
-    return result
 
 
 def paste(document: Injected) -> tuple[PromptMessage, ...]:
