@@ -40,7 +40,7 @@ class IndexProgress:
         if self.state is IndexState.BUILDING:
             speed = f", {self.passages_per_s:.0f} passages a second" if self.passages_per_s else ""
             return (
-                f"{model} is embedding the documents in the background: {self.passages_done:,} of {self.passages:,} passages, "
+                f"{model} is embedding the documents while the box runs: {self.passages_done:,} of {self.passages:,} passages, "
                 f"{self.percent} %{speed}; questions are answered with the present model until then"
             )
         indexed = f"indexed with {model}, {self.dimensions} dimensions, {self.passages:,} passages"

@@ -154,3 +154,23 @@ def test_an_altered_byte_is_noticed_by_a_deep_look(examine, blob):
     overwrite(blob, blob.stat().st_size - 1, bytes([blob.read_bytes()[-1] ^ 1]))
     findings = examine(deep=True)
     assert (findings["files"]["state"], findings["content of files"]["state"]) == ("ok", "failure")
+
+
+def test_an_index_of_another_model_than_the_active_one_is_a_failure_and_one_in_the_making_is_shown(closed, examine, tmp_path):
+    from appliance.inference.store import records
+    from appliance.inference.store.versions import VersionState
+    from appliance.retrieval import indexes
+    from tests.integration.documents.test_reembedding import version
+
+    assert examine()["index"]["sentence"].startswith("indexed with a model that was not recorded, 384 dimensions")
+    with closed.database.write() as connection:
+        records.insert_version(connection, version("usual", "a" * 64, VersionState.ACTIVE))
+        indexes.record_model(connection, "other@1", "b" * 64)
+    assert examine()["index"]["state"] == "failure"
+    with closed.database.write() as connection:
+        connection.execute(text("UPDATE search_indexes SET model_id = 'usual@1', sha256 = :digest"), {"digest": "a" * 64})
+    assert examine()["index"]["state"] == "ok"
+    with closed.database.write() as connection:
+        indexes.begin(connection, "next@1", "c" * 64, "system")
+    closed.close()
+    assert "next@1 is embedding the documents" in examine()["index"]["sentence"]
