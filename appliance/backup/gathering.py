@@ -33,6 +33,7 @@ from appliance.supervisor.locks import sole_holder
 
 STAGING = "backup-in-the-making"
 _TRIES = 3
+_ROOM_LEFT_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _taken(appliance: Appliance, staging: Path) -> Snapshot:
         _link(appliance.blobs, _blob_names(appliance.database), staging)
         copy = staging / DATABASE
         copy.unlink(missing_ok=True)
+        _require_room(appliance.database, staging)
         appliance.database.copy_to(copy)
         with closing(Database(copy, appliance.keys.database, read_connections=1)) as copied:
             names = _blob_names(copied)
@@ -104,6 +106,12 @@ def _taken(appliance: Appliance, staging: Path) -> Snapshot:
         code="backup.files_missing",
         missing=missing,
     )
+
+
+def _require_room(database: Database, staging: Path) -> None:
+    """Before a copy takes the room that the running box needs for its own."""
+    if shutil.disk_usage(staging).free < database.path.stat().st_size + _ROOM_LEFT_BYTES:
+        raise Unavailable("The disk of the box has no room for a copy of the database, which a backup needs.", code="disk.full")
 
 
 def _blob_names(database: Database) -> list[str]:

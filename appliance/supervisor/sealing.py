@@ -93,6 +93,8 @@ def make_seal(settings: Settings, root: Path, reasons: dict[str, str]) -> Seal:
     layers = _tried(lambda: seal.enter(""), measure)
     missing = [Missing("every process", layer.name, _why(layer, problem)) for layer in layers if not layer.held]
     missing += [Missing(process, Name.NAMESPACE, reason) for process, reason in reasons.items() if process != GATE]
+    if namespace is not None and problem and Name.SERVICES not in {each.layer for each in missing}:
+        missing.append(Missing("every process", Name.FILES, f"settings can be changed from inside: {problem}"))
     if GATE in reasons:
         missing += [
             Missing(GATE, layer.name, layer.detail)

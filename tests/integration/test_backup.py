@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import func, select, text
@@ -201,6 +203,13 @@ def test_a_full_disk_is_said_to_be_full_and_keeps_nothing(tmp_path: Path, monkey
         out._file = FileIO("/dev/full", "wb")
         out.write(b"more")
     assert caught.value.stable_code == "disk.full"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_box_keeps_the_room_it_needs_for_itself(appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=200_000_000))
+    assert refused(lambda: backup(appliance, tmp_path / "box.tar")) == "disk.full"
+    assert not (appliance.settings.data_dir / STAGING).exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ systemd-resolved, nscd, sssd, avahi, D-Bus, container engines. So the sealed pro
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -63,6 +64,8 @@ def cover(kept: Iterable[Path], source: str = SOURCE) -> None:
 
 def freeze(file: Path) -> None:
     """In a mount namespace of our own, make a file read-only and unmovable, whatever may be done beside it. Raises `OSError`."""
+    if file.is_symlink():
+        raise OSError(errno.ELOOP, f"{file.name} is a link, which a process inside could exchange for a file of its own")
     # what the mount below keeps from users must be kept up, or the kernel refuses
     flags = os.statvfs(file).f_flag
     kept = flags & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME)

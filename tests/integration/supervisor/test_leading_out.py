@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 
 from appliance.egress.seal.confinement import CODE, Confinement, fasten
+from appliance.egress.seal.layers import Name
 from appliance.egress.seal.namespace import make_namespace
 from appliance.egress.seal.reports import confine_own, read_reports
 from appliance.supervisor.children import Child, ChildPlan
 from appliance.supervisor.locks import sole_holder
+from appliance.supervisor.sealing import make_seal
+from appliance.settings import Settings
 from appliance.errors import SetupError
 
 _TRIES = """
@@ -104,6 +107,20 @@ def test_who_is_inside_makes_no_link_and_no_setting(home_dir: Path) -> None:
     assert settings.read_text() == "require_seal = true\n"
     settings.write_text("port = 9000\n")  # from outside, as an administrator does
     assert [path for path in data_dir.rglob("*") if path.is_symlink()] == []
+
+
+@pytest.mark.usefixtures("kernel_seals")
+def test_settings_that_could_be_exchanged_are_told_as_a_gap(home_dir: Path) -> None:
+    (home_dir / "run").mkdir()
+    seal = make_seal(Settings(data_dir=home_dir), CODE, {})
+    seal.close()
+    assert seal.missing == ()
+    assert (home_dir / "settings.toml").read_text() == ""
+    (home_dir / "settings.toml").rename(home_dir / "elsewhere.toml")
+    (home_dir / "settings.toml").symlink_to(home_dir / "elsewhere.toml")
+    seal = make_seal(Settings(data_dir=home_dir), CODE, {})
+    seal.close()
+    assert [(each.layer, "is a link" in each.detail) for each in seal.missing] == [(Name.FILES, True)]
 
 
 class NoSeal:
