@@ -115,7 +115,7 @@ def _import(appliance: Appliance, principal: Principal, arguments: argparse.Name
         raise InvalidInput(f"{arguments.file} cannot be read ({error.strerror}).", code="golden.file") from None
     form = arguments.file.suffix.lstrip(".").lower()
     ids = appliance.golden.add(principal, found.id, read(content, form, appliance.golden.documents(principal, found.id)))
-    output.result({"added": len(ids)}, f"{len(ids)} questions were added.")
+    output.result({"added": len(ids)}, "1 question was added." if len(ids) == 1 else f"{len(ids)} questions were added.")
     return 0
 
 

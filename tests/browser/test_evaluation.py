@@ -7,8 +7,9 @@ from playwright.sync_api import Page, expect
 
 from appliance.administration.golden.models import Expected
 from appliance.evaluation.golden.running import GoldenRunner
-from appliance.inference.stub import stub_router
-from tests.browser.conftest import InsecureStubWarning
+from appliance.inference.store.importing import Order
+from appliance.inference.stub import InsecureStubWarning, stub_router
+from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 pytestmark = pytest.mark.browser
 
@@ -80,3 +81,37 @@ def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box,
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("every Tuesday at 03:00")).to_be_visible()
     expect(page.get_by_text("required", exact=True)).to_be_visible()
+
+
+def test_a_regression_stands_before_an_activation_until_a_reason_is_given(asked_box, page: Page, tmp_path) -> None:
+    box = asked_box
+    models, golden, administrator = box.appliance.model_administration, box.appliance.golden, box.administrator
+    for number in (1, 2):
+        path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
+        models.take_in(administrator, path, Order(name="harbour"))
+    models.activate(administrator, "harbour@1")
+    made = golden.create(administrator, box.own_collection(administrator), "Basics")
+    asked = [("When is the lighthouse open?", "Fridays"), ("Is the lighthouse open?", "Fridays")]
+    golden.add(administrator, made.id, [Expected(text, (answer,)) for text, answer in asked])
+    golden.change(administrator, made.id, required=True)
+    golden.start(administrator, made.id)
+    run_waiting(box)
+    box.runtime.reply = "The keeper of the lighthouse lives in the red house."
+
+    box.let_in(page, "administrator", "/admin/models")
+    page.get_by_role("button", name="Activate: harbour@2").click()
+    page.get_by_role("dialog").get_by_role("button", name="Activate").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 golden set must be asked with harbour@2")
+    page.get_by_role("button", name="Ask, then activate").click()
+    expect(page.get_by_role("status")).to_contain_text("being asked")
+    run_waiting(box)
+    page.get_by_role("button", name="Activate: harbour@2").click()
+    page.get_by_role("dialog").get_by_role("button", name="Activate").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("answers 2 questions of the golden sets wrongly")
+    expect(dialog.get_by_role("link", name="What came of it")).to_be_visible()
+    dialog.get_by_role("button", name="Activate all the same").click()
+    expect(dialog).to_be_visible()  # not without a reason
+    dialog.get_by_label("because").fill("The former one may not be used any longer.")
+    dialog.get_by_role("button", name="Activate all the same").click()
+    expect(page.locator('[data-model="harbour@2"] h2 .badge')).to_have_text("active")

@@ -329,6 +329,15 @@ def test_a_worker_that_is_told_to_end_leaves_the_run_to_the_next(box, administra
     assert (left.status, left.attempts) == (RunStatus.PENDING, 0)
 
 
+def test_runs_are_worked_on_in_the_order_in_which_they_were_begun(box, administrator, golden_set, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "now_ms", lambda: 1_000)
+    require(box, administrator, golden_set)
+    begun = [run.id for run in box.golden.examine(administrator, "harbour@2", activates=True)]
+    with box.database.read() as connection:
+        assert runs.pending_ids(connection) == begun
+        assert [run.created_ms for run in runs.runs_in_work(connection)] == [1_000, 1_001]
+
+
 def test_a_set_is_asked_by_its_schedule_for_whoever_set_it_up(box, administrator, golden_set) -> None:
     box.golden.change(administrator, golden_set, schedule=Schedule.DAILY, hour=4)
     assert not box.golden.any_due() and box.golden.start_due() == 0

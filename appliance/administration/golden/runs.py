@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from appliance.administration.golden.models import Cause, Outcome, Run, RunStatus
 from appliance.storage.clock import now_ms
@@ -21,8 +21,9 @@ _IN_WORK = (RunStatus.PENDING, RunStatus.RUNNING)
 def insert_run(
     connection: Connection, set_id: str, acts_for: str, cause: Cause, total: int, *, version_id: str = "", activates: bool = False
 ) -> Run:
-    """A PENDING run."""
+    """A PENDING run, later than every other: runs are worked on in the order in which they were begun."""
     run_id = secrets.token_hex(16)
+    latest = connection.execute(select(func.max(golden_runs.c.created_ms))).scalar() or 0
     connection.execute(
         insert(golden_runs).values(
             id=run_id,
@@ -32,7 +33,7 @@ def insert_run(
             version_id=version_id,
             activates=activates,
             status=RunStatus.PENDING,
-            created_ms=now_ms(),
+            created_ms=max(now_ms(), latest + 1),
             total=total,
         )
     )
