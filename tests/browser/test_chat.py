@@ -97,7 +97,7 @@ def test_quotations_stand_at_once_and_the_next_question_waits_its_turn(box, page
     box.runtime.pause_s = 0.05
     box.let_in(page, "keeper")
     ask(page)
-    expect(page.locator(".answer-status")).to_contain_text("These sentences of your documents stand")
+    expect(page.locator(".answer-status")).to_contain_text("These sentences of your documents stand, also if you stop now")
     expect(page.locator(".answer-body")).to_contain_text("Fridays between ten and four")
     page.get_by_label("Your question").fill("Who polishes the lens?")
     page.get_by_role("button", name="Ask", exact=True).click()
@@ -105,6 +105,19 @@ def test_quotations_stand_at_once_and_the_next_question_waits_its_turn(box, page
     expect(page.locator(".question")).to_have_count(1)
     expect(page.locator(".question").nth(1)).to_have_text("Who polishes the lens?")
     expect(page.get_by_label("Your question")).to_have_value("")
+
+
+def test_stopping_leaves_the_quotations_with_their_sources(box, page, keeper):
+    box.runtime.model = replace(box.runtime.model, size_bytes=1)
+    box.runtime.reply = "Perhaps" + " word" * 400
+    box.runtime.pause_s = 0.05
+    box.let_in(page, "keeper")
+    ask(page)
+    expect(page.locator(".answer-status")).to_contain_text("also if you stop now")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".answer-foot")).to_contain_text("Stopped by you")
+    expect(page.locator(".answer-body")).to_contain_text("Fridays between ten and four")
+    expect(page.locator(".answer .source-span")).to_contain_text("Fridays")
 
 
 def test_a_lost_connection_is_said_and_made_good(box, page, keeper):

@@ -14,7 +14,7 @@ const STAGES = {
   writing: "Answering",
   checking: "Checking the citations",
 };
-const QUOTED = "These sentences of your documents stand. The model may still add to them";
+const QUOTED = "These sentences of your documents stand, also if you stop now. The model is still looking for words of its own";
 
 export function inProgress(message) {
   return IN_PROGRESS.has(message.status);
