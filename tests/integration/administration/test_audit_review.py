@@ -6,7 +6,11 @@ import csv
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +183,23 @@ def test_jsonl_can_be_verified_line_by_line(appliance: Appliance, reviewer: Prin
         assert hashlib.sha256(b"\x00" + record["body"].encode()).hexdigest() == record["leaf_hash"]
         assert (record["seq"], leaf["seq"], leaf["prev"]) == (number, number, previous)
         previous = record["leaf_hash"]
+
+
+@pytest.mark.parametrize("member", ["", "seq", "time", "event", "leaf_hash", "body"])
+def test_the_documented_script_finds_a_changed_line(
+    appliance: Appliance, reviewer: Principal, logged: int, tmp_path: Path, member: str
+) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "audit-format.md").read_text()
+    (script,) = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    lines = b"".join(appliance.audit_review.export(reviewer, AuditFilter(), "jsonl")).decode().splitlines()
+    record = json.loads(lines[-1])
+    if member:
+        record[member] = json.loads(lines[0])[member]
+        assert record != json.loads(lines[-1])
+    exported = tmp_path / "export.jsonl"
+    exported.write_text("\n".join([*lines[:-1], json.dumps(record)]))
+    ended = subprocess.run([sys.executable, "-c", script, str(exported)], check=False, capture_output=True)
+    assert ended.returncode == bool(member), ended.stderr
 
 
 def test_csv_holds_no_formula(appliance: Appliance, reviewer: Principal, clerk: Principal, logged: int) -> None:
