@@ -7,6 +7,7 @@ written in base 256, as GNU tar and bsdtar do.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -102,10 +103,16 @@ def _parsed(block: bytes) -> tuple[str, int]:
         raise damaged("it holds something that is no plain file")
     try:
         short, prefix = (field.rstrip(b"\0").decode() for field in (block[:_NAME], block[345:500]))
-        size = int.from_bytes(block[125:136], "big") if block[124] == 0x80 else int(block[124:135], 8)
+        size = int.from_bytes(block[125:136], "big") if block[124] == 0x80 else _octal(block[124:135])
     except ValueError:
         raise damaged("a header cannot be read") from None
     return f"{prefix}/{short}" if prefix else short, size
+
+
+def _octal(field: bytes) -> int:
+    if re.fullmatch(rb"[0-7]+", field) is None:  # `int` would take a sign and underscores, too
+        raise ValueError(field)
+    return int(field, 8)
 
 
 def _content(file: Source, size_bytes: int) -> Iterator[bytes]:
