@@ -9,6 +9,7 @@ none. A character is unseen when its place is of one colour all over.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,6 +28,8 @@ _OBJECTS = 4_000
 _PAIRS = 40_000
 _WHOLE_PAGE = 0.7
 _NOT_RECOGNISED = 0.6
+_BEYOND = 2
+"""What marks a letter beyond the edge of what is shown, where others have 1."""
 _LATIN_END = 0x250  # up to here PDFium has letters of its own
 _INKLESS = {3, 7}  # text rendering modes of the PDF standard: neither filled nor stroked
 _HARMLESS_NOTES = {raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET}
@@ -89,12 +92,13 @@ class _Painting:
         self._texts.append(box)
         if ink.mode in _INKLESS:
             return Doubt.NONE if self.scanned else Doubt.PLAIN
-        if ink.opacity < _CLEAR or _is_odd(box, self._shown):
+        if ink.opacity < _CLEAR or not _meet(box, self._shown) or _is_tiny(item, box):
             return Doubt.PLAIN
         grounded = len(self._texts) * len(self._grounds) > _PAIRS or any(_meet(box, ground) for ground in self._grounds)
         if ink.light > _LIGHT and not grounded:
             return Doubt.PLAIN if ink.light > _WHITE else Doubt.POSSIBLE
-        return Doubt.POSSIBLE if grounded else Doubt.NONE
+        beyond = box[0] < self._shown[0] or box[2] > self._shown[2]
+        return Doubt.POSSIBLE if grounded or beyond else Doubt.NONE
 
     def _other(self, item: Any, kind: int) -> Doubt:
         if kind == raw.FPDF_PAGEOBJ_PATH:
@@ -125,9 +129,23 @@ def unseen(page: Any, text_page: Any, characters: Sequence[str]) -> list[tuple[i
     flags = bytearray(len(characters))
     for at in letters:
         flags[at] = _is_unseen(page, text_page, at, image, inks)
+    _trust_overlong_lines(flags, characters)
     if any(flags) and _Painting(page, raw.FPDFPage_CountObjects(page.raw)).scanned:
         _trust_recognition(text_page, flags, letters, inks)
     return list(_runs(flags, characters))
+
+
+def _trust_overlong_lines(flags: bytearray, characters: Sequence[str]) -> None:
+    """A line that runs past the edge is nobody's secret, as long as most of it stands on the page."""
+    start = 0
+    for line in "".join(characters).split("\n"):
+        end = start + len(line)
+        letters = [at for at in range(start, end) if characters[at].isalnum()]
+        beyond = [at for at in letters if flags[at] == _BEYOND]
+        if beyond and sum(not flags[at] for at in letters) >= len(beyond):
+            for at in beyond:
+                flags[at] = False
+        start = end + 1
 
 
 def _trust_recognition(text_page: Any, flags: bytearray, letters: Sequence[int], inks: dict[int, _Ink]) -> None:
@@ -138,7 +156,7 @@ def _trust_recognition(text_page: Any, flags: bytearray, letters: Sequence[int],
             flags[at] = False
 
 
-def _is_unseen(page: Any, text_page: Any, at: int, image: Any, inks: dict[int, _Ink]) -> bool:
+def _is_unseen(page: Any, text_page: Any, at: int, image: Any, inks: dict[int, _Ink]) -> int:
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     if not raw.FPDFText_GetCharBox(text_page.raw, at, left, right, bottom, top):
         return False
@@ -157,7 +175,7 @@ def _is_unseen(page: Any, text_page: Any, at: int, image: Any, inks: dict[int, _
         min(image.height, max(y1, y2) + 2),
     )
     if box[0] >= box[2] or box[1] >= box[3]:
-        return True  # beyond the edge of what is shown
+        return _BEYOND
     darkest, lightest = image.crop(box).getextrema()
     return lightest - darkest <= _CONTRAST and _is_lost(text_page, at, darkest, inks)
 
@@ -235,10 +253,14 @@ def _bounds(item: Any) -> Box:
     return left.value, bottom.value, right.value, top.value
 
 
-def _is_odd(box: Box, shown: Box) -> bool:
-    """Whether letters are too small to see, or stand beyond the edge of the page."""
+def _is_tiny(item: Any, box: Box) -> bool:
+    """Whether letters are too small to see; dashes and spaces are low as well."""
     left, bottom, right, top = box
-    return min(top - bottom, right - left) < _TINY_POINTS / 2 or not _meet(box, shown) or left < shown[0] or right > shown[2]
+    size, matrix = ctypes.c_float(), raw.FS_MATRIX()
+    if min(top - bottom, right - left) >= _TINY_POINTS or not raw.FPDFTextObj_GetFontSize(item, size):
+        return False
+    raw.FPDFPageObj_GetMatrix(item, matrix)
+    return size.value * max(math.hypot(matrix.a, matrix.b), math.hypot(matrix.c, matrix.d)) < _TINY_POINTS
 
 
 def _meet(one: Box, other: Box) -> bool:

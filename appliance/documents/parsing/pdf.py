@@ -36,12 +36,15 @@ _NO_TITLES = frozenset({"untitled", "unknown"})
 
 _LOOK_S, _LOOK_PAGE_S, _LOOK_LONGEST_S = 0.3, 0.003, 15.0
 """Time for drawing pages that may hide text: to begin with, more with each page; and for those that plainly try, in all."""
+_FOUND_S = 3.0
+_IN_VAIN = 20
+"""After so many pages that plainly gave reason for nothing, the others wait for their time like all."""
 _CONTROL_PAGES = 50
 """One page in so many is drawn without a reason."""
 
 
 class Lookout:
-    """Which pages are looked at for hidden text: those that give reason, a few others, and all once some was found.
+    """Which pages are looked at for hidden text: those that give reason, and a few others; more of them once some was found.
 
     Time for those that give little reason comes with the pages, so that a long document is looked at all along.
     """
@@ -50,15 +53,19 @@ class Lookout:
         self._free_s = _LOOK_S
         self._left_s = _LOOK_LONGEST_S
         self._found = False
+        self._in_vain = 0
 
     def hidden(self, page: Any, text_page: Any, characters: list[str], number: int) -> list[tuple[int, int]]:
         """Ranges of the page's characters that nobody sees."""
         started = time.monotonic()
         self._free_s += _LOOK_PAGE_S
         doubt = doubt_of(page)
-        willing = self._found or doubt is Doubt.PLAIN or (self._free_s > 0 and (doubt or number % _CONTROL_PAGES == 0))
+        plain = doubt is Doubt.PLAIN and (self._found or self._in_vain < _IN_VAIN)
+        willing = plain or (self._free_s > 0 and (self._found or doubt or number % _CONTROL_PAGES == 0))
         found = unseen(page, text_page, characters) if willing and self._left_s > 0 else []
-        self._found = self._found or bool(found)
+        self._in_vain += plain and not found
+        if found and not self._found:
+            self._found, self._free_s = True, self._free_s + _FOUND_S
         spent = time.monotonic() - started
         self._left_s -= spent
         self._free_s -= spent

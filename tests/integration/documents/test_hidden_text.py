@@ -113,6 +113,7 @@ HIDDEN: dict[str, Draw] = {
     "white and turned": turned,
 }
 SHOWN: dict[str, Draw] = {
+    "for the most part": lambda canvas: canvas.drawString(450, 700, SECRET),
     "plain": written(),
     "small": written(size=5),
     "light grey": written(colour=(0.8, 0.8, 0.8)),
