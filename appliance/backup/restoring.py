@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from appliance.audit.integrity import check, foreign_triggers
 from appliance.backup.container import damaged
 from appliance.backup.keys import BackupKey, unwrapped
 from appliance.backup.manifest import About, BoxParts, Model
+from appliance.backup.names import DATABASE
 from appliance.backup.outlet import file_errors
 from appliance.backup.reading import Contents, key_for, read_archive
 from appliance.bootstrap import POLICIES_DIR, Appliance, open_appliance
@@ -25,12 +27,15 @@ from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
 from appliance.settings import Settings
 from appliance.storage.blobs import sealed_bytes
 from appliance.storage.durable import sync
-from appliance.storage.scratch import leftovers, scratch, sweep_scratch
+from appliance.storage.scratch import held, leftovers, scratch, sweep_scratch
 from appliance.storage.tables import documents, sessions
 
 POLICIES = "policies-of-the-backup"
 _DRAFT = ".restoring-"
-_HARMLESS = {"lost+found"}
+_KEY = "keys/root.key"
+_RUN = "run"
+_HARMLESS = {"lost+found", _RUN}
+"""What a new volume may hold: of its file system, and the place where the run volume is mounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def restore(archive: Path, data_dir: Path, keys: Keys, progress: Callable[[str],
     `SetupError` (`backup.key_missing`, `backup.wrong_key`, `backup.unwritable`), `Unavailable` (`disk.full`).
     """
     data_dir = data_dir.absolute()
+    _clear_half(data_dir)
     _refuse_occupied(data_dir)
     with file_errors(data_dir), _draft_beside(data_dir) as draft:
         progress(f"Reading {archive}")
@@ -82,16 +88,39 @@ def restore(archive: Path, data_dir: Path, keys: Keys, progress: Callable[[str],
         progress("Checking what was read")
         restored = _checked(draft, contents, parts, differing)
         os.sync()
+        _refuse_occupied(data_dir)
         _put_in_place(draft, data_dir)
     return restored
 
 
-def _refuse_occupied(data_dir: Path) -> None:
-    if not data_dir.exists():
+def _clear_half(data_dir: Path) -> None:
+    """Remove what a restore had put in place that was killed before the root key: its own directory still has that."""
+    if (data_dir / _KEY).exists() or not (data_dir / DATABASE).exists():
         return
-    found = {path.name for path in data_dir.iterdir()} if data_dir.is_dir() else {data_dir.name}
-    if found - _HARMLESS - {path.name for path in leftovers(data_dir, _DRAFT)}:
+    for draft in leftovers(data_dir, _DRAFT):
+        with suppress(BlockingIOError, NotADirectoryError, FileNotFoundError), held(draft):  # somebody's, or nothing of ours
+            if (draft / _KEY).exists() and not (draft / DATABASE).exists():
+                for path in sorted(_found(data_dir), key=lambda path: path.name == DATABASE):  # last: it tells that this is half
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                return
+
+
+def _refuse_occupied(data_dir: Path) -> None:
+    if data_dir.exists() and _found(data_dir):
         raise Conflict(f"{data_dir} is not empty; a backup is restored into a new directory.", code="backup.occupied")
+
+
+def _found(data_dir: Path) -> list[Path]:
+    """What is there and may not be there."""
+    if not data_dir.is_dir():
+        return [data_dir]
+    drafts = leftovers(data_dir, _DRAFT)
+    return [path for path in data_dir.iterdir() if path.name not in _HARMLESS and path not in drafts]
+
+
+def _stays(data_dir: Path) -> bool:
+    """Whether the directory itself is kept: a disk of its own, or one that holds what may be there."""
+    return data_dir.is_dir() and (os.path.ismount(data_dir) or any(data_dir.iterdir()))
 
 
 @contextmanager
@@ -99,7 +128,7 @@ def _draft_beside(data_dir: Path) -> Iterator[Path]:
     """A directory on the disk of `data_dir`; those that restores left there which were killed are removed."""
     if not data_dir.exists():
         data_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    parent = data_dir if os.path.ismount(data_dir) else data_dir.parent
+    parent = data_dir if _stays(data_dir) else data_dir.parent
     sweep_scratch(parent, _DRAFT)
     with scratch(parent, _DRAFT) as draft:
         yield draft
@@ -117,7 +146,7 @@ def _kept(draft: Path, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _place_small(draft: Path, root: bytes, parts: BoxParts) -> tuple[str, ...]:
     """The key, the settings, the list of models; policies that are not those of this installation go to a place of their own."""
-    small = {"keys/root.key": root}
+    small = {_KEY: root}
     if parts.settings is not None:
         small["settings.toml"] = parts.settings.encode()
     if parts.models_manifest is not None:
@@ -164,11 +193,17 @@ def _sound(appliance: Appliance) -> tuple[int, int]:
 
 
 def _put_in_place(draft: Path, data_dir: Path) -> None:
-    """One rename; on a disk of its own a rename for each part, the keys last: without them nothing starts."""
+    """One rename; where the directory itself stays, one for each part.
+
+    The database goes first and the keys last, each on disk before the next: without a database a start would make a new box, and
+    with one it makes no new key, so that nothing starts between the two.
+    """
+    shutil.rmtree(draft / _RUN, ignore_errors=True)  # made anew at each start; it may be a disk of its own
     if draft.parent != data_dir:
         draft.rename(data_dir)
         sync(data_dir.parent)
         return
-    for part in sorted(draft.iterdir(), key=lambda path: path.name == "keys"):
+    order = {DATABASE: 0, Path(_KEY).parts[0]: 2}
+    for part in sorted(draft.iterdir(), key=lambda path: order.get(path.name, 1)):
         part.rename(data_dir / part.name)
-    sync(data_dir)
+        sync(data_dir)

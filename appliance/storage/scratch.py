@@ -22,7 +22,7 @@ def _made(parent: Path, prefix: str, stack: ExitStack) -> Path:
     while True:
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         try:
-            stack.enter_context(_held(directory))
+            stack.enter_context(held(directory))
         except (BlockingIOError, FileNotFoundError):  # swept before we held it
             continue
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -39,14 +39,15 @@ def sweep_scratch(parent: Path, prefix: str) -> None:
     """Remove those that nobody holds."""
     for directory in leftovers(parent, prefix):
         try:
-            with _held(directory):
+            with held(directory):
                 shutil.rmtree(directory, ignore_errors=True)
         except (BlockingIOError, NotADirectoryError, FileNotFoundError):  # somebody's, or nothing of ours
             continue
 
 
 @contextmanager
-def _held(directory: Path) -> Iterator[None]:
+def held(directory: Path) -> Iterator[None]:
+    """Raises `BlockingIOError` where it is somebody's, `OSError` where it is no directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -394,6 +394,57 @@ def test_killed_in_the_middle_a_restore_leaves_no_half_box(appliance: Appliance,
     assert [path.name for path in target.parent.iterdir()] == ["new"]
 
 
+@pytest.fixture
+def on_a_disk_of_its_own(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> Path:
+    """A new volume, in which the run volume is mounted."""
+    place = data_dir / "volume"
+    for name in ("lost+found", "run/seal"):
+        (place / name).mkdir(parents=True)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == place)
+    return place
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_killed_between_two_moves_nothing_starts_and_the_next_restore_goes_on(
+    appliance: Appliance, made: Made, on_a_disk_of_its_own: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    place, rename, remove, left = on_a_disk_of_its_own, Path.rename, shutil.rmtree, moves
+
+    def killed(self: Path, target: Path) -> Path:
+        nonlocal left
+        if target.parent == place and not left:
+            raise Killed
+        left -= target.parent == place
+        return rename(self, target)
+
+    with monkeypatch.context() as during:
+        during.setattr(Path, "rename", killed)
+        during.setattr(shutil, "rmtree", lambda path, **how: None if path.parent == place else remove(path, **how))
+        with pytest.raises(Killed):
+            restored(made.path, place, key_of(appliance))
+    assert list(place.glob(".restoring-*"))
+    if moves:
+        assert refused(lambda: open_appliance(Settings(data_dir=place), create=True)) == "setup.key_missing"
+    assert restored(made.path, place, key_of(appliance)).files == 1
+    assert sorted(path.name for path in place.iterdir()) == [
+        "blobs", "cloister.db", "keys", "lost+found", "models", "run", "settings.toml"
+    ]  # fmt: skip
+    assert (place / "run" / "seal").is_dir()
+    open_appliance(Settings(data_dir=place)).close()
+
+
+class Killed(BaseException):
+    """In place of a signal."""
+
+
+def test_a_box_without_its_key_is_no_half_restore(appliance: Appliance, made: Made, on_a_disk_of_its_own: Path) -> None:
+    place = on_a_disk_of_its_own
+    (place / "cloister.db").write_bytes(b"somebody's")
+    (place / ".restoring-whole").mkdir()
+    assert refused(lambda: restored(made.path, place, key_of(appliance))) == "backup.occupied"
+    assert (place / "cloister.db").read_bytes() == b"somebody's"
+
+
 def killed_at(word: str, *paths: Path) -> None:
     """SIGKILL to a process that makes or restores a backup, once it says `word`."""
     with subprocess.Popen([sys.executable, "-c", _KILLED, *map(str, paths)], stdout=subprocess.PIPE, text=True) as process:
