@@ -1,18 +1,26 @@
-"""`cloister ask`: one question, answered in this process, whether the appliance is running or not."""
+"""`cloister ask`: one question, answered by the running box, whose models are loaded, else in this process."""
 
 from __future__ import annotations
 
 import argparse
+import secrets
+import time
 from contextlib import closing
 
-from appliance.bootstrap import open_appliance
-from appliance.chat.models import MessageStatus
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.chat.models import Message, MessageStatus
+from appliance.chat.sink import SilentSink
 from appliance.cli.acting import acting_principal
 from appliance.cli.output import Output
 from appliance.errors import NotFound
+from appliance.identity.models import Principal
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
+from appliance.supervisor.names import QueueName
 from appliance.supervisor.own_gate import own_gate
+from appliance.supervisor.plans import worker_beats
+
+_LOOK_S = 0.1
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +35,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     settings = load_settings(arguments.data)
     appliance = open_appliance(settings)
     with own_gate(settings) as appliance.gate_place, closing(appliance):
-        prepare_models(settings.models_dir, output.progress)
+        served = worker_beats(settings, QueueName.ANSWERS)
+        if not served:
+            prepare_models(settings.models_dir, output.progress)
         principal = acting_principal(appliance, arguments.person)
         collection_id = None
         if arguments.collection is not None:
@@ -35,9 +45,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             if arguments.collection not in readable:
                 raise NotFound(f"There is no collection {arguments.collection}.", code="collection.unknown")
             collection_id = readable[arguments.collection]
-        message = appliance.chat.answer_now(
-            principal, arguments.question, collection_id=collection_id, chosen_model=arguments.model
-        )
+        answer = answered_by_box if served else _answered_here
+        message = answer(appliance, principal, arguments.question, collection_id, arguments.model)
     citations = [
         {
             "number": citation.number,
@@ -65,9 +74,38 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     }
     if message.reason_code:
         document["error"] = {"code": message.reason_code, "message": message.reason}
-    sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {c['text']}" for c in citations]
+    sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {_on_one_line(c['text'])}" for c in citations]
     if nearest:
         sources = ["Nearest passages, which do not answer the question:"]
-        sources += [f"- {near['document']}, page {near['page']}: {' '.join(str(near['text']).split())}" for near in nearest]
+        sources += [f"- {near['document']}, page {near['page']}: {_on_one_line(near['text'])}" for near in nearest]
     output.result(document, message.text or str(message.reason), *sources)
     return 1 if message.status is MessageStatus.FAILED else 0
+
+
+def _on_one_line(text: object) -> str:
+    """The lines of a page end where they do for want of room."""
+    return " ".join(str(text).split())
+
+
+def _answered_here(
+    appliance: Appliance, principal: Principal, question: str, collection_id: str | None, chosen_model: str
+) -> Message:
+    return appliance.chat.answer_now(principal, question, collection_id=collection_id, chosen_model=chosen_model)
+
+
+def answered_by_box(
+    appliance: Appliance, principal: Principal, question: str, collection_id: str | None, chosen_model: str
+) -> Message:
+    """By the workers, whose sweep finds the question within seconds; in this process where the box has ended meanwhile."""
+    conversation = appliance.chat.create_conversation(principal, collection_id, chosen_model)
+    _, pending = appliance.chat.ask(principal, conversation.id, question)
+    here = f"here-{secrets.token_hex(8)}"
+    try:
+        while not appliance.chat.settled(pending.id):
+            time.sleep(_LOOK_S)
+            if not worker_beats(appliance.settings, QueueName.ANSWERS):
+                appliance.chat.answer(pending.id, SilentSink(), here)
+    except KeyboardInterrupt:
+        appliance.chat.stop(principal, pending.id)
+        raise
+    return appliance.chat.message(principal, pending.id)

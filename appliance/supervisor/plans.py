@@ -47,10 +47,19 @@ def worker_plan(settings: Settings, queue: str) -> ChildPlan:
     return ChildPlan(worker_name(queue), command, lambda pid: _beats(settings, queue, pid))
 
 
+def worker_beats(settings: Settings, queue: str) -> bool:
+    """Whether a worker serves this queue now."""
+    return _beating(settings, queue) is not None
+
+
 def _beats(settings: Settings, queue: str, pid: int) -> bool:
-    """Whether the sign of life of this queue (workers/heartbeat.py) is that of process `pid`."""
+    return _beating(settings, queue) == pid
+
+
+def _beating(settings: Settings, queue: str) -> int | None:
+    """The process whose sign of life stands for this queue (workers/heartbeat.py); None where there is none."""
     try:
         body = wire.command(settings, "GET", heartbeat_key(queue))
-        return body is not None and json.loads(body)["pid"] == pid
+        return None if body is None else int(json.loads(body)["pid"])
     except (OSError, ValueError, KeyError, TypeError):  # Redis holds what processes inside the seal say
-        return False
+        return None

@@ -8,10 +8,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+
+from appliance.bootstrap import open_appliance
+from appliance.settings import load_settings
+from appliance.storage.tables import messages
 
 CLOISTER = str(Path(sys.executable).parent / "cloister")
 HANDBOOK = Path(__file__).resolve().parents[2] / "appliance" / "administration" / "handbook"
@@ -83,6 +89,13 @@ def test_an_answer_cites_the_passage_it_comes_from(box):
         assert citation["document"] in {"leave-and-absence.md", "staff-handbook.pdf"}
         assert citation["page"] >= 1
     assert any("28 days" in citation["text"] for citation in said["citations"])
+    assert _answered_last(box).startswith("here-")
+
+
+def _answered_last(box: Path) -> str:
+    with closing(open_appliance(load_settings(box))) as appliance, appliance.database.read() as connection:
+        query = select(messages.c.claimed_by).where(messages.c.role == "assistant")
+        return str(connection.execute(query.order_by(messages.c.finished_ms.desc()).limit(1)).scalar_one())
 
 
 def test_what_the_documents_do_not_contain_is_said_and_not_cited(box):
@@ -171,6 +184,8 @@ def test_the_commands_work_beside_a_running_appliance(box, running, tmp_path):
     code, said, _ = cloister("ask", QUESTION, "--data", str(box))
     assert code == 0
     assert "28" in said["answer"]
+    assert any("28 days" in citation["text"] for citation in said["citations"])
+    assert _answered_last(box).startswith("answers:"), "the command loaded the models itself beside those of the box"
     (tmp_path / "note.txt").write_text("The lost property office opens on Tuesdays.\n")
     code, report, _ = cloister("ingest", str(tmp_path / "note.txt"), "--data", str(box))
     assert (code, report["ready"]) == (0, 1)
@@ -216,6 +231,17 @@ def test_an_unwritable_directory_is_one_sentence():
     code, said, stderr = cloister("up", "--data", "/proc/cloister")
     assert (code, said["error"]["code"]) == (1, "setup.unwritable")
     assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["up", "doctor"])
+def test_a_directory_of_somebody_else_is_left_as_it_is(tmp_path, command):
+    theirs = tmp_path / "letters"
+    theirs.mkdir(mode=0o755)
+    (theirs / "letter.txt").write_text("Dear all")
+    code, said, _ = cloister(command, "--data", str(theirs))
+    assert (code, said["error"]["code"]) == (1, "setup.foreign_directory")
+    assert [path.name for path in theirs.iterdir()] == ["letter.txt"]
+    assert theirs.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_running_box_shows_its_seal(kernel_seals: None, running: str, box: Path) -> None:

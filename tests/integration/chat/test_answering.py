@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from appliance.chat import citations
 from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
+from appliance.cli.ask import answered_by_box
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
 from appliance.identity.store import set_disabled
 from appliance.storage import tables
@@ -426,6 +427,12 @@ def test_answer_now_takes_its_own_question_before_any_worker_can(office, alice):
     message = office.chat.answer_now(alice, QUESTION)
     assert message.status is MessageStatus.DONE and message.citations[0].page == 2
     assert swept == []
+
+
+def test_a_question_left_to_a_box_that_has_ended_is_answered_all_the_same(office, alice):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    message = answered_by_box(office, alice, QUESTION, None, "")
+    assert message.status is MessageStatus.DONE and message.citations[0].page == 2
 
 
 def test_conversations_take_their_title_from_the_first_question(office, alice):
