@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from appliance.backup.gathering import remove_left_links
 from appliance.bootstrap import Appliance
 from appliance.retrieval.index import merge_words
 from appliance.storage.database import Database, checkpoint
@@ -16,6 +17,7 @@ def cares(appliance: Appliance) -> list[Care]:
         Care("egress_meter", appliance.egress.record),
         Care("left_passages", appliance.documents.sweep_passages),
         Care("orphan_blobs", appliance.documents.remove_orphans),
+        Care("left_links", partial(remove_left_links, appliance.settings)),
         Care("quality", appliance.quality.record),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),

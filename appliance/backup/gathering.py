@@ -59,15 +59,23 @@ def alone(settings: Settings) -> AbstractContextManager[None]:
     return sole_holder(settings.run_dir / "backup.lock", "A backup of this box is being made already.", "backup.running")
 
 
-def sweep(settings: Settings) -> None:
-    """Remove what a backup left that was killed: second names of stored files, which a deletion would not reach."""
+def remove_left_links(settings: Settings) -> int:
+    """Remove what a backup left that was killed: second names of stored files, which a deletion would not reach; how many.
+
+    Raises `SetupError` (`setup.unwritable`).
+    """
     staging = settings.data_dir / STAGING
-    if staging.exists():
-        try:
-            with alone(settings):
-                shutil.rmtree(staging, ignore_errors=True)
-        except SetupError:  # one is being made just now
-            return
+    if not staging.exists():
+        return 0
+    try:
+        with alone(settings):
+            found = len(list(staging.iterdir())) if staging.exists() else 0
+            shutil.rmtree(staging, ignore_errors=True)
+            return found
+    except SetupError as error:
+        if error.stable_code == "backup.running":  # these are in use
+            return 0
+        raise
 
 
 @contextmanager

@@ -31,13 +31,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     settings = load_settings(arguments.data, host=arguments.host, port=arguments.port)
 
     def prepare(seal: Seal) -> list[str]:
-        from appliance.backup.gathering import sweep
+        from appliance.backup.gathering import remove_left_links
         from appliance.bootstrap import make_directories
         from appliance.inference.preparation import prepare_models
         from appliance.inference.store.content import ContentStore
 
         make_directories(settings, create=True)
-        sweep(settings)
+        remove_left_links(settings)
         ContentStore(settings.models_dir).remove_leftovers()
         prepare_models(settings.models_dir, output.progress)
         links = _start(settings, seal)
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             output.progress("Stopping ...")
 
     run_box(settings, ready=ready, notice=notice, prepare=prepare, opt_outs=opt_outs())
-    _record(settings, EventName.APPLIANCE_STOPPED)
+    if settings.database_path.exists():  # not where it was stopped during its first preparation
+        _record(settings, EventName.APPLIANCE_STOPPED)
     output.progress("Stopped.")
     return 0
 

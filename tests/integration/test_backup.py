@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from appliance.audit.integrity import check
-from appliance.backup.gathering import STAGING, sweep
+from appliance.backup.gathering import STAGING, remove_left_links
 from appliance.backup.making import Made, make_backup
 from appliance.backup.outlet import outlet
 from appliance.backup.reading import read_archive
@@ -33,6 +33,7 @@ from appliance.settings import Settings
 from appliance.storage.database import Database
 from appliance.storage.tables import audit_events, documents, sessions
 from tests.conftest import PASSWORD
+from workers.care import cares
 
 DOCUMENT = "The greenhouse alarm is switched off with the code juniper seven four nine.\n"
 KNOWN = ("juniper seven four nine", "winter-garden", "alice", "Glasshouse", "10.77.1.2", PASSWORD, "internal = ", "permit (")
@@ -374,8 +375,10 @@ def test_killed_in_the_middle_a_backup_leaves_no_half_archive(appliance: Applian
     if target.exists():  # it was faster than we
         read_archive(target, lambda *_: None, lambda _, pieces: pieces)
     assert [path.name for path in tmp_path.iterdir() if path != target] == []
-    sweep(appliance.settings)
+    care = {each.name: each.act for each in cares(appliance)}["left_links"]
+    care()
     assert not (appliance.settings.data_dir / STAGING).exists()
+    assert care() == 0
     assert backup(appliance, tmp_path / "after.tar").files == 1
 
 
@@ -460,10 +463,23 @@ def test_the_place_of_a_backup_that_is_being_made_is_not_swept(appliance: Applia
     copy, seen = Database.copy_to, []
 
     def sweeping(self: Database, target: Path) -> None:
-        sweep(appliance.settings)
+        assert remove_left_links(appliance.settings) == 0
+        assert list((appliance.settings.data_dir / STAGING).iterdir())
         seen.append(refused(lambda: backup(appliance, tmp_path / "second.tar")))
         copy(self, target)
 
     monkeypatch.setattr(Database, "copy_to", sweeping)
     assert backup(appliance, tmp_path / "first.tar").files == 1
     assert seen == ["backup.running"]
+
+
+def test_names_that_cannot_be_removed_are_told(appliance: Appliance) -> None:
+    staging, lock = appliance.settings.data_dir / STAGING, appliance.settings.run_dir / "backup.lock"
+    staging.mkdir()
+    (staging / "second-name").touch()
+    lock.unlink(missing_ok=True)
+    lock.symlink_to("elsewhere")
+    assert refused(lambda: remove_left_links(appliance.settings)) == "setup.unwritable"
+    lock.unlink()
+    assert remove_left_links(appliance.settings) == 1
+    assert not staging.exists()
