@@ -15,7 +15,7 @@ from appliance.administration.golden import runs, store
 from appliance.administration.golden.gate import GoldenObjection
 from appliance.administration.golden.models import Expected, Outcome, RunStatus, Schedule
 from appliance.bootstrap import Appliance
-from appliance.errors import Conflict, Denied, NotFound, Unavailable
+from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput, NotFound, Unavailable
 from appliance.evaluation.answers import grade
 from appliance.evaluation.corpus import index_dataset
 from appliance.evaluation.dataset import Article, Dataset
@@ -54,13 +54,17 @@ class Unnamed(StubEmbedder):
     sha256 = ""
 
 
-def scripted(answers: dict[str, str]):
+def script_of(answers: dict[str, str]):
     def script(request) -> list[str]:
         asked = next(item.text for item in QUESTIONS if item.text in request.messages[-1].text)
         return [next(answer for word, answer in answers.items() if word in asked)]
 
+    return script
+
+
+def scripted(answers: dict[str, str]):
     with pytest.warns(InsecureStubWarning):
-        return StubRuntime(script)
+        return StubRuntime(script_of(answers))
 
 
 @pytest.fixture
@@ -273,11 +277,51 @@ def test_a_loss_within_the_margin_blocks_nothing_and_does_not_add_up(box, admini
     assert box.golden.detail(administrator, golden_set).overview.baseline.id == first.run.id
 
 
-def test_a_model_that_cannot_be_loaded_fails_the_run_and_does_not_become_the_measure(box, administrator, golden_set, models) -> None:
+def test_a_model_that_cannot_be_loaded_fails_the_run_and_does_not_become_the_measure(
+    box, administrator, golden_set, models
+) -> None:
     del models["harbour@1"]
     result = asked(box, administrator, golden_set)
     assert result.run.status is RunStatus.FAILED
     assert result.run.accepted_ms is None
+
+
+class Failing(StubRuntime):
+    """Answers as the script says, but fails with `error` where the word is asked for."""
+
+    def __init__(self, word: str, error: ApplianceError) -> None:
+        with pytest.warns(InsecureStubWarning):
+            super().__init__(script_of(GOOD))
+        self._word, self._error = word, error
+
+    def complete(self, request):
+        if self._word in next(item.text for item in QUESTIONS if item.text in request.messages[-1].text):
+            raise self._error
+        return super().complete(request)
+
+
+@pytest.mark.parametrize("code", ["inference.timeout", "inference.busy", "inference.unreachable", "inference.closed", "made.up"])
+def test_what_fails_in_the_box_is_no_wrong_answer(box, administrator, golden_set, models, code) -> None:
+    models["harbour@1"] = Failing("ferry", Unavailable("Not now.", code=code))
+    result = asked(box, administrator, golden_set)
+    assert (result.run.status, result.run.reason_code) == (RunStatus.FAILED, code)
+    assert result.run.accepted_ms is None
+    assert [item.right for item in result.outcomes] == [True] * 2, "what was asked before stays"
+
+
+def test_a_run_without_an_answer_to_each_question_is_no_measure_by_itself(box, administrator, golden_set, models) -> None:
+    require(box, administrator, golden_set)
+    overflow = InvalidInput("The prompt does not fit.", code="inference.context_overflow")
+    models["harbour@1"] = models["harbour@2"] = Failing("ferry", overflow)
+    result = asked(box, administrator, golden_set)
+    assert result.run.status is RunStatus.DONE
+    assert [item.failed for item in result.outcomes] == [False, False, True, False]
+    assert result.run.accepted_ms is None
+    box.golden.accept(administrator, result.run.id)
+    box.golden.examine(administrator, "harbour@2", activates=True)
+    run_all(box)
+    assert active(box) == "harbour@2"
+    assert box.golden.detail(administrator, golden_set).overview.baseline.id == result.run.id
 
 
 def test_a_run_goes_on_where_a_dead_worker_left_it_and_is_given_up_after_two(box, administrator, golden_set) -> None:

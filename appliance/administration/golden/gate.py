@@ -40,10 +40,15 @@ class _Judged(NamedTuple):
     run: Run | None
     comparison: Comparison | None
     comparable: bool
+    answered: bool = True  # whether every question of the run got an answer
 
     @property
     def failed(self) -> bool:
         return self.run is not None and self.run.status is RunStatus.FAILED
+
+    @property
+    def spotless(self) -> bool:
+        return self.answered and self.comparison is not None and self.comparison.lost <= 0
 
 
 class GoldenGate:
@@ -87,12 +92,13 @@ class GoldenGate:
     def settle(self, connection: Connection, version: ModelVersion, *, overridden: bool) -> int:
         """The version is active. How many runs with it are those that later ones are compared with from now on.
 
-        Those that lost nothing, or all where an administrator said that it is to be so: losses that are allowed must not add up.
+        Those that lost nothing and answered everything, or all where an administrator said that it is to be so: losses that
+        are allowed must not add up.
         """
         asked = [
             item.run
             for item in self._judged(connection, version)
-            if item.run is not None and item.comparison is not None and (overridden or item.comparison.lost <= 0)
+            if item.run is not None and item.comparison is not None and (overridden or item.spotless)
         ]
         for run in asked:
             runs.accept(connection, run.id)
@@ -128,7 +134,8 @@ class GoldenGate:
         if run.conditions_sha256 != digest or not _asked(connection, about) <= {item.question_sha256 for item in outcomes}:
             return _Judged(about, None, None, comparable=before is not None)
         comparison = compare_runs(before[1], outcomes, self.margin) if before else None
-        return _Judged(about, run, comparison, comparable=before is not None)
+        answered = not any(item.failed for item in outcomes)
+        return _Judged(about, run, comparison, comparable=before is not None, answered=answered)
 
 
 def _asked(connection: Connection, about: GoldenSet) -> set[str]:

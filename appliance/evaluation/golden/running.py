@@ -17,6 +17,7 @@ from appliance.administration.golden.models import Comparison, GoldenSet, Outcom
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.events import Outcome as Ended
 from appliance.bootstrap import Appliance
+from appliance.chat.claims import Ending
 from appliance.chat.models import MessageStatus
 from appliance.chat.rehearsal import Rehearsal
 from appliance.errors import ApplianceError, Denied, Unavailable
@@ -34,16 +35,8 @@ Progress = Callable[[str], None]
 _TRIES = 2
 """As with answers: a run whose worker died twice is given up, since it may be what kills them."""
 _HITS = 10
-_HOPELESS = frozenset(
-    {
-        "answer.denied",
-        "inference.choice_denied",
-        "inference.died",
-        "inference.load_failed",
-        "inference.no_model",
-        "inference.no_permitted_runtime",
-    }
-)
+_OF_THE_ANSWER = frozenset({"answer.withheld", "inference.context_overflow"})
+"""Failures that say something of the model and the question. Every other says something of the box, and ends the run."""
 _YIELD_S = 600.0
 """For one question a run waits at most this long for people's to end; a box that is never idle would never be asked."""
 _LOOK_S = 0.5
@@ -127,9 +120,10 @@ class GoldenRunner:
                 self._wait_for_people(watch)
                 if watch.ended():
                     break
-                outcome = self._ask(rehearsal, task, question, watch.asking())
+                ending, seconds = _rehearsed(rehearsal, task, question, watch.asking())
                 if watch.ended():
                     break
+                outcome = self._outcome(task, question, ending, seconds)
                 with self._appliance.database.write() as connection:
                     if not runs.store_outcome(connection, run, self._worker_id, outcome, at):
                         return
@@ -156,15 +150,11 @@ class GoldenRunner:
         self._appliance.access.require_collection(principal, Action.DOCUMENT_READ, about.collection_id)
         return _Task(run, about, questions, principal)
 
-    def _ask(self, rehearsal: Rehearsal, task: _Task, question: Question, cancelled: threading.Event) -> Outcome:
-        """What came of one question. Raises `Unavailable` where the next would end the same way: that says nothing of answers."""
-        started = time.perf_counter()
+    def _outcome(self, task: _Task, question: Question, ending: Ending, seconds: float) -> Outcome:
+        """What came of one question. Raises `Unavailable` where the box failed and not the answer: that is no wrong answer."""
+        if ending.status is MessageStatus.FAILED and ending.reason_code not in _OF_THE_ANSWER:
+            raise Unavailable(ending.reason or "The model cannot answer.", code=ending.reason_code)
         text, collection_id = question.expected.text, task.about.collection_id
-        ending = rehearsal.rehearse(task.principal, text, collection_id, task.run.id, cancelled)
-        seconds = time.perf_counter() - started
-        code = ending.reason_code or ""
-        if code in _HOPELESS or code.startswith("setup."):
-            raise Unavailable(ending.reason or "The model cannot answer.", code=code)
         hits = self._appliance.search.search(task.principal, text, _HITS, collection_id=collection_id)
         with self._appliance.database.read() as connection:
             return outcome_of(connection, question, ending, hits, seconds)
@@ -189,9 +179,10 @@ class GoldenRunner:
             before = gate.comparable(connection, task.about)
             found = compare_runs(before[1], outcomes, gate.margin) if before else Comparison(0, (), (), 0)
             regressed = status is RunStatus.DONE and found.regressed
-            # compared with from now on, unless something was lost, or what is allowed each time would add up; a candidate is
-            # only once it serves (`GoldenGate.settle`)
+            # compared with from now on, unless something was lost, or what is allowed each time would add up, and unless a
+            # question got no answer at all; a candidate is only once it serves (`GoldenGate.settle`)
             accepted = status is RunStatus.DONE and not run.version_id and found.lost <= 0
+            accepted = accepted and not any(item.failed for item in outcomes)
             ended = runs.finish(
                 connection,
                 run,
@@ -247,3 +238,11 @@ class GoldenRunner:
             facts=facts,
         )
         self._appliance.audit.append(connection, event)
+
+
+def _rehearsed(rehearsal: Rehearsal, task: _Task, question: Question, cancelled: threading.Event) -> tuple[Ending, float]:
+    """How the question is answered, and in how many seconds."""
+    started = time.perf_counter()
+    text, collection_id = question.expected.text, task.about.collection_id
+    ending = rehearsal.rehearse(task.principal, text, collection_id, task.run.id, cancelled)
+    return ending, time.perf_counter() - started
