@@ -50,6 +50,7 @@ from appliance.quality.voices import VoicesReview
 from appliance.retrieval.indexes import serving
 from appliance.settings import Settings
 from appliance.storage.blobs import BlobStore
+from appliance.storage.data_directory import refuse_foreign
 from appliance.storage.database import Database
 from appliance.storage.keys import derive_keys, load_or_create_root_key
 from appliance.storage.migrations import migrate
@@ -348,6 +349,7 @@ def open_appliance(settings: Settings, *, create: bool = False, page_cache_mb: i
 
 def make_directories(settings: Settings, *, create: bool) -> None:
     """The data directory and its parts, for the owner's eyes only. Raises `SetupError` where that is impossible."""
+    refuse_foreign(settings)
     if not create and not settings.data_dir.is_dir():
         raise SetupError(
             f"There is no data directory at {settings.data_dir}; `cloister up` or `cloister init` makes one.",

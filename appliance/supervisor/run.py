@@ -15,6 +15,7 @@ from appliance.egress.seal.layers import GATE
 from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
+from appliance.storage.data_directory import refuse_foreign
 from appliance.supervisor import children as processes
 from appliance.supervisor import states, wire
 from appliance.supervisor.aside import done_aside
@@ -73,6 +74,7 @@ def run(
     and after. Raises `SetupError` where the box cannot start.
     """
     began = time.monotonic()
+    refuse_foreign(settings)
     socket_path(settings)
     ollama = ollama_program(settings)
     with ExitStack() as stack:
@@ -84,6 +86,7 @@ def run(
         signals = stack.enter_context(Signals(also=(signal.SIGCHLD,)))
         prepared = tuple(done_aside(lambda: prepare(seal), signals, lambda: seal.enter("")))
         if signals.ending:
+            notice(Notice("stopping", ""))
             return
         port = int(door.getsockname()[1])
         first = [] if settings.redis_url else [redis_plan(settings)]
