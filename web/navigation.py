@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
 
 
+START = "/"
+
+
 class Place(NamedTuple):
     """A page of the navigation; `key` is what a template names to mark where the person is."""
 
@@ -61,6 +64,8 @@ def landing(appliance: Appliance, principal: Principal, wanted: str) -> str:
 
 
 def home(appliance: Appliance, principal: Principal) -> str:
-    """Where this person begins."""
+    """Where this person begins; the start itself for whoever may open nothing, which says so."""
+    if principal is NOBODY:
+        return "/sign-in"
     allowed = places(appliance, principal)
-    return allowed[0].path if allowed else "/sign-in"
+    return allowed[0].path if allowed else START

@@ -31,8 +31,10 @@ def comparable_name(name: str) -> str:
 
 
 def check_roles(roles: Iterable[Role]) -> frozenset[Role]:
-    """The roles as a set. Raises `InvalidInput` for officer and administrator together: nobody audits themselves."""
+    """The roles as a set. Raises `InvalidInput` for none, and for officer with administrator: nobody audits themselves."""
     chosen = frozenset(roles)
+    if not chosen:
+        raise InvalidInput("Choose at least one role; an account that may do nothing is disabled instead.", code="person.no_role")
     if {Role.OFFICER, Role.ADMINISTRATOR} <= chosen:
         raise InvalidInput("Nobody may be compliance officer and administrator at once.", code="person.roles_conflict")
     return chosen

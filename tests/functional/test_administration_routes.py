@@ -22,6 +22,8 @@ async def test_people_are_made_changed_and_disabled(appliance: Appliance, admini
     person = {"name": "purser", "password": "a long enough passphrase", "roles": ["employee"]}
     async with signed_in(appliance, "administrator") as client:
         weak = await client.post("/api/people", json={**person, "password": "short"})
+        none = await client.post("/api/people", json={**person, "roles": []})
+        assert (none.status_code, none.json()["error"]["code"]) == (400, "person.no_role")
         both = await client.post("/api/people", json={**person, "roles": ["officer", "administrator"]})
         unknown = await client.post("/api/people", json={**person, "admin": True})
         assert [answer.status_code for answer in (weak, both, unknown)] == [400, 400, 400]

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from litestar import Request
 from litestar.testing import AsyncTestClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from appliance.audit.events import EventName
-from appliance.storage.tables import audit_events
+from appliance.storage.tables import audit_events, roles
 from web.app import create_app
 from web.controllers.sessions import source_of
 
@@ -223,3 +223,14 @@ async def test_set_up_refuses_a_guessed_link_and_a_weak_password(client, applian
     weak = await client.post("/api/setup", json={"token": link, "name": "x", "password": "short"})
     assert (guessed.status_code, weak.status_code) == (404, 400)
     assert appliance.setup.needed()
+
+
+async def test_an_account_without_a_role_is_told_so_and_led_in_no_circle(client, appliance, alice):
+    with appliance.database.write() as connection:
+        connection.execute(delete(roles).where(roles.c.principal_id == alice.id))
+    signed_in = await client.post("/api/sessions", json={"name": "alice", "password": PASSWORD})
+    assert signed_in.json()["home"] == "/"
+    assert (await client.get("/sign-in", follow_redirects=False)).headers["location"] == "/"
+    start = await client.get("/")
+    assert start.status_code == 403
+    assert "no role yet" in start.text

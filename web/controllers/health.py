@@ -7,10 +7,11 @@ from typing import Any
 from litestar import Controller, Request, get
 from litestar.response import Redirect
 
+from appliance.errors import Denied
 from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
-from web.navigation import home
+from web.navigation import START, home
 
 
 class HealthController(Controller):
@@ -24,4 +25,7 @@ class HealthController(Controller):
     def start(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Redirect:
         if request.scope["auth"] is None and appliance.setup.needed():
             return Redirect("/setup", status_code=303)
-        return Redirect(home(appliance, principal), status_code=303)
+        place = home(appliance, principal)
+        if place == START:
+            raise Denied("Your account has no role yet; an administrator can give it one.", code="session.no_role")
+        return Redirect(place, status_code=303)
