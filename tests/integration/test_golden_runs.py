@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from appliance.administration.golden import runs, store
+from appliance.administration.golden.conditions import digest_of
 from appliance.administration.golden.gate import GoldenObjection
 from appliance.administration.golden.models import Expected, Outcome, RunStatus, Schedule
 from appliance.bootstrap import Appliance
@@ -324,25 +325,56 @@ def test_a_run_without_an_answer_to_each_question_is_no_measure_by_itself(box, a
     assert box.golden.detail(administrator, golden_set).overview.baseline.id == result.run.id
 
 
-def test_a_run_goes_on_where_a_dead_worker_left_it_and_is_given_up_after_two(box, administrator, golden_set) -> None:
-    run = box.golden.start(administrator, golden_set)
+def outcome_kept(question, text: str = "kept") -> Outcome:
+    graded = grade(text, (), gold=(text,), possible=True, failed=False, abstained=False, supported=0, tokens=0, seconds=0.0)
+    return Outcome(question.id, question.ordinal, question.expected.sha256, question.expected.text, True, text, 1, False, False,
+                   asdict(graded))  # fmt: skip
+
+
+def left_by_a_dead_worker(box: Appliance, administrator, set_id: str, asked: int) -> str:
+    """A run of which the first `asked` questions were asked."""
+    run = box.golden.start(administrator, set_id)
     with box.database.write() as connection:
         claimed = runs.claim(connection, "dead")
-        first = store.load_questions(connection, golden_set)[0]
-        outcome = Outcome(first.id, first.ordinal, first.expected.sha256, first.expected.text, True, "kept", 1, False, False,
-                          asdict(grade("kept", (), gold=("kept",), possible=True, failed=False, abstained=False, supported=0,
-                                       tokens=0, seconds=0.0)))  # fmt: skip
-        assert runs.store_outcome(connection, claimed, "dead", outcome, 1)
+        questions = store.load_questions(connection, set_id)
+        conditions = box.golden_gate.conditions.of(connection)
+        assert runs.resume(connection, claimed, "dead", questions, digest_of(conditions)) == []
+        for at, question in enumerate(questions[:asked], 1):
+            assert runs.store_outcome(connection, claimed, "dead", outcome_kept(question), at)
         assert runs.claim(connection, "second") is None, "one run at a time"
         connection.execute(tables.golden_runs.update().values(lease_until_ms=0))
         assert runs.pending_ids(connection) == [run.id]
+    return run.id
+
+
+def test_a_run_goes_on_where_a_dead_worker_left_it_and_is_given_up_after_two(box, administrator, golden_set) -> None:
+    run_id = left_by_a_dead_worker(box, administrator, golden_set, 1)
     run_all(box)
-    assert [item.answer for item in box.golden.result(administrator, run.id).outcomes][0] == "kept"
+    assert [item.answer for item in box.golden.result(administrator, run_id).outcomes][0] == "kept"
     third = box.golden.start(administrator, golden_set)
     with box.database.write() as connection:
         connection.execute(tables.golden_runs.update().where(tables.golden_runs.c.id == third.id).values(attempts=2))
     run_all(box)
     assert loaded(box, third.id).reason_code == "golden.crashed"
+
+
+def test_what_was_asked_of_a_question_that_changed_since_is_asked_again(box, administrator, golden_set) -> None:
+    run_id = left_by_a_dead_worker(box, administrator, golden_set, 2)
+    first = box.golden.detail(administrator, golden_set).questions[0]
+    box.golden.change_question(administrator, golden_set, first.id, replace(first.expected, answers=("thirty",)))
+    run_all(box)
+    result = box.golden.result(administrator, run_id)
+    assert [item.answer == "kept" for item in result.outcomes] == [False, True, False, False]
+    assert (result.run.status, result.run.done) == (RunStatus.DONE, 4)
+
+
+def test_what_was_asked_under_other_conditions_is_asked_again(box, administrator, golden_set) -> None:
+    run_id = left_by_a_dead_worker(box, administrator, golden_set, 2)
+    box.model_administration.activate(administrator, "harbour@2")
+    run_all(box)
+    result = box.golden.result(administrator, run_id)
+    assert "kept" not in [item.answer for item in result.outcomes]
+    assert result.run.conditions["language"] == ["harbour@2"]
 
 
 def test_a_run_ends_when_it_is_stopped_and_waits_while_people_ask(box, administrator, golden_set) -> None:

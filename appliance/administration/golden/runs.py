@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
-from appliance.administration.golden.models import Cause, Outcome, Run, RunStatus
+from appliance.administration.golden.models import Cause, Outcome, Question, Run, RunStatus
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import golden_outcomes, golden_runs
@@ -127,6 +127,22 @@ def claim(connection: Connection, worker_id: str, run_id: str | None = None) -> 
     }
     connection.execute(update(golden_runs).where(golden_runs.c.id == row.id).values(**values))
     return require_run(connection, row.id)
+
+
+def resume(connection: Connection, run: Run, worker_id: str, questions: Sequence[Question], digest: str) -> list[Outcome]:
+    """What an earlier worker asked of these questions, as they are, under these conditions; all else of the run is dropped.
+
+    Keeps the conditions with the run. Nothing is changed, and nothing found, when the claim is lost.
+    """
+    unchanged = {item.id: item.expected.sha256 for item in questions}
+    earlier = outcomes_of(connection, run.id) if run.conditions_sha256 == digest else []
+    kept = [item for item in earlier if unchanged.get(item.question_id) == item.question_sha256]
+    changed = update(golden_runs).where(_owned(run, worker_id)).values(conditions_sha256=digest, done=len(kept))
+    if connection.execute(changed).rowcount != 1:
+        return []
+    gone = golden_outcomes.c.question_id.not_in([item.question_id for item in kept])
+    connection.execute(delete(golden_outcomes).where(golden_outcomes.c.run_id == run.id, gone))
+    return kept
 
 
 def renew(connection: Connection, run: Run, worker_id: str) -> bool:

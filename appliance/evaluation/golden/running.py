@@ -111,10 +111,11 @@ class GoldenRunner:
         questions = task.questions
         with closing(self._appliance.new_router()) as router:
             rehearsal = self._appliance.rehearsal(router.supposing(run.version_id))
-            with self._appliance.database.read() as connection:
-                kept = {item.question_id: item for item in runs.outcomes_of(connection, run.id)}
+            with self._appliance.database.write() as connection:
                 conditions = self._appliance.golden_gate.conditions.of(connection, run.version_id)
-            for at, question in enumerate(questions, 1):
+                outcomes = runs.resume(connection, run, self._worker_id, questions, digest_of(conditions))
+            kept = {item.question_id: item for item in outcomes}
+            for question in questions:
                 if question.id in kept:  # asked before the worker that began this run ended
                     continue
                 self._wait_for_people(watch)
@@ -125,10 +126,10 @@ class GoldenRunner:
                     break
                 outcome = self._outcome(task, question, ending, seconds)
                 with self._appliance.database.write() as connection:
-                    if not runs.store_outcome(connection, run, self._worker_id, outcome, at):
+                    if not runs.store_outcome(connection, run, self._worker_id, outcome, len(kept) + 1):
                         return
                 kept[question.id] = outcome
-                progress(f"Asked {at} of {len(questions)} questions")
+                progress(f"Asked {len(kept)} of {len(questions)} questions")
         if self._stopping.is_set() and not watch.stopped and len(kept) < len(questions):
             self._let_go(run)
             return
