@@ -76,6 +76,27 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
     assert page.evaluate(UNNAMED) == []
 
 
+def test_until_holds_its_whole_minute_and_lies_after_from(box, page: Page) -> None:
+    box.person("officer", Role.OFFICER)
+    box.sign_in(page, "officer")
+    page.goto(f"{box.url}/audit")
+    rows, start, until = page.locator("tr[data-seq]"), page.get_by_label("From"), page.get_by_label("Until")
+    expect(rows.first).to_be_visible()
+    begun = rows.last.locator("time").get_attribute("datetime")
+    minute = page.evaluate(
+        "(t) => { const d = new Date(t); return new Date(d - d.getTimezoneOffset() * 60e3).toISOString().slice(0, 16); }", begun
+    )
+    start.fill("2999-01-01T00:00")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("heading", name="No entry matches")).to_be_visible()
+    until.fill(minute)
+    page.get_by_role("button", name="Apply").click()
+    assert "nothing can match" in until.evaluate("(field) => field.validationMessage")
+    start.fill(minute)
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(f"time[datetime='{begun}']").first).to_be_visible()
+
+
 def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> None:
     box.person("auditor", Role.OFFICER)
     page = open_page()

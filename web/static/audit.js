@@ -12,12 +12,14 @@ const FIELDS = ["from", "until", "person", "event", "document", "outcome"];
 let oldest = null; // seq of the last entry shown
 let shown = 0;
 
-// The filter as the routes take it: times in milliseconds UTC, empty fields left out.
+const MINUTE_MS = 60_000; // what the fields of time count in
+const value = (name) => form.elements[name].value.trim();
+
+// The filter as the routes take it: times in milliseconds UTC, empty fields left out. The minute of "until" is part of it.
 function query() {
   const wanted = new URLSearchParams();
-  const value = (name) => form.elements[name].value.trim();
   if (value("from")) wanted.set("since_ms", new Date(value("from")).getTime());
-  if (value("until")) wanted.set("until_ms", new Date(value("until")).getTime());
+  if (value("until")) wanted.set("until_ms", new Date(value("until")).getTime() + MINUTE_MS);
   for (const name of ["person", "event", "outcome"]) if (value(name)) wanted.set(name, value(name));
   if (value("document")) wanted.set("document_id", value("document"));
   return wanted;
@@ -124,12 +126,21 @@ function sealed(record) {
   return fill(place, h("button.button.small", attributes, `Disclose ${names}`), h("span.hint", {}, " recorded as a disclosure"));
 }
 
-const refresh = () => load().catch((error) => toast(error.message, "error"));
+function checkTimes() {
+  const turned = value("from") && value("until") && value("from") > value("until");
+  form.elements.until.setCustomValidity(turned ? "“From” is later than “Until”, so nothing can match." : "");
+}
+
+function refresh() {
+  checkTimes();
+  if (form.reportValidity()) load().catch((error) => toast(error.message, "error"));
+}
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh();
 });
+form.addEventListener("input", checkTimes);
 form.addEventListener("reset", () => setTimeout(refresh));
 byId("more").addEventListener("click", () => load(true).catch((error) => toast(error.message, "error")));
 
