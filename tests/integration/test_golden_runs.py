@@ -377,6 +377,28 @@ def test_what_was_asked_under_other_conditions_is_asked_again(box, administrator
     assert result.run.conditions["language"] == ["harbour@2"]
 
 
+def test_who_lost_a_run_activates_nothing_and_writes_nothing_into_it(box, administrator, golden_set, monkeypatch) -> None:
+    require(box, administrator, golden_set)
+    asked(box, administrator, golden_set)
+    (run,) = box.golden.examine(administrator, "harbour@2", activates=True)
+    finish = runs.finish
+
+    def lost_at_the_end(connection, ended, *given, **columns) -> bool:
+        taken = tables.golden_runs.update().where(tables.golden_runs.c.id == ended.id)
+        connection.execute(taken.values(claimed_by="other", attempts=2))
+        return finish(connection, ended, *given, **columns)
+
+    monkeypatch.setattr(runs, "finish", lost_at_the_end)
+    run_all(box)
+    left = loaded(box, run.id)
+    assert (left.status, left.reason_code, active(box)) == (RunStatus.RUNNING, None, "harbour@1")
+    with box.database.write() as connection:
+        runs.note(connection, run, "test", "made.up", "Not mine.")
+        connection.execute(tables.golden_runs.update().values(status=RunStatus.DONE))
+        runs.note(connection, run, "test", "made.up", "Not mine.")
+    assert loaded(box, run.id).reason_code is None
+
+
 def test_a_run_ends_when_it_is_stopped_and_waits_while_people_ask(box, administrator, golden_set) -> None:
     conversation = box.chat.create_conversation(administrator)
     box.chat.ask(administrator, conversation.id, "Who keeps the keys of building seven?")

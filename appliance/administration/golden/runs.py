@@ -189,9 +189,10 @@ def request_stop(connection: Connection, run_id: str) -> None:
     connection.execute(update(golden_runs).where(golden_runs.c.id == run_id, _unowned()).values(**ended))
 
 
-def note(connection: Connection, run_id: str, code: str, sentence: str) -> None:
-    """Why what was to follow the run did not."""
-    connection.execute(update(golden_runs).where(golden_runs.c.id == run_id).values(reason_code=code, reason=sentence[:500]))
+def note(connection: Connection, run: Run, worker_id: str, code: str, sentence: str) -> None:
+    """Why what was to follow the run that this worker ended did not."""
+    ended = (golden_runs.c.status == RunStatus.DONE, _claimed(run, worker_id))
+    connection.execute(update(golden_runs).where(*ended).values(reason_code=code, reason=sentence[:500]))
 
 
 def _unowned() -> ColumnElement[bool]:
@@ -200,12 +201,12 @@ def _unowned() -> ColumnElement[bool]:
 
 
 def _owned(run: Run, worker_id: str) -> ColumnElement[bool]:
-    return and_(
-        golden_runs.c.id == run.id,
-        golden_runs.c.status == RunStatus.RUNNING,
-        golden_runs.c.claimed_by == worker_id,
-        golden_runs.c.attempts == run.attempts,
-    )
+    return and_(golden_runs.c.status == RunStatus.RUNNING, _claimed(run, worker_id))
+
+
+def _claimed(run: Run, worker_id: str) -> ColumnElement[bool]:
+    """The last one to have claimed it: ended runs keep that."""
+    return and_(golden_runs.c.id == run.id, golden_runs.c.claimed_by == worker_id, golden_runs.c.attempts == run.attempts)
 
 
 def _run(row: Row[Any]) -> Run:

@@ -136,8 +136,8 @@ class GoldenRunner:
         outcomes = [kept[question.id] for question in questions if question.id in kept]
         whole = len(outcomes) == len(questions)
         answered_by = {"answered_by": sorted({item.model for item in outcomes} - {""})}
-        self._end(task, outcomes, conditions | answered_by, digest_of(conditions))
-        if whole and run.activates:
+        stored = self._end(task, outcomes, conditions | answered_by, digest_of(conditions))
+        if stored and whole and run.activates:
             self._activate(run, task.principal)
 
     def _prepared(self, run: Run) -> _Task:
@@ -170,7 +170,8 @@ class GoldenRunner:
                     return
             watch.wait(_LOOK_S)
 
-    def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> None:
+    def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> bool:
+        """Whether the end was stored; nothing is where another worker has the run now."""
         run = task.run
         status = RunStatus.DONE if len(outcomes) == len(task.questions) else RunStatus.STOPPED
         expected = {question.id: question.expected for question in task.questions}
@@ -199,7 +200,7 @@ class GoldenRunner:
                 accepted_ms=now_ms() if accepted else None,
             )
             if not ended:
-                return
+                return False
             facts: dict[str, str | int] = {
                 "status": status.value,
                 "questions": len(outcomes),
@@ -208,6 +209,7 @@ class GoldenRunner:
                 "better": len(found.better),
             }
             self._record(connection, run, Ended.FAILURE if regressed else Ended.SUCCESS, facts)
+        return True
 
     def _fail(self, run: Run, code: str, sentence: str) -> None:
         with self._appliance.database.write() as connection:
@@ -225,7 +227,7 @@ class GoldenRunner:
             self._appliance.model_administration.activate(principal, run.version_id)
         except ApplianceError as error:
             with self._appliance.database.write() as connection:
-                runs.note(connection, run.id, error.stable_code, error.sentence)
+                runs.note(connection, run, self._worker_id, error.stable_code, error.sentence)
 
     def _record(self, connection: Connection, run: Run, outcome: Ended, facts: Mapping[str, str | int]) -> None:
         about: tuple[ResourceRef, ...] = (ResourceRef("golden_set", run.set_id), ResourceRef("golden_run", run.id))
