@@ -14,7 +14,7 @@ from appliance.egress.calls import OWN_WORDS, Call
 from appliance.egress.destinations import Purpose
 from appliance.errors import Unavailable
 from appliance.inference.lent import Lent
-from appliance.inference.models import CompletionRequest, Delta, Model, PromptMessage
+from appliance.inference.models import CompletionRequest, Model, PromptMessage
 from appliance.inference.ollama.client import SILENCE_S, translated
 from appliance.inference.ollama.models import check_unchanged
 from appliance.inference.ollama.names import check_local, checked_name
@@ -120,7 +120,7 @@ class GatedClient:
 
 
 class GatedRuntime(OllamaRuntime):
-    """As an Ollama of this machine; its prompts leave only by what `under` gives."""
+    """As an Ollama of this machine; its prompts go by what `under` gives; without a classification the gate refuses them."""
 
     def under(self, classification: str) -> Runtime:
         """The same model, for prompts that hold nothing above this classification."""
@@ -128,9 +128,6 @@ class GatedRuntime(OllamaRuntime):
 
     def count(self, messages: Sequence[PromptMessage], _classification: str) -> int:
         return self.count_tokens(messages)
-
-    def complete(self, request: CompletionRequest) -> Iterator[Delta]:
-        return self.answer(request, "none")  # which no rule knows: the gate refuses it
 
 
 def load_gated(model: Model, name: str, gate: Gate, destination: str, context_tokens: int) -> Runtime:

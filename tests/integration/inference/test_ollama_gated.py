@@ -108,6 +108,15 @@ def test_nothing_leaves_for_a_classification_that_no_rule_lets_out(server, load,
     assert len(server.asked) == asked
 
 
+def test_no_rule_of_any_name_lets_out_what_has_no_classification(appliance, server, version) -> None:
+    desk = Destination("desk", "127.0.0.1", server.port, Purpose.INFERENCE, Dialect.OLLAMA, tls=False)
+    permissive = standing_gate(appliance, desk, classified={"none": frozenset({"desk"})})
+    loader = Loader(appliance.models, lambda: permissive, context_tokens=512, threads=1, slots=1)
+    runtime = loader(RuntimeKey("openai_http", version.id, destination="desk"))
+    assert code_of(lambda: list(runtime.complete(request())), Denied) == "egress.refused"
+    assert list(lent(runtime, "none").complete(request())), "the rule itself holds"
+
+
 def test_a_model_that_was_exchanged_there_is_not_loaded(ollama, load) -> None:
     ollama.digest = "e" * 64
     assert code_of(load, SetupError) == "setup.model_digest"
