@@ -77,16 +77,19 @@ class Box:
             return self._process.wait()
 
     def command(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """A command of the shell on this box: its exit code and its document."""
-        ran = subprocess.run(  # noqa: S603 - our own command
-            [*_PROGRAM, *words, "--data", str(self.data_dir), "--json"],
-            cwd=CODE,
-            env=dict(self.command_environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_COMMAND_S,
-        )
+        """A command of the shell on this box: its exit code and its document. Raises `Unavailable` (`proof.command`)."""
+        try:
+            ran = subprocess.run(  # noqa: S603 - our own command
+                [*_PROGRAM, *words, "--data", str(self.data_dir), "--json"],
+                cwd=CODE,
+                env=dict(self.command_environment),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_COMMAND_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"cloister {words[0]} did not end within {_COMMAND_S} s.", code="proof.command") from None
         last = ran.stdout.splitlines()[-1:] or ["{}"]
         return ran.returncode, json.loads(last[0]) if last[0].startswith("{") else {}
 

@@ -9,10 +9,10 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from appliance.egress.proof import samples
 from appliance.egress.proof.boxes import Box
 from appliance.egress.proof.visitor import Visitor
 from appliance.errors import ApplianceError, Unavailable
+
+_T = TypeVar("_T")
 
 _FINISHED = {"READY", "FAILED"}
 _PATIENCE_S = 240.0
@@ -136,7 +138,8 @@ class Day:
 
     def _made_in_ollama(self) -> str:
         versions = self._said("models", "list", "--as", _ADMINISTRATOR)["models"]
-        sha256 = next(each["sha256"] for each in versions if each["kind"] == "language" and each["format"] == "gguf")
+        prepared = (each["sha256"] for each in versions if each["kind"] == "language" and each["format"] == "gguf")
+        sha256 = _first(prepared, "language model in GGUF")
         folder = self._box.data_dir.parent / "for-ollama"
         folder.mkdir()
         shutil.copyfile(self._box.data_dir / "models" / "files" / sha256[:2] / sha256, folder / "model.gguf")
@@ -165,7 +168,7 @@ class Day:
             self._prefer(name)
             self._box.start()
             able = self._able()
-            model = next(model for model, runtime in able if runtime == name)
+            model = _first((model for model, runtime in able if runtime == name), f"model through {name} any more")
             told.append(self._told(able, self._asked(samples.QUESTION, model)))
         for name, reason in self._plan.runtimes.items():
             if name not in self._through:
@@ -175,14 +178,16 @@ class Day:
     def _able(self) -> list[tuple[str, str]]:
         """Models and runtimes that could answer from documents as uploads are classified, the preferred first."""
         decisions = self._administrator.call("GET", "/api/models/routing")["decisions"]
-        usual = next(each for each in decisions if each["classification"] == "internal")
+        usual = _first((each for each in decisions if each["classification"] == "internal"), "rule for internal documents")
         candidates = [each for each in (usual["winner"], *usual["others"]) if each and each["reason"] in _ABLE]
         return [(each["model"], each["runtime"]) for each in candidates]
 
     def _told(self, able: Sequence[tuple[str, str]], message_id: str) -> str:
         """The answer, and the runtime it must have come through."""
         model, said = self._answered(message_id)
-        runtime = next(runtime for answering, runtime in able if answering == model)
+        runtime = _first(
+            (runtime for answering, runtime in able if answering == model), f"runtime that {model} could come through"
+        )
         self._through.add(runtime)
         return f"{runtime}: {model} {said}"
 
@@ -242,6 +247,12 @@ class Day:
                 return found
             time.sleep(0.2)
         raise Unavailable("The files were not all read in time.", code="proof.files")
+
+
+def _first(found: Iterable[_T], what: str) -> _T:
+    for each in found:
+        return each
+    raise Unavailable(f"There is no {what}.", code="proof.missing")
 
 
 def _person(name: str, password: str, role: str) -> dict[str, object]:

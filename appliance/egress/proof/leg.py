@@ -30,6 +30,7 @@ EXIT_NO_GROUND = 3
 _PORT = 8080
 _WITHOUT_OPT_OUTS = {"CLOISTER_WITHOUT_OPT_OUTS": "1"}  # appliance/inference/telemetry.py, which is above this
 _WORDS = 2_000
+_CONTROL_S = 60
 _TRIES = ("dns", "tcp", "udp")
 
 
@@ -158,16 +159,19 @@ class _Watch:
         name, port = f"{secrets.token_hex(6)}.control.example", 20_000 + secrets.randbelow(10_000)
         self._marks.append((name, port))
         where = ["--like", str(like)] if like else []
-        ran = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", "appliance.egress.proof.control", name, str(port), *where],
-            cwd=CODE,
-            env=dict(self._box.command_environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        came = json.loads(ran.stdout) if ran.returncode == 0 else {"start": ran.stderr[-300:]}
+        try:
+            ran = subprocess.run(  # noqa: S603 - our own module
+                [sys.executable, "-m", "appliance.egress.proof.control", name, str(port), *where],
+                cwd=CODE,
+                env=dict(self._box.command_environment),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_CONTROL_S,
+            )
+            came = json.loads(ran.stdout) if ran.returncode == 0 else {"start": ran.stderr[-300:]}
+        except subprocess.TimeoutExpired:
+            came = {"start": f"it did not end within {_CONTROL_S} s"}
         made = Control(place, came, self._seen_of(name, port))
         self.controls.append(made)
         return made

@@ -123,17 +123,9 @@ def _prepared(work: Path, told: Callable[[str], None]) -> Path:
     """The default models, made once for all legs by the command that makes a box."""
     told("Preparing the default models")
     data = work / "models-of-all"
-    command = [sys.executable, "-c", "import sys; from appliance.cli import main; sys.exit(main())"]
-    ran = subprocess.run(  # noqa: S603 - our own command
-        [*command, "init", "--data", str(data), "--admin", "nobody", "--password-stdin"],
-        input=f"{os.urandom(16).hex()}\n",
-        cwd=CODE,
-        env=environment(work),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_LEG_LIMIT_S,
-    )
+    command = ("-c", "import sys; from appliance.cli import main; sys.exit(main())", "init", "--data", str(data))
+    password = f"{os.urandom(16).hex()}\n"
+    ran = _python(*command, "--admin", "nobody", "--password-stdin", env=environment(work), given=password)
     if ran.returncode:
         raise SetupError(f"The default models could not be prepared: {ran.stderr.strip()[-300:]}", code="proof.models")
     return data / "models"
@@ -145,15 +137,8 @@ def _converted(work: Path, runtimes: Mapping[str, str], told: Callable[[str], No
         return []
     told("Converting the default model for ONNX Runtime GenAI")
     folder = work / "smollm2-onnx"
-    ran = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-m", "appliance.inference.onnx_folder.convert", "--out", str(folder)],
-        cwd=CODE,
-        env=environment(work) | {"ORT_DISABLE_TELEMETRY": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_LEG_LIMIT_S,
-    )
+    module = ("-m", "appliance.inference.onnx_folder.convert")
+    ran = _python(*module, "--out", str(folder), env=environment(work) | {"ORT_DISABLE_TELEMETRY": "1"})
     if ran.returncode:
         raise SetupError(f"The default model could not be converted: {ran.stderr.strip()[-300:]}", code="proof.models")
     return [folder]
@@ -163,19 +148,34 @@ def _run(orders: Orders) -> Leg:
     work = Path(orders.work_dir)
     work.mkdir()
     try:
-        ran = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", "appliance.egress.proof.leg", msgspec.json.encode(orders).decode()],
-            cwd=CODE,
-            env=environment(work),
-            capture_output=True,
-            check=False,
-            timeout=_LEG_LIMIT_S + orders.idle_s,
-        )
+        written = msgspec.json.encode(orders).decode()
+        limit_s = _LEG_LIMIT_S + orders.idle_s
+        ran = _python("-m", "appliance.egress.proof.leg", written, env=environment(work), limit_s=limit_s)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    words = ran.stderr.decode(errors="replace").strip()
+    words = ran.stderr.strip()
     if ran.returncode == EXIT_NO_GROUND:
         raise SetupError(f"The proof needs namespaces of its own, and this kernel refuses: {words}.", code="proof.no_ground")
     if ran.returncode:
         raise Unavailable(f"The day {orders.name} broke off: {words[-500:]}", code="proof.leg")
-    return msgspec.json.decode(ran.stdout.splitlines()[-1], type=Leg)
+    return msgspec.json.decode(ran.stdout.rstrip("\n").rpartition("\n")[2], type=Leg)
+
+
+def _python(
+    *arguments: str, env: Mapping[str, str], given: str = "", limit_s: float = _LEG_LIMIT_S
+) -> subprocess.CompletedProcess[str]:
+    """Our own code in a process of its own. Raises `Unavailable` (`proof.timeout`)."""
+    try:
+        return subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, *arguments],
+            input=given,
+            cwd=CODE,
+            env=dict(env),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"A part of the proof did not end within {limit_s:.0f} s.", code="proof.timeout") from None
