@@ -239,6 +239,20 @@ def test_a_version_as_good_is_activated_when_the_last_run_ends_and_is_compared_w
     assert events(box, "model.activated") == ["model.activated"] * 2
 
 
+def test_of_several_sets_the_last_to_be_asked_activates(box, administrator, golden_set) -> None:
+    second = box.golden.create(administrator, own(box, administrator), "More")
+    box.golden.add(administrator, second.id, QUESTIONS[:1])
+    for set_id in (golden_set, second.id):
+        require(box, administrator, set_id)
+    begun = [run for run in box.golden.examine(administrator, "harbour@2", activates=True) if run.activates]
+    assert len(begun) == 2
+    before = len(events(box, "model.activated"))
+    run_all(box)
+    assert active(box) == "harbour@2"
+    assert len(events(box, "model.activated")) == before + 1, "nobody tried before the last one had ended"
+    assert [loaded(box, run.id).reason for run in begun] == [None, None]
+
+
 def test_a_run_speaks_no_longer_once_questions_were_added(box, administrator, golden_set) -> None:
     require(box, administrator, golden_set)
     asked(box, administrator, golden_set)

@@ -136,8 +136,8 @@ class GoldenRunner:
         outcomes = [kept[question.id] for question in questions if question.id in kept]
         whole = len(outcomes) == len(questions)
         answered_by = {"answered_by": sorted({item.model for item in outcomes} - {""})}
-        stored = self._end(task, outcomes, conditions | answered_by, digest_of(conditions))
-        if stored and whole and run.activates:
+        last = self._end(task, outcomes, conditions | answered_by, digest_of(conditions))
+        if last and whole and run.activates:
             self._activate(run, task.principal)
 
     def _prepared(self, run: Run) -> _Task:
@@ -171,7 +171,10 @@ class GoldenRunner:
             watch.wait(_LOOK_S)
 
     def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> bool:
-        """Whether the end was stored; nothing is where another worker has the run now."""
+        """Whether the end was stored, and no other run is left after which the same version would be activated.
+
+        Nothing is stored where another worker has the run now.
+        """
         run = task.run
         status = RunStatus.DONE if len(outcomes) == len(task.questions) else RunStatus.STOPPED
         expected = {question.id: question.expected for question in task.questions}
@@ -209,7 +212,7 @@ class GoldenRunner:
                 "better": len(found.better),
             }
             self._record(connection, run, Ended.FAILURE if regressed else Ended.SUCCESS, facts)
-        return True
+            return not any(other.activates and other.version_id == run.version_id for other in runs.runs_in_work(connection))
 
     def _fail(self, run: Run, code: str, sentence: str) -> None:
         with self._appliance.database.write() as connection:
@@ -222,7 +225,7 @@ class GoldenRunner:
             runs.let_go(connection, run, self._worker_id)
 
     def _activate(self, run: Run, principal: Principal) -> None:
-        """Where this was the last set to be asked, and none speaks against it; else the reason stands with the run."""
+        """Where no set speaks against it; else the reason stands with the run."""
         try:
             self._appliance.model_administration.activate(principal, run.version_id)
         except ApplianceError as error:
