@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -172,6 +173,21 @@ def test_a_set_is_closed_to_whoever_may_not_read_its_collection(box, administrat
     employee = box.people.create(administrator, "employee", PASSWORD, frozenset({Role.EMPLOYEE}))
     with pytest.raises(Denied):
         box.golden.sets(employee)
+
+
+def test_what_was_changed_of_a_set_is_on_record_without_its_name(box, administrator, golden_set) -> None:
+    def facts_of(**changed) -> dict[str, object]:
+        box.golden.change(administrator, golden_set, **changed)
+        newest = select(tables.audit_events.c.body).order_by(tables.audit_events.c.seq.desc()).limit(1)
+        with box.database.read() as connection:
+            return json.loads(connection.execute(newest).scalar_one())["facts"]
+
+    assert facts_of(name="Other questions") == {"renamed": 1}
+    assert facts_of(required=False) == {"required": 0}
+    assert facts_of(name="Basics", schedule=Schedule.WEEKLY, hour=4, weekday=6) == {
+        "renamed": 1, "schedule": "weekly", "hour": 4, "weekday": 6,
+    }  # fmt: skip
+    assert facts_of() == {"changed": "nothing"}
 
 
 def test_a_run_ends_where_its_administrator_may_not_read_any_more(box, administrator, golden_set) -> None:

@@ -149,10 +149,13 @@ class GoldenSets:
         """What is None stays. Who changes the schedule is the one for whom scheduled runs search from then on."""
         before = self._authorised(principal, Action.GOLDEN_UPDATE, set_id)
         columns: dict[str, str | int | bool | None] = {}
+        facts: dict[str, str | int] = {}  # names are told nowhere, and who acts stands in the event anyway
         if name is not None:
             columns["name"] = clean_name(name, code="golden.name")
+            facts["renamed"] = 1
         if required is not None:
             columns["required"] = required
+            facts["required"] = int(required)
         if not (schedule is None and hour is None and weekday is None):
             chosen = schedule or before.schedule
             at, day = before.hour if hour is None else hour, before.weekday if weekday is None else weekday
@@ -160,13 +163,12 @@ class GoldenSets:
                 raise InvalidInput("An hour is 0 to 23, a day of the week 0 (Monday) to 6.", code="golden.schedule")
             due = next_due_ms(chosen, at, day, now_ms())
             columns |= {"schedule": chosen.value, "hour": at, "weekday": day, "due_ms": due, "acts_for": principal.id}
+            facts |= {"schedule": chosen.value, "hour": at, "weekday": day}
         try:
             with self._database.write() as connection:
                 if columns:
                     store.change_set(connection, set_id, **columns)
-                facts = {key: int(value) if isinstance(value, bool) else value for key, value in columns.items() if _plain(key)}
-                told = {key: value for key, value in facts.items() if isinstance(value, str | int)} or {"changed": "nothing"}
-                self._record(connection, EventName.GOLDEN_UPDATED, principal, before, facts=told)
+                self._record(connection, EventName.GOLDEN_UPDATED, principal, before, facts=facts or {"changed": "nothing"})
         except IntegrityError:
             raise _name_taken(str(columns.get("name"))) from None
 
@@ -376,8 +378,3 @@ def _usable(version: ModelVersion) -> None:
 
 def _name_taken(name: str) -> Conflict:
     return Conflict(f"There is a golden set named {name} for this collection already.", code="golden.name_taken")
-
-
-def _plain(key: str) -> bool:
-    """Names are told nowhere, and who acts stands in the event anyway."""
-    return key not in {"name", "acts_for", "due_ms"}
