@@ -2,14 +2,26 @@ import { api } from "./api.js";
 import { problem, whileBusy } from "./forms.js";
 
 const MINIMUM = 12;
-const WORDS = ["", "Easy to guess", "Fair", "Good", "Very good"];
+const WORDS = ["", "Weak: easy to guess", "Fair", "Good", "Very good"];
+// as appliance/identity/passwords.py has them
+const COMMON = /password|passwort|passphrase|qwertyuiop|qwertzuiop|qwerty|qwertz|letmein|welcome|iloveyou|administrator|admin|cloister|secret/gu;
+const MIN_TRIPLES = 9;
 const form = document.getElementById("setup");
 
-/** 0 to 4, a hint only: length counts most, variety a little, repetition not at all. The box has its own, plain rule. */
+/** Whether the box will refuse it: common words, rows like "1234" and what is said again do not count. */
+function simple(password) {
+  const letters = [...password.toLowerCase().replace(COMMON, "\0")];
+  const step = (at) => letters[at].codePointAt(0) - letters[at - 1].codePointAt(0);
+  const told = letters.filter((_, at) => at < 2 || Math.abs(step(at)) > 1 || step(at) !== step(at - 1));
+  const once = [...told.join("").replace(/(.{3,}?)\1+/gsu, "$1")];
+  return new Set(once.slice(2).map((_, at) => once.slice(at, at + 3).join(""))).size < MIN_TRIPLES;
+}
+
+/** 0 to 4, a hint: length counts most, variety a little, repetition not at all. */
 function strength(password) {
   if (password.length < MINIMUM) return 0;
   const different = new Set(password.toLowerCase()).size;
-  if (different < 6) return 1;
+  if (different < 6 || simple(password)) return 1;
   const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{N}/u, /[^\p{L}\p{N}]/u].filter((kind) => kind.test(password)).length;
   const points = password.length + different / 2 + kinds * 2;
   return points < 22 ? 2 : points < 30 ? 3 : 4;
@@ -53,7 +65,7 @@ if (form) {
       return;
     }
     if (password.value.length < MINIMUM || showRepeated()) {
-      problem(password.value.length < MINIMUM ? "The password needs at least 12 characters." : "The two passwords differ.");
+      problem(password.value.length < MINIMUM ? "The password needs at least 12 characters." : ""); // else it stands at the field
       (password.value.length < MINIMUM ? password : repeated).focus();
       return;
     }

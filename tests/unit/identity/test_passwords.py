@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from appliance.errors import InvalidInput
-from appliance.identity.passwords import DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
+from appliance.identity.passwords import COMMON, DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,12 @@ from appliance.identity.passwords import DECOY_HASH, check_strength, hash_passwo
         ("eleven char", "password.too_short"),
         ("aaaaaaaaaaaaaaaa", "password.too_uniform"),
         ("abcabcabcabcabc", "password.too_uniform"),
+        ("passwordpassword", "password.too_simple"),
+        ("SunshineSunshine1", "password.too_simple"),
+        ("Password2026!", "password.too_simple"),
+        ("welcome-admin-1234", "password.too_simple"),
+        ("abcdefghijklmnop", "password.too_simple"),
+        ("123456789012", "password.too_simple"),
         ("x1y2z" * 300, "password.too_long"),
     ],
 )
@@ -25,7 +33,14 @@ def test_a_weak_password_is_refused(password: str, code: str) -> None:
 def test_a_long_password_is_accepted_whatever_its_letters() -> None:
     check_strength("twelve chars")
     check_strength("correct horse battery")
+    check_strength("a secret passphrase of my own")
+    check_strength("k3v9qwmx72fh")
     check_strength("ключ от кладовой номер три")
+
+
+def test_the_page_of_the_first_account_knows_the_same_common_words() -> None:
+    page = (Path(__file__).resolve().parents[3] / "web" / "static" / "setup.js").read_text()
+    assert f"/{'|'.join(COMMON)}/gu" in page
 
 
 def test_only_the_same_password_verifies() -> None:
