@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from appliance.settings import Settings
+from appliance.storage.keys import load_or_create_root_key
 from appliance.supervisor import wire
 
 _WEB = """
@@ -133,6 +134,8 @@ def box(settings: Settings, tmp_path: Path) -> Iterator[Box]:
         (tmp_path / package / "__init__.py").touch()
         (tmp_path / package / "main.py").write_text(source)
     (tmp_path / "appliance").symlink_to(root / "appliance")
+    # the mark of a box: without it the files of the stand-ins would be somebody else's
+    load_or_create_root_key(settings.root_key_path, create=True)
     box = Box(settings, tmp_path)
     yield box
     if box.process is not None and box.process.poll() is None:

@@ -225,7 +225,10 @@ def test_a_command_without_a_box_has_a_gate_of_its_own_that_ends_with_it(
             assert list(reply.lines()) == [b"one", b"two"]
         path = place()
         (pid,) = [int(child) for child in Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()]
-        refused = [Call("model", Purpose.INFERENCE, "/v1/chat/completions", b"{}", classification="secret"), Call("other", Purpose.LOG, "/x")]
+        refused = [
+            Call("model", Purpose.INFERENCE, "/v1/chat/completions", b"{}", classification="secret"),
+            Call("other", Purpose.LOG, "/x"),
+        ]
         for call in refused:
             with pytest.raises(Denied), gate.open(call):
                 pass

@@ -95,8 +95,6 @@ def test_a_program_that_ends_at_once_is_told_with_its_own_words(box, program: Pa
 @pytest.mark.usefixtures("kernel_seals")
 def test_it_runs_behind_the_seal_with_nothing_of_ours_and_answers_our_processes(box, program: Path) -> None:
     write_settings(box.settings, ollama_program=str(program), require_seal=True)
-    (box.settings.data_dir / "keys").mkdir()
-    (box.settings.data_dir / "keys" / "root.key").write_text("secret")
     box.start()
     assert box.states()["ollama"]["ready"]
     tried = ask(box.settings.ollama_socket, "/tried")
