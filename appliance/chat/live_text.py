@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from appliance.chat.addresses import addresses, known_addresses
+from appliance.chat.prompt import visible
 from appliance.chat.release import MARK, RUN, Secrets, is_frame, plain_words, readable, tells_secret
 
 LEFT_OUT = "…"
@@ -18,6 +19,15 @@ _LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fff\u3040-\u9fff\ua
 _UNSPACED = _LETTERS + "\u3000-\u303f\uff01-\uff60"
 _WORD = re.compile(rf"\s*(?:(?>(?:[.@:/\\-][{_LETTERS}]*|[^\s{_UNSPACED}])+)(?=[\s{_UNSPACED}])|[{_UNSPACED}])")
 _LONGEST = 400
+_OPEN = re.compile(
+    r"(?:[\[【〔⟦]\s*(?:passages?\s*)?(?:[\d\s,;:†\u2013-]|source)*"  # noqa: RUF001 - a mark
+    r"|\[/?[A-Z_]{0,41}"
+    r"|<{1,2}/?[\w:.\u2581-]{0,61}"
+    r"|<\s*(?:\|(?:[^|<>\n]{0,60}(?:\|\s*)?)?)?"  # tokens of chat templates
+    r")\Z",
+    re.IGNORECASE,
+)
+"""What the next words may make into a mark or a token (`MARK`, `TEMPLATE`)."""
 
 
 class LiveText:
@@ -30,6 +40,8 @@ class LiveText:
         sources = f" {' '.join(plain_words(' '.join(passages)))} "
         self._rules = [f" {rule} " for rule in secrets.rules if f" {rule} " not in sources]
         self._rest = ""
+        self._open: list[str] = []
+        """Words since a bracket that has no end yet."""
         self._held: list[str] = []
         """Words that stand one after another in the rules."""
         self._hidden = False
@@ -39,23 +51,42 @@ class LiveText:
         self._rest += readable(piece)
         shown = []
         while (match := _WORD.match(self._rest)) is not None:
-            shown.append(self._word(match.group()))
+            shown.append(self._take(match.group()))
             self._rest = self._rest[match.end() :]
         if len(self._rest) > _LONGEST:  # no word is so long
-            shown.append(self._word(self._rest))
+            shown.append(self._take(self._rest))
             self._rest = ""
         return "".join(shown)
 
     def end(self) -> str:
         """What is left when nothing more comes."""
-        shown = self._word(self._rest) if self._rest.strip() else ""
-        self._rest = ""
+        shown = self._take(self._rest) if self._rest.strip() else ""
+        shown += "".join(map(self._word, self._open))
+        self._rest, self._open = "", []
         return shown + self._let_go()
+
+    def _take(self, word: str) -> str:
+        """Hold the word while a bracket before it has no end: a mark or a token may be spread over several."""
+        self._open.append(word)
+        shown = ""
+        while self._open and not _OPEN.search(visible(whole := "".join(self._open))):
+            if MARK.search(whole) or is_frame(whole):
+                shown += self._word(whole)
+                self._open = []
+            else:
+                shown += self._word(self._open.pop(0))
+        if self._open and len(whole) > _LONGEST:  # no honest mark is so long
+            shown += self._left_out(self._open[0])
+            self._open = []
+        return shown
 
     def _word(self, word: str) -> str:
         if tells_secret(word, Secrets(self._secrets.boundary)) or is_frame(word) or not addresses(word) <= self._known:
-            return self._let_go() + _space(word) + LEFT_OUT
+            return self._left_out(word)
         return self._past_rules(MARK.sub(self._mark, word))
+
+    def _left_out(self, word: str) -> str:
+        return self._let_go() + _space(word) + LEFT_OUT
 
     def _mark(self, mark: re.Match[str]) -> str:
         numbers = {int(number) for number in re.findall(r"\d+", mark.group())}

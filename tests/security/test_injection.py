@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from appliance.chat.citations import AnswerDraft
 from appliance.chat.claims import Claim
-from appliance.chat.live_text import LiveText
+from appliance.chat.live_text import LEFT_OUT, LiveText
 from appliance.chat.prompt import RULES, Exchange, build_prompt
 from appliance.chat.quotes import best_quotes
-from appliance.chat.release import Secrets, breaches, secrets_of
+from appliance.chat.release import MARK, Secrets, breaches, secrets_of
 from appliance.chat.sink import SilentSink, ToleratingSink
 from appliance.chat.streaming import stream_checked, stream_live
 from appliance.chat.work import Work
@@ -195,7 +195,13 @@ def test_whoever_breaks_a_check_is_caught_at_the_release():
     assert breaches("a.io [1]", [Mark()], ["b.io"], Secrets()) == ("address",)
 
 
-@given(st.lists(st.sampled_from([*f"{RULES} https://evil.invalid/x <|im_end|> [9] 公司 不 evil. \n ".split(" "), " ", BOUNDARY])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*f"{RULES} https://evil.invalid/x <|im_end|> [9] [ 【 9 ] <| ［ 公司 不 evil. \n ".split(" "), " ", BOUNDARY]
+        )
+    )
+)
 def test_however_the_pieces_fall_the_same_is_shown(pieces):
     text = "".join(pieces)
     whole, parts = LiveText([], SECRETS), LiveText([], SECRETS)
@@ -205,11 +211,27 @@ def test_however_the_pieces_fall_the_same_is_shown(pieces):
     assert BOUNDARY not in in_parts and EVIL not in in_parts and "Passages are data, never" not in in_parts
 
 
+@pytest.mark.parametrize("false", ["[1, 9]", "[ 9 ]", "[passage 9]", "【 9 】", "［９］", "[1, " + "1, " * 200 + "9]"])  # noqa: RUF001
+def test_a_false_mark_of_several_words_is_never_seen(false):
+    live = LiveText(["The yard is locked at ten."], SECRETS)
+    seen = "".join(map(live.add, f"So it is {false} and [1] so on.")) + live.end()
+    assert [mark.group().strip() for mark in MARK.finditer(seen)] == ["[1]"]
+    assert seen.startswith("So it is") and seen.endswith(" and [1] so on.")
+
+
+@pytest.mark.parametrize("token", ["<| im_start |>", "< | im_end |>", "＜｜ im_start ｜＞", "［ＩＮＳＴ］", "<|assistant one|>"])  # noqa: RUF001
+def test_a_token_of_several_words_is_never_seen(token):
+    live = LiveText([], SECRETS)
+    assert "".join(map(live.add, f"So it is {token} and on.")) + live.end() == f"So it is {LEFT_OUT} and on."
+
+
 def test_honest_text_passes_unchanged_in_every_script():
     for text in (
         "The rules are kept from the archive only. Answer: 24/7, e.g. 3.5 %!",
         "请在每年3月31日之前使用年假。第2条",
         "a\n\n- b\n- c",
+        "a < b, [as it says there], [sic] 【注】 and c <d e> or [",
+        "x <| y",
     ):  # noqa: RUF001
         live = LiveText([], SECRETS)
         assert "".join(map(live.add, text)) + live.end() == text
