@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from appliance.backup.keys import BackupKey
 from appliance.backup.making import make_backup
 from appliance.backup.manifest import About
 from appliance.backup.reading import key_for, read_archive
@@ -27,11 +27,22 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-key", action="store_true", help="the root key, too, under a passphrase that is asked for")
     parser.add_argument("--passphrase-stdin", action="store_true", help="read the passphrase from standard input")
     parser.add_argument("--key", type=Path, metavar="FILE", help="with --verify: a copy of the root key, to check who made it")
+    parser.set_defaults(refuse=parser.error)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0 where there is a whole archive."""
+    _refuse_without_effect(arguments)
     return _verify(arguments, output) if arguments.verify else _make(arguments, output)
+
+
+def _refuse_without_effect(arguments: argparse.Namespace) -> None:
+    if arguments.verify and (arguments.with_models or arguments.with_key or arguments.passphrase_stdin):
+        arguments.refuse("--with-models, --with-key and --passphrase-stdin are for making an archive, with --out")
+    if arguments.out and arguments.key:
+        arguments.refuse("--key is for looking at an archive, with --verify; --with-key puts the box's own in")
+    if arguments.passphrase_stdin and not arguments.with_key:
+        arguments.refuse("--passphrase-stdin is for the key: name --with-key, too")
 
 
 def _make(arguments: argparse.Namespace, output: Output) -> int:
@@ -63,9 +74,9 @@ def _verify(arguments: argparse.Namespace, output: Output) -> int:
 
     def ours(about: About, _: bytes | None) -> bytes | None:
         """The box's own key may be another: then the digests alone are compared. One that was named must fit."""
-        if root is None or arguments.key:
-            return root and key_for(about, root)
-        return next(_fitting(about, root), None)
+        if root is not None and arguments.key:
+            return key_for(about, root)
+        return root if root is not None and BackupKey(root).id == about.key else None
 
     contents = read_archive(arguments.verify, ours, lambda _, pieces: pieces)
     document: dict[str, object] = {
@@ -76,7 +87,7 @@ def _verify(arguments: argparse.Namespace, output: Output) -> int:
         "sha256": contents.sha256,
         "size_bytes": contents.size_bytes,
         "files": sum(each.name.startswith("blobs/") for each in contents.members),
-        "models": sum(each.name.startswith("models/") for each in contents.members),
+        "model_files": sum(each.name.startswith("models/") for each in contents.members),
         "root_key": contents.holds_key,
     }
     who = "written by the box whose key this is" if contents.root else "who made it cannot be told without its root key (--key)"
@@ -91,13 +102,6 @@ def _verify(arguments: argparse.Namespace, output: Output) -> int:
 def _known_key(arguments: argparse.Namespace) -> bytes | None:
     path = arguments.key or load_settings(arguments.data).root_key_path
     return load_or_create_root_key(path, create=False) if arguments.key or path.exists() else None
-
-
-def _fitting(about: About, root: bytes) -> Iterator[bytes]:
-    from appliance.backup.keys import BackupKey
-
-    if BackupKey(root).id == about.key:
-        yield root
 
 
 def new_passphrase(*, from_stdin: bool) -> str:
