@@ -104,7 +104,9 @@ def _make(appliance: Appliance, target: Path, progress: Progress, *, with_models
             sum(version.format != "served" for version in taken.versions) if models else 0,
             round(time.monotonic() - began, 1),
         )
-        _place(appliance, out, result, with_key=passphrase is not None)
+        # before the archive has its name: none is out there that the log does not know, and no writer waits for that disk
+        _record(appliance, result, with_key=passphrase is not None)
+        out.place()
     return result
 
 
@@ -142,8 +144,7 @@ def _box_parts(appliance: Appliance, versions: tuple[ModelVersion, ...], models:
 _POLICIES = {".toml", ".cedar", ".cedarschema"}
 
 
-def _place(appliance: Appliance, out: Outlet, made: Made, *, with_key: bool) -> None:
-    """The archive gets its name and its entry in the log together."""
+def _record(appliance: Appliance, made: Made, *, with_key: bool) -> None:
     facts: dict[str, str | int] = {
         "sha256": made.sha256,
         "size_bytes": made.size_bytes,
@@ -153,4 +154,3 @@ def _place(appliance: Appliance, out: Outlet, made: Made, *, with_key: bool) -> 
     }
     with appliance.database.write() as connection:
         appliance.audit.append(connection, AuditEvent(EventName.BACKUP_MADE, SYSTEM, facts=facts))
-        out.place()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -23,7 +24,7 @@ from sqlalchemy import func, select, text
 from appliance.audit.integrity import check
 from appliance.backup.gathering import STAGING, remove_left_links
 from appliance.backup.making import Made, make_backup
-from appliance.backup.outlet import outlet
+from appliance.backup.outlet import Outlet, outlet
 from appliance.backup.reading import read_archive
 from appliance.backup.restoring import Keys, Restored, restore
 from appliance.bootstrap import Appliance, open_appliance
@@ -192,6 +193,37 @@ def test_a_name_that_is_taken_while_the_archive_is_written_stays_whose_it_is(tmp
         (tmp_path / "box.tar").write_bytes(taken)
         assert refused(out.place) == "backup.exists"
     assert (tmp_path / "box.tar").read_bytes() == taken
+
+
+def test_the_archive_is_on_record_before_it_has_its_name_and_holds_up_no_writer(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, target, outcomes = (
+        Outlet.place,
+        tmp_path / "box.tar",
+        select(audit_events.c.outcome).order_by(audit_events.c.seq.desc()),
+    )
+
+    def taken(self: Outlet) -> None:
+        with appliance.database.write():
+            target.write_bytes(b"somebody's")
+        place(self)
+
+    monkeypatch.setattr(Outlet, "place", taken)
+    assert refused(lambda: backup(appliance, target)) == "backup.exists"
+    with appliance.database.read() as connection:
+        assert list(connection.execute(outcomes.limit(2)).scalars()) == ["failure", "success"]
+    assert target.read_bytes() == b"somebody's"
+
+
+def test_a_disk_without_links_is_said_to_be_one(appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    assert refused(lambda: backup(appliance, tmp_path / "box.tar")) == "backup.no_links"
+    assert not (appliance.settings.data_dir / STAGING).exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("named", [True, False])
