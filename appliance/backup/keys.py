@@ -1,7 +1,7 @@
 """The key of a box's backups, and the root key under a passphrase where one was asked for.
 
-Everything in an archive is encrypted already, or sealed here; the manifest carries a MAC, so that nobody without the key can
-compose another archive. The passphrase is stretched with argon2id (RFC 9106).
+What an archive holds is encrypted already, or sealed here, but for models that lie in the clear on the box, too; the manifest
+carries a MAC, so that nobody without the key can compose another archive. The passphrase is stretched with argon2id (RFC 9106).
 """
 
 from __future__ import annotations
