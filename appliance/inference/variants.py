@@ -68,7 +68,8 @@ def try_formats(
             refused.append(error)
     if not trials:
         raise refused[0]
-    for _ in range(_PASSES - 1):
+    for number in range(2, _PASSES + 1):
+        progress(f"Measuring all of them again, in turns ({number} of {_PASSES})")
         for trial in trials:
             again = step("measure", trial.path, available_cores(), 1)
             trial.measured.update({rate: max(trial.measured[rate], again[rate]) for rate in _RATES})
