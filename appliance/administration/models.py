@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from appliance.administration.embedding import abandon_embedding, begin_embedding, index_states, require_not_embedding
-from appliance.administration.golden.gate import GoldenGate, GoldenObjection
+from appliance.administration.golden.gate import GoldenGate
+from appliance.administration.golden.heeding import Heeding
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Conflict, InvalidInput
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 Facts = dict[str, str | int]
 Indexes = list[IndexProgress]  # inside the class `list` is a method
 
-_LONGEST_REASON = 1_000
-
-_LONGEST_REASON = 1_000
-
 
 class ModelAdministration:
     """Versions of models and their states. Activation retires the version of the same name that was active before."""
@@ -60,6 +57,7 @@ class ModelAdministration:
         """`ollama_address` is where the Ollama of this box answers, the usual place where it is empty."""
         self._ollama_address = ollama_address
         self._golden = golden
+        self._heeding = Heeding(database, access, audit, golden)
         self.catalogue = catalogue
         self._database = database
         self._access = access
@@ -153,58 +151,20 @@ class ModelAdministration:
         An embedding model takes over later, once everything is embedded with it; until then it is returned as it is.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
-        if despite:
-            self._access.require(principal, Action.GOLDEN_OVERRIDE, APPLIANCE)
-        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
-        with self._database.read() as connection:
+        heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
+        with heeding as heed, self._database.write() as connection:
             version = records.load_version(connection, version_id)
-        try:
-            with self._database.write() as connection:
-                return self._activate(connection, principal, version, readable, despite)
-        except GoldenObjection as objection:
-            with self._database.write() as connection:
-                event = AuditEvent(
-                    EventName.MODEL_ACTIVATED,
-                    principal,
-                    resources=(ResourceRef("model", version.id),),
-                    outcome=Outcome.FAILURE,
-                    facts={"reason": objection.stable_code},
-                )
-                self._audit.append(connection, event)
-            raise
-
-    def _activate(
-        self, connection: Connection, principal: Principal, wanted: ModelVersion, readable: Collection[str], despite: str
-    ) -> ModelVersion:
-        version = records.load_version(connection, wanted.id)
-        self._require_usable(version)
-        try:
-            self._golden.require(connection, version, readable)
-        except GoldenObjection as objection:
-            if not despite:
-                raise
-            self._override(connection, principal, version, objection, despite)
-        if version.kind == "embedding":
-            begin_embedding(connection, self._audit, principal, version)
-            return version
-        replaced = self._replace(connection, version)
-        facts: Facts = {"replaced": replaced or "nothing"}
-        settled = self._golden.settle(connection, version, overridden=bool(despite))
-        facts |= {"golden_runs": settled} if settled else {}
-        self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
-        return records.load_version(connection, version.id)
-
-    def _override(
-        self, connection: Connection, principal: Principal, version: ModelVersion, objection: GoldenObjection, despite: str
-    ) -> None:
-        event = AuditEvent(
-            EventName.GOLDEN_OVERRIDDEN,
-            principal,
-            resources=(ResourceRef("model", version.id),),
-            facts={"against": objection.stable_code},
-            sealed={"reason": despite[:_LONGEST_REASON]},
-        )
-        self._audit.append(connection, event)
+            self._require_usable(version)
+            heed(connection, version)
+            if version.kind == "embedding":
+                begin_embedding(connection, self._audit, principal, version)
+                return version
+            replaced = self._replace(connection, version)
+            facts: Facts = {"replaced": replaced or "nothing"}
+            settled = self._golden.settle(connection, version, overridden=bool(despite))
+            facts |= {"golden_runs": settled} if settled else {}
+            self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
+            return records.load_version(connection, version.id)
 
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
         """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`).
@@ -234,16 +194,23 @@ class ModelAdministration:
             return abandon_embedding(connection, self._audit, principal, name)
 
     def canary(
-        self, principal: Principal, version_id: str, *, percent: int | None = None, group: str | None = None
+        self,
+        principal: Principal,
+        version_id: str,
+        *,
+        percent: int | None = None,
+        group: str | None = None,
+        despite: str = "",
     ) -> ModelVersion:
         """Let a version answer `percent` of the conversations, or those of one group; an earlier canary of the name ends.
 
-        Raises `InvalidInput` (`model.canary`), `Conflict`.
+        Golden sets are heeded as before an activation. Raises `InvalidInput` (`model.canary`), `Conflict`.
         """
         self._access.require(principal, Action.MODEL_CANARY, APPLIANCE)
         if (percent is None) == (group is None) or (percent is not None and not 1 <= percent <= 99):
             raise InvalidInput("A canary answers 1 to 99 percent of the conversations, or one group.", code="model.canary")
-        with self._database.write() as connection:
+        heeding = self._heeding.before(principal, EventName.MODEL_TRIALLED, version_id, despite)
+        with heeding as heed, self._database.write() as connection:
             if group is not None and group not in {identifier for identifier, _ in identity_store.groups(connection)}:
                 raise InvalidInput("There is no such group on this box.", code="model.canary_group")
             version = records.load_version(connection, version_id)
@@ -254,6 +221,7 @@ class ModelAdministration:
                     "Only language models can be canaries: everything is indexed with one embedder.", code="model.canary"
                 )
             self._require_usable(version)
+            heed(connection, version)
             for other in records.load_versions(connection):
                 if other.name == version.name and other.state is VersionState.CANARY:
                     records.set_state(connection, other, VersionState.CANDIDATE)

@@ -94,6 +94,7 @@ def _canary_arguments(parser: argparse.ArgumentParser) -> None:
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--percent", type=int, metavar="N", help="share of the conversations, 1 to 99")
     who.add_argument("--group", metavar="ID", help="the group of people that gets it")
+    _despite_argument(parser)
 
 
 def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
@@ -227,8 +228,21 @@ def _taken_up(appliance: Appliance, principal: Principal, version: ModelVersion,
     return _told(output, version, sentence)
 
 
+def _canary(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    if not arguments.despite:
+        golden.examine(appliance, principal, arguments.version, output)
+    version = appliance.model_administration.canary(
+        principal, arguments.version, percent=arguments.percent, group=arguments.group, despite=arguments.despite
+    )
+    return _told(output, version, f"{version.id} is a canary.")
+
+
 def _activate_arguments(parser: argparse.ArgumentParser) -> None:
     _version_argument(parser)
+    _despite_argument(parser)
+
+
+def _despite_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--despite", default="", metavar="REASON", help="whatever the golden sets say; the reason is audited")
 
 
@@ -264,11 +278,8 @@ VERBS: dict[str, tuple[str, Act]] = {
         _change(lambda models, who, given: models.abandon(who, given.version), "Nothing is embedded with {} any longer."),
     ),
     "canary": (
-        "let a version answer a share of the conversations, or one group",
-        _change(
-            lambda models, who, given: models.canary(who, given.version, percent=given.percent, group=given.group),
-            "{} is a canary.",
-        ),
+        "let a version answer a share of the conversations, or one group, once the required golden sets were asked",
+        _canary,
     ),
     "retire": (
         "let a version answer no longer; its file stays",

@@ -242,6 +242,37 @@ def test_an_administrator_may_override_with_a_reason_which_is_audited(box, admin
     assert b"licence" not in body, "what people write is sealed"
 
 
+def test_golden_sets_stand_before_a_trial_with_some_of_the_conversations_too(box, administrator, golden_set, models) -> None:
+    models["harbour@2"] = scripted(BAD)
+    require(box, administrator, golden_set)
+    canary = lambda **given: box.model_administration.canary(administrator, "harbour@2", percent=99, **given)
+    with pytest.raises(GoldenObjection) as refused:
+        canary()
+    assert refused.value.stable_code == "golden.not_run"
+    box.golden.examine(administrator, "harbour@2", activates=False)
+    run_all(box)
+    with pytest.raises(GoldenObjection) as refused:
+        canary()
+    assert refused.value.stable_code == "golden.regression"
+    assert state_of(box, "harbour@2") == "candidate"
+    assert events(box, "model.trialled") == ["model.trialled"] * 2, "refusals are on record"
+    with pytest.raises(InvalidInput) as too_long:
+        canary(despite="why " * 251)
+    assert too_long.value.stable_code == "golden.reason"
+    assert events(box, "golden.overridden") == []
+    assert canary(despite="Two of us try it for a week.").state == "canary"
+    assert events(box, "golden.overridden") == ["golden.overridden"]
+
+
+def test_a_version_as_good_may_be_tried_out_and_is_activated_later(box, administrator, golden_set) -> None:
+    require(box, administrator, golden_set)
+    box.golden.examine(administrator, "harbour@2", activates=False)
+    run_all(box)
+    assert box.model_administration.canary(administrator, "harbour@2", percent=10).state == "canary"
+    box.model_administration.activate(administrator, "harbour@2")
+    assert active(box) == "harbour@2"
+
+
 def test_a_version_as_good_is_activated_when_the_last_run_ends_and_is_compared_with_from_then_on(
     box, administrator, golden_set
 ) -> None:
@@ -484,6 +515,10 @@ def require(box: Appliance, administrator, set_id: str) -> None:
 
 def active(box: Appliance) -> str:
     return next(item.id for item in box.models.versions() if item.state == "active")
+
+
+def state_of(box: Appliance, version_id: str) -> str:
+    return next(item.state for item in box.models.versions() if item.id == version_id)
 
 
 def loaded(box: Appliance, run_id: str):

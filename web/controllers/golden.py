@@ -148,8 +148,10 @@ class GoldenController(Controller):
         appliance.golden.accept(principal, run_id)
 
     @post("/api/models/{version_id:str}/examine", opt=_STARTS, status_code=200, sync_to_thread=True)
-    def examine(self, appliance: Box, principal: Caller, queue: Jobs, version_id: FromPath[str]) -> list[RunOut]:
-        begun = appliance.golden.examine(principal, version_id, activates=True)
+    def examine(
+        self, appliance: Box, principal: Caller, queue: Jobs, version_id: FromPath[str], *, activates: FromQuery[bool] = True
+    ) -> list[RunOut]:
+        begun = appliance.golden.examine(principal, version_id, activates=activates)
         for run in begun[:1]:  # one after the other: whoever works on the first goes on with the next
             queue.enqueue_golden(run.id)
         return [RunOut.of(run) for run in begun]

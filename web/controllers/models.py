@@ -75,7 +75,9 @@ class ModelsController(Controller):
     def canary(
         self, appliance: Box, principal: Caller, version_id: FromPath[str], data: JSONBody[CanaryOrder]
     ) -> ModelVersionOut:
-        version = appliance.model_administration.canary(principal, version_id, percent=data.percent, group=data.group)
+        version = appliance.model_administration.canary(
+            principal, version_id, percent=data.percent, group=data.group, despite=data.reason.strip()
+        )
         return ModelVersionOut.of(version)
 
     @post(

@@ -103,7 +103,8 @@ class IndexOut(msgspec.Struct):
 
 
 class CanaryOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """One of the two: a share of the conversations in percent, or the id of a group."""
+    """One of the two: a share of the conversations in percent, or the id of a group. The reason overrides golden sets."""
 
     percent: int | None = None
     group: str | None = None
+    reason: str = ""

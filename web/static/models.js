@@ -1,5 +1,5 @@
 // Versions of models and what administrators do with them.
-import { letAnswer } from "./activation.js";
+import { letAnswer, letTry } from "./activation.js";
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
@@ -147,7 +147,7 @@ async function activate(model) {
   if (model.kind === "embedding") return embed(model);
   const detail = `Licence: ${model.licence}. The next question is answered by it; answers being written end with the version that began them. The active version of ${model.name} is retired and can be brought back.`;
   if (!(await confirmed(`Let ${model.id} answer?`, { detail, yes: "Activate", danger: false }))) return;
-  if ((await letAnswer(path(model))) === "activated") await done(`${model.id} is active.`);
+  if ((await letAnswer(path(model))) === "done") await done(`${model.id} is active.`);
 }
 
 async function embed(model) {
@@ -171,15 +171,16 @@ async function rollBack(model) {
   await done(language ? `${restored.id} is active again.` : `The documents are being embedded with ${restored.id}.`);
 }
 
-const tryOut = (model) => {
+async function tryOut(model) {
   const share = h("input", { id: "share", name: "percent", type: "number", min: 1, max: 99, required: true, value: String(model.canary_percent ?? 10), "aria-describedby": "share-hint" });
   const hint = h("p.hint", { id: "share-hint" }, "A conversation stays with the version it began with. Groups are chosen from the shell.");
   const fields = [h("div.field", {}, h("label", { for: "share" }, "Share of the conversations, in percent"), share, hint)];
-  return asked(`Try ${model.id} out`, fields, "Try out", async (form) => {
-    await api.post(`${path(model)}/canary`, { percent: Number(form.get("percent")) });
-    await done(`${model.id} answers ${form.get("percent")} % of the conversations.`);
+  let percent = 0;
+  await asked(`Try ${model.id} out`, fields, "Try out", (form) => {
+    percent = Number(form.get("percent"));
   });
-};
+  if (percent > 0 && (await letTry(path(model), percent)) === "done") await done(`${model.id} answers ${percent} % of the conversations.`);
+}
 
 async function retire(model) {
   if (!(await confirmed(`Retire ${model.id}?`, { detail: "It answers no further question. Its file stays.", yes: "Retire" }))) return;

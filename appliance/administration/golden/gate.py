@@ -1,4 +1,4 @@
-"""What stands before the activation of a language model: the golden sets that are required, asked with that very version."""
+"""What stands before a language model answers people: the golden sets that are required, asked with that very version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_NAMED = 80
 
 
 class GoldenObjection(Conflict):
-    """Raised when golden sets speak against the activation of a version, or do not speak for it yet."""
+    """Raised when golden sets speak against a version, or do not speak for it yet."""
 
     code = "golden.objection"
 
@@ -67,7 +67,7 @@ class GoldenGate:
         return [item for item in found if item.baseline or item.candidate]
 
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
-        """Return where the version may be activated. Questions are named for collections in `readable` only.
+        """Return where the version may answer people. Questions are named for collections in `readable` only.
 
         Raises `GoldenObjection`: `golden.not_run`, `golden.failed` or `golden.regression`.
         """
@@ -83,7 +83,7 @@ class GoldenGate:
         if missing:
             what = "golden set must" if missing == 1 else "golden sets must"
             raise GoldenObjection(
-                f"{missing} {what} be asked with {version.id} before it is activated.", code="golden.not_run", sets=missing
+                f"{missing} {what} be asked with {version.id} before it answers anybody.", code="golden.not_run", sets=missing
             )
         worse = [item for item in judged if item.comparison is not None and item.comparison.regressed]
         if worse:
