@@ -32,6 +32,7 @@ def in_window(page: Page, selector: str) -> bool:
 
 def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_path: Path) -> None:
     alice = box.person("alice")
+    box.appliance.collections.create(box.administrator, "House rules", contributors=[f"principal:{alice.id}"])
     files = {
         "rules.md": markdown(),
         "rules.pdf": pdf(((KETTLE, HARBOUR),)),
@@ -42,6 +43,7 @@ def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_p
         (tmp_path / name).write_bytes(content)
     box.sign_in(page, "alice")
     page.goto(f"{box.url}/documents")
+    expect(page.locator("#whose")).to_contain_text("Only you")
     page.locator("#files").set_input_files([tmp_path / name for name in files])
 
     # each refusal says why, and the rest goes on
@@ -60,6 +62,15 @@ def test_files_become_ready_and_open_where_they_are_cited(box, page: Page, tmp_p
 
     page.locator("#files").set_input_files(tmp_path / "rules.md")
     expect(page.locator("#uploads .upload.done", has_text="rules.md")).to_contain_text("Already here")
+    expect(page.locator("tr[data-document]")).to_have_count(3)
+
+    # what became of a file is told where it was put
+    lines = page.locator("#uploads .upload")
+    expect(lines.filter(visible=True)).to_have_count(1)
+    page.get_by_label("Collection").select_option(label="House rules")
+    expect(lines.filter(visible=True)).to_have_count(0)
+    page.get_by_label("Collection").select_option(box.own_collection(alice))
+    expect(lines.filter(visible=True)).to_have_count(1)
     expect(page.locator("tr[data-document]")).to_have_count(3)
 
     broken.get_by_role("button", name="Delete").click()

@@ -47,6 +47,7 @@ function open() {
   known.clear();
   fill(rows);
   const collection = current();
+  for (const line of byId("uploads").children) line.hidden = line.dataset.collection !== collection.id;
   drop.hidden = !collection.may_contribute;
   byId("read-only").hidden = collection.may_contribute;
   const whose = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";

@@ -13,7 +13,7 @@ export class UploadLine {
     this.state = h("span.upload-state", {}, "waiting");
     this.button = h("button.button.quiet.small", { type: "button", "aria-label": `Cancel the upload of ${file.name}` }, "Cancel");
     this.button.addEventListener("click", () => this.#cancel());
-    this.element = h("li.upload", {}, h("span.upload-name", {}, file.name), this.bar, this.state, this.button);
+    this.element = h("li.upload", { "data-collection": collectionId }, h("span.upload-name", {}, file.name), this.bar, this.state, this.button);
   }
 
   /** Whether there is anything to send; says why not. */
