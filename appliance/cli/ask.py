@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         document["error"] = {"code": message.reason_code, "message": message.reason}
     sources = [f"[{c['number']}] {c['document']}, page {c['page']}: {_on_one_line(c['text'])}" for c in citations]
     if nearest:
-        sources = ["Nearest passages, which do not answer the question:"]
+        sources = ["Nearest passages, not close enough to answer from:"]
         sources += [f"- {near['document']}, page {near['page']}: {_on_one_line(near['text'])}" for near in nearest]
     output.result(document, message.text or str(message.reason), *sources)
     return 1 if message.status is MessageStatus.FAILED else 0

@@ -244,7 +244,7 @@ def test_where_no_answer_is_the_nearest_passages_are_links_and_no_sources(box, p
     ask(page, "Which visitors may climb the tower of the lighthouse at night?")
     answer = page.locator(".answer[data-status=DONE]")
     expect(answer).to_contain_text("do not contain the answer")
-    expect(answer.locator(".nearest h3")).to_have_text("Nearest passage, which does not answer the question:")
+    expect(answer.locator(".nearest h3")).to_have_text("Nearest passage, not close enough to answer from:")
     expect(answer.locator(".cite, .source-number")).to_have_count(0)
     page.reload()
     expect(answer.locator(".nearest .source-name")).to_contain_text("lighthouse.md")

@@ -89,7 +89,7 @@ export function sourceList(citations) {
 /** What comes nearest where the documents hold no answer: links without numbers, since nothing was said that they support. */
 export function nearestList(passages) {
   if (passages.length === 0) return null;
-  const heading = passages.length === 1 ? "Nearest passage, which does not answer the question" : "Nearest passages, which do not answer the question";
+  const heading = passages.length === 1 ? "Nearest passage, not close enough to answer from" : "Nearest passages, not close enough to answer from";
   return h(
     "section.sources.nearest",
     { "aria-label": heading },
