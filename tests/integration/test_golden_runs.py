@@ -209,7 +209,7 @@ def test_a_worse_version_is_not_activated_and_the_questions_are_named(box, admin
     stranger = box.people.create(administrator, "stranger", PASSWORD, frozenset({Role.ADMINISTRATOR}))
     with pytest.raises(Conflict) as refused:
         box.golden.examine(stranger, "harbour@2", activates=True)
-    assert refused.value.stable_code == "golden.out_of_reach"
+    assert (refused.value.stable_code, refused.value.data) == ("golden.out_of_reach", {})
     begun = box.golden.examine(administrator, "harbour@2", activates=True)
     assert [run.version_id for run in begun] == ["", "harbour@2"], "first what serves now, to have something to compare with"
     assert run_all(box) == 2
@@ -223,10 +223,12 @@ def test_a_worse_version_is_not_activated_and_the_questions_are_named(box, admin
     for question in QUESTIONS[:3]:
         assert question.text in refused.value.sentence
     assert refused.value.data["worse"] == 3
+    assert len(refused.value.data["questions"].split()) == 3
     with pytest.raises(GoldenObjection) as refused:
         box.model_administration.activate(stranger, "harbour@2")
     assert "3 questions" in refused.value.sentence
     assert "leave" not in refused.value.sentence, "who may not read the collection reads nothing of its questions"
+    assert (refused.value.data["questions"], refused.value.data["run"]) == ("", "")
 
 
 def test_an_administrator_may_override_with_a_reason_which_is_audited(box, administrator, golden_set, models) -> None:

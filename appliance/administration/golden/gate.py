@@ -67,17 +67,17 @@ class GoldenGate:
         return [item for item in found if item.baseline or item.candidate]
 
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
-        """Return where the version may answer people. Questions are named for collections in `readable` only.
+        """Return where the version may answer people. Questions and runs are named for collections in `readable` only.
 
         Raises `GoldenObjection`: `golden.not_run`, `golden.failed` or `golden.regression`.
         """
         judged = self._judged(connection, version)
-        failed = [item.run for item in judged if item.run is not None and item.failed]
+        failed = [(item.run, item.set.collection_id in readable) for item in judged if item.run is not None and item.failed]
         if failed:
             raise GoldenObjection(
-                f"Asking a golden set with {version.id} failed: {failed[0].reason or 'nobody knows why.'}",
+                f"Asking a golden set with {version.id} failed: {failed[0][0].reason or 'nobody knows why.'}",
                 code="golden.failed",
-                run=failed[0].id,
+                run=next((run.id for run, seen in failed if seen), ""),
             )
         missing = sum(item.comparison is None for item in judged)
         if missing:
@@ -144,21 +144,21 @@ def _asked(connection: Connection, about: GoldenSet) -> set[str]:
 
 def _regression(version: ModelVersion, worse: list[_Judged], readable: Collection[str]) -> GoldenObjection:
     changes = [change for item in worse if item.comparison for change in item.comparison.worse]
-    told = [
-        change.text if len(change.text) <= _LONGEST_NAMED else f"{change.text[: _LONGEST_NAMED - 1]}…"
-        for item in worse
-        if item.comparison and item.set.collection_id in readable
-        for change in item.comparison.worse
-    ]
-    named = "; ".join(f"“{text}”" for text in told[:_NAMED])
-    rest = f" and {len(changes) - min(len(told), _NAMED)} more" if told and len(changes) > _NAMED else ""
+    seen = [item for item in worse if item.set.collection_id in readable]
+    told = [change for item in seen if item.comparison for change in item.comparison.worse]
+    named = "; ".join(f"“{_shortened(change.text)}”" for change in told[:_NAMED])
+    more = len(changes) - min(len(told), _NAMED)
+    rest = f" and {more} more" if told and more else ""
     what = "1 question" if len(changes) == 1 else f"{len(changes)} questions"
-    run = worse[0].run
     return GoldenObjection(
         f"{version.id} answers {what} of the golden sets wrongly that are answered rightly now{': ' if named else '.'}"
         f"{named}{rest}{'.' if named else ''}",
         code="golden.regression",
         worse=len(changes),
-        run=run.id if run else "",
-        questions=" ".join(change.question_id for change in changes)[:2_000],
+        run=next((item.run.id for item in seen if item.run), ""),
+        questions=" ".join(change.question_id for change in told)[:2_000],
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAMED else f"{text[: _LONGEST_NAMED - 1]}…"

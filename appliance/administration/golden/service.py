@@ -250,7 +250,6 @@ class GoldenSets:
                         "A golden set that must be asked first is about a collection that you may not read. "
                         "Ask an administrator who may.",
                         code="golden.out_of_reach",
-                        set=needed.set.id,
                     )
                 in_work = {run.version_id for run in runs.runs_in_work(connection, needed.set.id)}
                 if needed.baseline and "" not in in_work:
