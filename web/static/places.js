@@ -1,7 +1,7 @@
 // What a numbered piece of a document is called: only PDF has pages. The ending of a name decides its format on this box.
-const WORDS = { pdf: "page", pptx: "slide", xlsx: "sheet", epub: "chapter" };
+const WORDS = { pdf: "page", pptx: "slide", xlsx: "sheet", epub: "section" };
 
-/** "page", "slide", "sheet", "chapter", or "part" where the format has no word of its own. */
+/** "page", "slide", "sheet", "section", or "part" where the format has no word of its own. */
 export function partWord(name) {
   return WORDS[name.split(".").at(-1).toLowerCase()] ?? "part";
 }

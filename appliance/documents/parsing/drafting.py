@@ -38,6 +38,10 @@ def _parts(text: str) -> Iterator[str]:
         yield text[start:]
 
 
+def _shortened(label: str) -> str:
+    return one_line(label)[:_LABEL_CHARACTERS]
+
+
 class Draft:
     """Collects the pages of one document and passes each on as soon as it is complete."""
 
@@ -45,7 +49,7 @@ class Draft:
         self._emit = emit
         self._left = output_bytes
         self._label = ""
-        self._keep_blank = False
+        self._keep_blank = self._untitled = False
         self._size = 0
         self._blocks: list[str] = []
         self._headings: list[tuple[int, int, int]] = []
@@ -65,13 +69,18 @@ class Draft:
             self.block(cleaned)
         elif cleaned:
             start = self._append(cleaned, "\n\n")
+            if self._untitled:
+                self._label, self._untitled = _shortened(cleaned), False
             self._headings.append((level, start, start + len(cleaned)))
 
-    def page(self, label: str = "", *, keep_blank: bool = False) -> None:
-        """Finish the page under way and begin another; with `keep_blank` it counts even if nothing is put on it."""
+    def page(self, label: str = "", *, keep_blank: bool = False, untitled: bool = False) -> None:
+        """Finish the page under way and begin another; with `keep_blank` it counts even if nothing is put on it.
+
+        Where it is `untitled`, its first heading takes the place of the label.
+        """
         self.finish()
-        self._label = one_line(label)[:_LABEL_CHARACTERS]
-        self._keep_blank = keep_blank
+        self._label = _shortened(label)
+        self._keep_blank, self._untitled = keep_blank, untitled
 
     def finish(self) -> None:
         """Pass on the page under way, if there is one."""

@@ -1,4 +1,7 @@
-"""EPUB: the chapters of the spine in reading order, one page each (EPUB 3.3, sections 4 and 5)."""
+"""EPUB: the files of the spine in reading order, one page each (EPUB 3.3, sections 4 and 5).
+
+Title pages and the like are among them, so that their numbers are not those of the book's chapters.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def parse_epub(path: str, draft: Draft, report: Report) -> str:
         if not chapters:
             raise rejected("document.corrupt")
         for number, chapter in enumerate(chapters, start=1):
-            draft.page(f"Chapter {number}", keep_blank=True)
+            draft.page("Untitled section", keep_blank=True, untitled=True)
             content = archive.read(chapter)
             add_html(decode(content, declared=declared_encoding(content)), draft)
             report(Progress(number, len(chapters)))

@@ -156,6 +156,7 @@ def test_a_sheet_is_a_page_and_a_row_explains_itself():
 def test_chapters_follow_the_spine():
     document = read(samples.epub(), MediaType.EPUB)
     assert [KETTLE in page.text for page in document.pages] == [True, False]
+    assert [page.label for page in document.pages] == [HEADING, "Untitled section"]
 
 
 def test_menus_scripts_and_hidden_parts_of_a_page_are_left_out():
