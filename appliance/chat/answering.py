@@ -179,7 +179,10 @@ class Answering:
         ending = _released(work, draft, quotes, reason)
         if breaches := draft.breaches():
             structlog.get_logger().error("answer_withheld", message_id=claim.message_id, breaches=breaches)
-            return work.failed("answer.withheld", "The answer held what no answer may hold. Please ask differently.")
+            return work.failed(
+                "answer.withheld",
+                "The answer was withheld: it contained an address or an instruction that does not come from your documents.",
+            )
         return ending or self._silent(work, principal)
 
     def _silent(self, work: Work, principal: Principal) -> Ending:

@@ -30,7 +30,7 @@ class Alert:
 
 
 _WORDS = {
-    Measure.ABSTENTIONS: "{} of the answers of the last day say that the documents do not contain it",
+    Measure.ABSTENTIONS: "{} of the answers of the last day say that the documents do not contain the answer",
     Measure.FAILURES: "{} of the answers of the last day could not be written",
     Measure.NEGATIVE_FEEDBACK: "{} of the judgements of the last day call an answer not helpful",
     Measure.WITHHELD_SENTENCES: "{} of the sentences that the model wrote in the last day had no support and were withheld",

@@ -111,7 +111,7 @@ def test_figures_are_plotted_with_tables_and_a_drift_is_said(box, page) -> None:
     store_past(box, alice)
     box.let_in(page, "administrator", "/admin/quality")
     notice = page.locator("#alerts [data-drift=abstentions]")
-    expect(notice).to_contain_text("50% of the answers of the last day say that the documents do not contain it")
+    expect(notice).to_contain_text("50% of the answers of the last day say that the documents do not contain the answer")
     plots = page.locator(".plot")
     expect(plots).to_have_count(8)
     silence = page.locator(".plot[data-measure=abstentions]")

@@ -4,12 +4,13 @@ import { fail, fill, h } from "./dom.js";
 import { s } from "./svg.js";
 
 const COMMENT_LIMIT = 500;
-const KINDS = [
-  ["citation", "A source does not say it"],
-  ["missed", "Not answered, although the documents say it"],
-  ["wrong", "The answer is wrong"],
-  ["other", "Something else"],
-];
+/** What may be the matter with an answer, in the words that people choose from and administrators read. */
+export const KINDS = {
+  citation: "A source does not say it",
+  missed: "Not answered, although the documents say it",
+  wrong: "The answer is wrong",
+  other: "Something else",
+};
 const THUMB = "M1.5 7.5h2.4v6H1.5zM5.6 7.6 8.4 2c1.1 0 1.8.8 1.6 2l-.5 2.6h3.4c.9 0 1.5.8 1.3 1.7l-1 4c-.2.8-.8 1.2-1.5 1.2H5.6z";
 let number = 0;
 
@@ -97,7 +98,7 @@ function fields(given, id) {
         "fieldset.field",
         {},
         h("legend", {}, "What is the matter? (optional)"),
-        KINDS.map(([kind, label]) => h("label.check", {}, h("input", { type: "radio", name: "kind", value: kind, checked: given.kind === kind }), h("span", {}, label))),
+        Object.entries(KINDS).map(([kind, label]) => h("label.check", {}, h("input", { type: "radio", name: "kind", value: kind, checked: given.kind === kind }), h("span", {}, label))),
       ),
     h(
       "div.field",

@@ -29,7 +29,7 @@ const quantiles = (field) => [
 
 const PLOTS = [
   { title: "Questions and answers", show: count, whole: true, series: [counted("asked", "questions"), counted("answered", "answered"), counted("not in the documents", "abstained"), counted("failed", "failed"), counted("stopped", "stopped")] },
-  { measure: "abstentions", title: "Answers that say the documents do not contain it", show: percent, series: [share("of the finished answers", "abstained", "answered")] },
+  { measure: "abstentions", title: "Answers that say the documents do not contain the answer", show: percent, series: [share("of the finished answers", "abstained", "answered")] },
   { measure: "search_score", title: "Score of the best passage found", show: score, series: quantiles("search_score") },
   { measure: "first_word", title: "Time to the first word", show: time, series: quantiles("first_word") },
   { measure: "whole_time", title: "Time to the end of the answer", show: time, series: quantiles("whole_time") },

@@ -2,9 +2,8 @@
 import { api } from "./api.js";
 import { byId, fail, fill, h, pair, toast } from "./dom.js";
 import { questionFields, questionOf } from "./evaluation_set.js";
+import { KINDS } from "./feedback.js";
 import { asked } from "./form_dialog.js";
-
-const KINDS = { citation: "a source does not say it", missed: "not answered, although the documents say it", wrong: "the answer is wrong", other: "something else" };
 
 function voice({ day_ms: day, helpful, kind, comment, shown }) {
   return h(
@@ -51,7 +50,7 @@ export async function showVoices(page = 1) {
   const list = byId("voices");
   if (page === 1) {
     const kinds = Object.entries(found.kinds).filter(([, count]) => count > 0);
-    fill(byId("voice-counts"), pair("helpful", found.helpful), pair("not helpful", found.unhelpful), kinds.map(([kind, count]) => pair(KINDS[kind] ?? kind, count)));
+    fill(byId("voice-counts"), pair("Helpful", found.helpful), pair("Not helpful", found.unhelpful), kinds.map(([kind, count]) => pair(KINDS[kind] ?? kind, count)));
     fill(list, found.page.length === 0 && h("li.empty", {}, "Nobody has left a comment yet."));
   }
   const added = found.page.map(voice);
