@@ -32,7 +32,7 @@ _LAST_PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SharedExchange:
     """A question and its answer that their person showed to the administrators: they may become part of a golden set.
 
     `answer` is None where the reader may not read all that it rests on; `collection_ids` are those it was taken from.
@@ -52,7 +52,7 @@ class Voice:
     helpful: bool
     kind: FeedbackKind
     comment: str
-    shown: Candidate | None
+    shown: SharedExchange | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ class VoicesReview:
             helpful, kinds = _counts(connection)
         return Voices(helpful[True], helpful[False], kinds, shown, len(found) > PAGE)
 
-    def candidate(self, principal: Principal, message_id: str) -> Candidate:
+    def exchange(self, principal: Principal, message_id: str) -> SharedExchange:
         """What may go into a golden set; whoever puts it there records that. Raises `NotFound` for what nobody shows any more."""
         self._access.require(principal, Action.FEEDBACK_LIST, APPLIANCE)
         readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
         with self._database.read() as connection:
             row = connection.execute(_ROWS.where(feedback.c.message_id == message_id, feedback.c.shared)).one_or_none()
-            found = None if row is None else _candidate(connection, row, readable)
+            found = None if row is None else _exchange(connection, row, readable)
         if found is None:
             self._access.require(principal, Action.FEEDBACK_LIST, None)  # recorded; the same for all that is not shown
         assert found is not None
@@ -123,11 +123,11 @@ def _said(connection: Connection, page: int) -> list[Row[Any]]:
 
 
 def _voice(connection: Connection, row: Row[Any], readable: Collection[str]) -> Voice:
-    shown = _candidate(connection, row, readable) if row.shared else None
+    shown = _exchange(connection, row, readable) if row.shared else None
     return Voice(row.changed_ms // DAY_MS * DAY_MS, row.helpful, FeedbackKind(row.kind), row.comment, shown)
 
 
-def _candidate(connection: Connection, row: Row[Any], readable: Collection[str]) -> Candidate:
+def _exchange(connection: Connection, row: Row[Any], readable: Collection[str]) -> SharedExchange:
     rests_on = (
         select(documents.c.collection_id)
         .distinct()
@@ -138,7 +138,7 @@ def _candidate(connection: Connection, row: Row[Any], readable: Collection[str])
     found = set(connection.execute(rests_on).scalars())  # None for a document that was deleted: nobody may read it
     open_to_reader = found <= set(readable)
     named = tuple(sorted(found & set(readable)))
-    return Candidate(row.message_id, row.question, row.answer if open_to_reader else None, named)
+    return SharedExchange(row.message_id, row.question, row.answer if open_to_reader else None, named)
 
 
 def _counts(connection: Connection) -> tuple[dict[bool, int], dict[FeedbackKind, int]]:

@@ -51,5 +51,5 @@ class QualityController(Controller):
         set_id: FromPath[str],
         data: JSONBody[QuestionIn],
     ) -> None:
-        appliance.voices.candidate(principal, message_id)  # a leave that was taken back meanwhile is none
+        appliance.voices.exchange(principal, message_id)  # a leave that was taken back meanwhile is none
         appliance.golden.add(principal, set_id, [data.expected()])

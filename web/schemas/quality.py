@@ -7,7 +7,7 @@ import msgspec
 from appliance.quality.alerts import Alert
 from appliance.quality.models import COUNTS, SPREADS, Figures
 from appliance.quality.review import QualityReport
-from appliance.quality.voices import Candidate, Voice, Voices
+from appliance.quality.voices import SharedExchange, Voice, Voices
 
 
 class SpreadOut(msgspec.Struct):
@@ -71,7 +71,7 @@ class QualityOut(msgspec.Struct):
         return cls(report.since_ms, report.until_ms, report.step_ms, figures, [AlertOut.of(each) for each in report.alerts])
 
 
-class CandidateOut(msgspec.Struct):
+class SharedExchangeOut(msgspec.Struct):
     """`answer` is None where the reader may not read all documents that it rests on."""
 
     message_id: str
@@ -80,8 +80,8 @@ class CandidateOut(msgspec.Struct):
     collection_ids: list[str]
 
     @classmethod
-    def of(cls, candidate: Candidate) -> CandidateOut:
-        return cls(candidate.message_id, candidate.question, candidate.answer, list(candidate.collection_ids))
+    def of(cls, shown: SharedExchange) -> SharedExchangeOut:
+        return cls(shown.message_id, shown.question, shown.answer, list(shown.collection_ids))
 
 
 class VoiceOut(msgspec.Struct):
@@ -91,11 +91,11 @@ class VoiceOut(msgspec.Struct):
     helpful: bool
     kind: str
     comment: str
-    shown: CandidateOut | None
+    shown: SharedExchangeOut | None
 
     @classmethod
     def of(cls, voice: Voice) -> VoiceOut:
-        shown = None if voice.shown is None else CandidateOut.of(voice.shown)
+        shown = None if voice.shown is None else SharedExchangeOut.of(voice.shown)
         return cls(voice.day_ms, voice.helpful, voice.kind.value, voice.comment, shown)
 
 
