@@ -479,6 +479,23 @@ def test_a_run_ends_when_it_is_stopped_and_waits_while_people_ask(box, administr
         box.golden.stop(administrator, run.id)
 
 
+def test_a_run_that_ended_while_it_was_to_be_stopped_was_not_stopped(box, administrator, golden_set, monkeypatch) -> None:
+    run = box.golden.start(administrator, golden_set)
+    authorised = box.golden._authorised_run
+
+    def and_then_it_ends(*given):
+        found = authorised(*given)
+        with box.database.write() as connection:
+            connection.execute(tables.golden_runs.update().values(status=RunStatus.DONE))
+        return found
+
+    monkeypatch.setattr(box.golden, "_authorised_run", and_then_it_ends)
+    with pytest.raises(Conflict) as refused:
+        box.golden.stop(administrator, run.id)
+    assert refused.value.stable_code == "golden.ended"
+    assert "golden.stopped" not in events(box, "golden.")
+
+
 def test_a_worker_that_is_told_to_end_leaves_the_run_to_the_next(box, administrator, golden_set) -> None:
     run = box.golden.start(administrator, golden_set)
     runner = GoldenRunner(box, "test", yield_s=0)

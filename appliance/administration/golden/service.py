@@ -263,10 +263,13 @@ class GoldenSets:
         return begun
 
     def stop(self, principal: Principal, run_id: str) -> None:
-        """End a run before its time; what it had found out stays."""
-        run = self._authorised_run(principal, Action.GOLDEN_RUN, run_id)
+        """End a run before its time; what it had found out stays. Raises `Conflict` (`golden.ended`), `NotFound`."""
+        self._authorised_run(principal, Action.GOLDEN_RUN, run_id)
         with self._database.write() as connection:
-            if run.status.finished:
+            run = runs.load_run(connection, run_id)
+            if run is None:  # deleted between two looks
+                raise _nothing_here()
+            if run.status.finished:  # as it is now: it may have ended meanwhile
                 raise Conflict("This run has ended already.", code="golden.ended")
             runs.request_stop(connection, run_id)
             self._record(connection, EventName.GOLDEN_STOPPED, principal, _present(connection, run.set_id), run)
@@ -366,8 +369,12 @@ def _overview(connection: Connection, found: GoldenSet, counts: dict[str, int]) 
 def _present(connection: Connection, set_id: str) -> GoldenSet:
     found = store.load_set(connection, set_id)
     if found is None:  # deleted between two looks
-        raise NotFound("There is no such thing here.")
+        raise _nothing_here()
     return found
+
+
+def _nothing_here() -> NotFound:
+    return NotFound("There is no such thing here.")
 
 
 def _usable(version: ModelVersion) -> None:
