@@ -32,6 +32,7 @@ DOCUMENTS = ["rules.pdf", "prices.xlsx"]
         Expected("Who?", ("him",), page=2),
         Expected("Who?", (), "rules.pdf", 0),
         Expected("Who?", (), "unknown.pdf"),
+        Expected("Who?", ("he | she",)),
         Expected("Who?", ("x",) * 1 + tuple(str(at) for at in range(20))),
         Expected("W" * 1_001, ("him",)),
     ],
@@ -66,7 +67,9 @@ def test_a_set_is_due_at_its_hour_and_on_its_day() -> None:
 
 def outcomes(verdicts: str, sha256: str = "same") -> list[Outcome]:
     """One for each letter: `+` is right."""
-    return [Outcome(str(n), n, sha256, f"question {n}", verdict == "+", "", None, False, False) for n, verdict in enumerate(verdicts)]
+    return [
+        Outcome(str(n), n, sha256, f"question {n}", verdict == "+", "", None, False, False) for n, verdict in enumerate(verdicts)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +151,8 @@ def test_squad_files_expect_the_document_that_bears_the_title() -> None:
         (b"question,silent\nWho?,perhaps\n", "csv"),
         (b"question,page\nWho?,two\n", "csv"),
         (b"question\nWho?\n", "xlsx"),
+        (b"question,answers\nHow many, in days, is it?,16\n", "csv"),
+        (b"question,answers\nHow many?," + b"x" * 131_073 + b"\n", "csv"),
         (b"{}", "json"),
         (b"[", "json"),
     ],
@@ -156,6 +161,7 @@ def test_files_that_are_not_understood_are_refused_with_a_sentence(content: byte
     with pytest.raises(InvalidInput) as refused:
         read(content, form, DOCUMENTS)
     assert refused.value.sentence.endswith(".")
+    assert form == "json" or refused.value.stable_code == "golden.file"
 
 
 def test_supposing_a_version_retires_its_elders_and_every_trial_but_its_own() -> None:

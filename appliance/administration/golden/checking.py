@@ -8,6 +8,8 @@ from appliance.administration.golden.models import Expected
 from appliance.errors import InvalidInput
 
 QUESTIONS_LIMIT = 1_000
+SEPARATOR = "|"
+"""Between the answers of a question in a CSV file; none can hold it, so that an export can be imported again."""
 _LONGEST_QUESTION, _LONGEST_ANSWER, _ANSWERS_LIMIT = 1_000, 2_000, 20
 
 
@@ -28,6 +30,8 @@ def _checked(given: Expected, documents: Collection[str], at: int) -> Expected:
         raise _wrong(at, f"a question has 1 to {_LONGEST_QUESTION} characters")
     if len(answers) > _ANSWERS_LIMIT or any(len(answer) > _LONGEST_ANSWER for answer in answers):
         raise _wrong(at, f"there are at most {_ANSWERS_LIMIT} expected answers of {_LONGEST_ANSWER} characters each")
+    if any(SEPARATOR in answer for answer in answers):
+        raise _wrong(at, f"an expected answer cannot hold {SEPARATOR}, which stands between answers")
     if found.silent and (answers or found.document):
         raise _wrong(at, "what must be met with silence has neither an answer nor a document")
     if not found.silent and not answers and not found.document:

@@ -2,7 +2,8 @@
 
 In JSON an article is a document. Where its title is the name of a document of the collection, or that name without its ending,
 that document is expected; else the answers alone are. CSV has a first line that names the columns `question`, `answers` (several
-separated by a vertical bar), `document`, `page` and `silent` (yes or no); `question` must be there, the others may be missing.
+separated by a vertical bar, which no answer can hold), `document`, `page` and `silent` (yes or no); `question` must be there, the
+others may be missing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 
+from appliance.administration.golden.checking import SEPARATOR
 from appliance.administration.golden.models import Expected
 from appliance.errors import InvalidInput
 from appliance.evaluation.dataset import parse_dataset
 
 COLUMNS = ("question", "answers", "document", "page", "silent")
-_BAR = "|"
 _WORDS = {"": False, "no": False, "false": False, "0": False, "yes": True, "true": True, "1": True, "silent": True}
 
 
@@ -30,7 +31,10 @@ def read(content: bytes, form: str, documents: Collection[str]) -> list[Expected
     if form == "json":
         return _from_json(text, documents)
     if form == "csv":
-        return list(_from_csv(text))
+        try:
+            return list(_from_csv(text))
+        except csv.Error as error:
+            raise InvalidInput(f"The file cannot be read as CSV: {error}.", code="golden.file") from None
     raise InvalidInput("Golden questions are read from JSON and from CSV files.", code="golden.file")
 
 
@@ -40,7 +44,7 @@ def written(questions: Sequence[Expected]) -> str:
     writer = csv.writer(content)
     writer.writerow(COLUMNS)
     for item in questions:
-        fields = (item.text, f" {_BAR} ".join(item.answers), item.document, item.page or "", "yes" if item.silent else "no")
+        fields = (item.text, f" {SEPARATOR} ".join(item.answers), item.document, item.page or "", "yes" if item.silent else "no")
         writer.writerow([_harmless(str(field)) for field in fields])
     return content.getvalue()
 
@@ -64,11 +68,16 @@ def _from_csv(text: str) -> Iterable[Expected]:
         raise InvalidInput(f"The first line of the file must name columns among {', '.join(COLUMNS)}.", code="golden.file")
     rows.fieldnames = named
     for row in rows:
+        if any(row.get(None) or ()):  # where csv keeps what no column is named for
+            raise InvalidInput(
+                f"Line {rows.line_num} has more fields than the first line names; what holds a comma stands in quotes.",
+                code="golden.file",
+            )
         values = {name: (value or "").strip() for name, value in row.items() if name}
         silent, page = _WORDS.get(values.get("silent", "").lower()), values.get("page", "")
         if silent is None or (page and not (page.isascii() and page.isdigit())):
             raise InvalidInput(f"Line {rows.line_num}: silent is yes or no, page a number.", code="golden.file")
-        answers = tuple(part.strip() for part in values.get("answers", "").split(_BAR) if part.strip())
+        answers = tuple(part.strip() for part in values.get("answers", "").split(SEPARATOR) if part.strip())
         yield Expected(values["question"], answers, values.get("document", ""), int(page) if page else None, silent)
 
 
