@@ -36,9 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cloister", description="A private assistant appliance.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in words if word in COMMANDS), None)
+    usual = str(default_data_dir()).replace("%", "%%")
     for name, summary in COMMANDS.items():
         command = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        command.add_argument("--data", type=Path, default=None, metavar="DIR", help="the data directory")
+        command.add_argument("--data", type=Path, default=None, metavar="DIR", help=f"the data directory (default: {usual})")
         command.add_argument("--json", action="store_true", help="one JSON document on the last line")
         if name == chosen:  # the others are not even imported
             importlib.import_module(f"appliance.cli.{name}").register(command)

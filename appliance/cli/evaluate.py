@@ -43,7 +43,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         lines += [f"in {language}:", *_lines(parts)]
     lines.append(f" search: p50 {report['search_ms']['p50']:.1f} ms, p95 {report['search_ms']['p95']:.1f} ms")
     silence = report["silence"]
-    lines.append(f"silent where there is an answer: {silence['false']:.3f}, where there is none: {silence['right']:.3f}")
+    told = {"is an answer": silence["false"]} if report["answerable"] else {}
+    if report["questions"] > report["answerable"]:
+        told["is none"] = silence["right"]
+    lines.append("silent " + ", ".join(f"where there {kind}: {share:.3f}" for kind, share in told.items()))
     if "answers" in report:
         answers = report["answers"]
         lines.append(f"answers that hold a gold answer: {answers['contains_answer']:.3f} of the questions with one")

@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         for number, path in enumerate(files, 1):
             result = _ingest(appliance, principal, collection_id, path)
             results.append(result)
-            output.progress(f"{number}/{len(files)} {path.name}: {result['status']} {result.get('reason') or ''}".rstrip())
+            said = result.get("reason") or ("already here" if result.get("duplicate") else "")
+            output.progress(f"{number}/{len(files)} {path.name}: {result['status']} {said}".rstrip())
     failed = [result for result in results if result["status"] != "READY"]
     output.result(
         {"documents": results, "ready": len(results) - len(failed), "failed": len(failed)},

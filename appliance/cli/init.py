@@ -9,7 +9,7 @@ from contextlib import closing
 
 from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
-from appliance.errors import Conflict
+from appliance.errors import Conflict, InvalidInput
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
 
@@ -22,6 +22,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Make keys and database, prepare the models, create the first administrator. Exit code 1 where there is one already."""
     settings = load_settings(arguments.data)
+    if not arguments.password_stdin and not sys.stdin.isatty():
+        raise InvalidInput(
+            "There is no terminal to type a password at; hand it over with --password-stdin.", code="password.no_terminal"
+        )
     password = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else getpass.getpass("Password: ")
     with closing(open_appliance(settings, create=True)) as appliance:
         if not appliance.setup.needed():

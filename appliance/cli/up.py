@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from appliance.audit.events import AuditEvent, EventName, Outcome
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", help="address the front door listens on")
-    parser.add_argument("--port", type=int, help="port the front door listens on")
+    usual = {item.name: item.default for item in fields(Settings)}
+    parser.add_argument("--host", help=f"address the front door listens on (default: {usual['host']})")
+    parser.add_argument("--port", type=int, help=f"port the front door listens on (default: {usual['port']})")
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:

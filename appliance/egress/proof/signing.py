@@ -50,7 +50,7 @@ def signed(report: Report, key: Ed25519PrivateKey, signer: str) -> bytes:
 
 
 def check(path: Path) -> Checked:
-    """Raises `InvalidInput`: `report.unreadable`, `report.signature` where it was changed, `report.verdict`."""
+    """Raises `InvalidInput`: `report.no_file`, `report.unreadable`, `report.signature` where it was changed, `report.verdict`."""
     try:
         document = json.loads(path.read_bytes()[:_LARGEST_BYTES])
         content, signature = document["report"], document["signature"]
@@ -60,6 +60,8 @@ def check(path: Path) -> Checked:
         report = msgspec.convert(content, Report)
     except InvalidSignature:
         raise InvalidInput("The report is not as it was signed.", code="report.signature") from None
+    except FileNotFoundError:
+        raise InvalidInput(f"There is no file {path}.", code="report.no_file") from None
     except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
         raise InvalidInput(f"{path.name} is no report of a proof.", code="report.unreadable") from error
     if report.format != FORMAT or report.problems != problems(report.legs) or report.held == bool(report.problems):
