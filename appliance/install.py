@@ -222,6 +222,10 @@ def main() -> int:
     except InstallError as error:
         print(f"cloister: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        sentence = f"{error.filename} is closed to this account ({error.strerror})"
+        print(f"cloister: {sentence}; use the account that installed this clone, or a clone of your own.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("cloister: Interrupted; the same command goes on with the installation.", file=sys.stderr)
         return 130

@@ -68,6 +68,16 @@ def test_a_read_only_checkout_is_one_sentence(tmp_path: Path, monkeypatch: pytes
     assert re.fullmatch(r"cloister: The directory [^\n]* is not writable \(Permission denied\)[^\n]*\n", capsys.readouterr().err)
 
 
+def test_what_another_account_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys):
+    def refuse(**_: bool) -> None:
+        raise PermissionError(13, "Permission denied", "/srv/cloister/.venv/.installed")
+
+    monkeypatch.setattr(install, "install", refuse)
+    monkeypatch.setattr(sys, "argv", ["install.py"])
+    assert install.main() == 1
+    assert re.fullmatch(r"cloister: /srv/cloister/.venv/.installed is closed to this account [^\n]*\n", capsys.readouterr().err)
+
+
 def test_whoever_waits_is_told_how_far_the_compiler_is(tmp_path: Path):
     assert install.compiled(tmp_path) == ""
     (tmp_path / "compile_commands.json").write_text('[{"file": "a.c"}, {"file": "b.cpp"}, {"file": "c.cpp"}]')
