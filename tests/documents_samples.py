@@ -69,6 +69,37 @@ def pdf(
     return out.getvalue()
 
 
+Placed = tuple[float, float, str]
+"""Text and where it begins, in points from the lower left corner; one that starts with "right:" ends there."""
+
+
+def placed_pdf(placed: Sequence[Placed]) -> bytes:
+    """One page with each text where it is wanted, in Helvetica of 11 points."""
+    from reportlab.pdfgen import canvas
+
+    out = io.BytesIO()
+    page = canvas.Canvas(out, pagesize=(595, 842))
+    page.setFont("Helvetica", 11)
+    for x, y, said in placed:
+        if said.startswith("right:"):
+            page.drawRightString(x, y, said.removeprefix("right:"))
+        else:
+            page.drawString(x, y, said)
+    page.showPage()
+    page.save()
+    return out.getvalue()
+
+
+def right(said: str) -> str:
+    """A cell that is set to the right."""
+    return f"right:{said}"
+
+
+def table(rows: Sequence[Sequence[str]], columns: Sequence[float], top: float = 700) -> list[Placed]:
+    """Cells row by row, each on a line of its own; nothing where a cell is blank."""
+    return [(x, top - 14 * number, cell) for number, row in enumerate(rows) for x, cell in zip(columns, row, strict=True) if cell]
+
+
 def docx() -> bytes:
     import docx as word
 

@@ -2,8 +2,8 @@
 
 A sentence is supported by a window of at most three neighbouring sentences of a passage when most of its content words are
 there, every number, name and code of it stands there literally, and it is negated if and only if the nearest sentence is.
-Strictly, it is one sentence, and most of that is repeated: who leaves out most of a sentence leaves out its conditions. A
-question is never supported.
+Strictly, it is one sentence, and most of that is repeated: who leaves out most of a sentence leaves out its conditions. A row of
+a table supports alone, with the names of its columns. A question is never supported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def find_support(sentence: str, passages: Sequence[str], *, strict: bool = False
         if not literal_in(sentence, passage):
             continue
         pieces = split_sentences(passage)
-        stems = [set(content_terms(piece.text)) for piece in pieces]
+        stems = [set(content_terms(piece.told)) for piece in pieces]
         for width in range(1, (1 if strict else _WINDOW) + 1):
             for first in range(len(pieces) - width + 1):
                 held = set().union(*stems[first : first + width])
@@ -52,9 +52,11 @@ def find_support(sentence: str, passages: Sequence[str], *, strict: bool = False
                     continue
                 if strict and len(wanted & held) < _REPEATED * len(held):
                     continue
+                if width > 1 and any(piece.row for piece in pieces[first : first + width]):
+                    continue  # what one row says, the next denies
                 window = _joined(passage, pieces[first : first + width])
                 nearest = max(range(first, first + width), key=lambda at: len(wanted & stems[at]))
-                if literal_in(sentence, window.text) and is_negated(sentence) == is_negated(pieces[nearest].text):
+                if literal_in(sentence, window.told) and is_negated(sentence) == is_negated(pieces[nearest].text):
                     best = Support(index, window.start, window.end, coverage)
     return best
 
@@ -73,4 +75,4 @@ def literal_in(sentence: str, text: str) -> bool:
 
 def _joined(passage: str, pieces: Sequence[Sentence]) -> Sentence:
     start, end = pieces[0].start, pieces[-1].end
-    return Sentence(passage[start:end], start, end)
+    return Sentence(passage[start:end], start, end, pieces[0].row)

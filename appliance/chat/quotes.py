@@ -2,7 +2,8 @@
 
 A sentence earns the weight of each question word it holds; words are heavy when few of the sentences hold them. What stands in
 the heading above or in the sentence before counts in part, since "Sixteen weeks for each parent" under "Parental leave" answers
-a question about parental leave. A sentence that tells nothing beyond the words of the question answers nothing.
+a question about parental leave. A sentence that tells nothing beyond the words of the question answers nothing. A row of a table
+is told with the names of its columns, which stand in the first row of the table.
 """
 
 from __future__ import annotations
@@ -100,11 +101,11 @@ def _candidates(wanted: Sequence[str], index: int, hit: Hit) -> list[_Candidate]
     before: frozenset[str] = frozenset()
     found = []
     for piece in split_sentences(hit.text):
-        if is_contents_line(piece.text):
+        if is_contents_line(piece.text) or piece.names:
             continue
         bullet = _BULLET.match(piece.text)
         start = piece.start + (bullet.end() if bullet else 0)
-        said = hit.text[start : piece.end]
+        said = piece.row or hit.text[start : piece.end]
         bare = _NUMBER.sub("", said)
         told = content_terms(bare)
         own = matches(wanted, told)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from appliance.language.abbreviations import ABBREVIATIONS
 from appliance.language.contents import CONTENTS_END, LEADER
+from appliance.language.rows import rows_in
 from appliance.language.stops import divides_address, only_numbers
 
 _CLOSERS = r"""["'\u201d\u2019»)\]]*(?:\s*\[\d+\])*"""
@@ -33,10 +34,33 @@ class Sentence(NamedTuple):
     text: str
     start: int
     end: int
+    row: str = ""
+    """How a row of a table is told, where this is one: each value behind the name of its column."""
+    names: bool = False
+    """Whether it only names the columns of the rows below."""
+
+    @property
+    def told(self) -> str:
+        """What it says to whoever sees nothing else."""
+        return self.row or self.text
 
 
 def split_sentences(text: str) -> list[Sentence]:
-    """The sentences of `text` in order; what is between them is white space."""
+    """The sentences of `text` in order; what is between them is white space. A line of a table's cells stands alone."""
+    found: list[Sentence] = []
+    at = 0
+    for row in rows_in(text):
+        found += _sentences_from(text[at : row.start], at)
+        found.append(Sentence(text[row.start : row.end], row.start, row.end, row.told, row.names))
+        at = row.end
+    return found + _sentences_from(text[at:], at)
+
+
+def _sentences_from(part: str, offset: int) -> list[Sentence]:
+    return [Sentence(text, start + offset, end + offset) for text, start, end, *_ in _in_prose(part)]
+
+
+def _in_prose(text: str) -> list[Sentence]:
     found: list[Sentence] = []
     start = 0
     kind: str | None = None

@@ -20,7 +20,7 @@ _END = re.compile(
   | (?P<before>\n)(?=[^\n]*?{LEADER})                    # a line of a table of contents stands alone
   | (?P<break>\n[ \t\u3000]*(?:\n[ \t\u3000]*)+)         # an empty line ends anything
   | (?P<wide>[。！？．｡]+[”’」』）】〉》"')\]]*)              # full-width marks need no space after them
-  | (?P<mark>[.!?…؟۔।॥։]+(?:["'”’»)\]]|[ \u00a0\u202f]»)*)(?=\s|$)   # others do
+  | (?P<mark>[.!?…؟۔।॥։]+(?:["'”’»)\]]|[ \u00a0\u202f]»)*)(?=[^\S\t]|$)   # others do, not at the end of a cell
   | (?P<entry>\n)(?=[ \t]*(?:[-*•‣◦▪–]|\(?\d{{1,3}}(?:(?:\.\d{{1,3}}){{2,}})?[.)]|[a-z][.)])[ \t])   # the next list entry
     """,
     re.VERBOSE,

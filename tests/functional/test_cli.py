@@ -92,6 +92,14 @@ def test_an_answer_cites_the_passage_it_comes_from(box):
     assert _answered_last(box).startswith("here-")
 
 
+def test_a_row_of_a_table_in_a_pdf_is_told_with_the_names_of_its_columns(box):
+    code, said, _ = cloister("ask", "Which ship was built in 2013?", "--collection", "Handbook", "--data", str(box))
+    assert code == 0
+    assert "Ship: Avocet; Built: 2013; Passengers: 450; Cars: 74" in said["answer"]
+    cited = said["citations"][0]
+    assert (cited["document"], cited["text"].split()[:3]) == ("staff-handbook.pdf", ["Avocet", "2013", "450"])
+
+
 def _answered_last(box: Path) -> str:
     with closing(open_appliance(load_settings(box))) as appliance, appliance.database.read() as connection:
         query = select(messages.c.claimed_by).where(messages.c.role == "assistant")
@@ -117,8 +125,9 @@ def test_one_bad_file_fails_alone(box, tmp_path):
 
 
 def test_the_same_file_twice_is_recognised(box):
-    code, report, _ = cloister("ingest", str(HANDBOOK / "leave-and-absence.md"), "--collection", "Handbook", "--data", str(box))
+    code, report, said = cloister("ingest", str(HANDBOOK / "leave-and-absence.md"), "--collection", "Handbook", "--data", str(box))
     assert (code, report["documents"][0]["duplicate"]) == (0, True)
+    assert "already here" in said
 
 
 def test_a_healthy_box_is_sound_and_an_altered_one_is_not(box, tmp_path):

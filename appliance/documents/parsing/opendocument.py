@@ -6,8 +6,9 @@ from lxml import etree
 
 from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.drafting import Draft
-from appliance.documents.parsing.tables import Cell, Table, figures_below, reach
+from appliance.documents.parsing.tables import Cell, Table, reach
 from appliance.documents.rejections import rejected
+from appliance.language.rows import figures_below
 
 _MIME = b"application/vnd.oasis.opendocument.text"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"

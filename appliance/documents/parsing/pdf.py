@@ -13,6 +13,7 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
+from appliance.documents.parsing.columns import mark_columns, straighten
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.headings import Line, find_headings
 from appliance.documents.parsing.hidden import Doubt, doubt_of, unseen
@@ -127,13 +128,16 @@ def _read_page(document: Any, number: int, lookout: Lookout) -> tuple[str, list[
             for start, end in lookout.hidden(page, text_page, characters, number):
                 letters += sum(character.isalnum() for character in characters[start:end])
                 characters[start:end] = ["\n" if character == "\n" else " " for character in characters[start:end]]
+            straighten(text_page, characters)
             lines = _lines(text_page, characters)
+            mark_columns(text_page, characters, lines)
         finally:
             text_page.close()
     finally:
         page.close()
     for before, line in pairwise(lines):
-        if _begins_paragraph(before, line, characters[line.start]):
+        blank_cell = "\t" in characters[before.end : line.start]
+        if not blank_cell and _begins_paragraph(before, line, characters[line.start]):
             # PDFium ends lines with CR LF; making both a newline marks the paragraph and keeps every offset
             characters[before.end : line.start] = "\n" * (line.start - before.end)
     return "".join(characters), lines, letters

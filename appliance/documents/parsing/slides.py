@@ -10,7 +10,8 @@ from appliance.documents.parsing.dispatch import Report
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.messages import Progress
 from appliance.documents.parsing.relations import package_title, targets
-from appliance.documents.parsing.tables import Cell, Table, reach, reads_as_headers
+from appliance.documents.parsing.tables import Cell, Table, reach
+from appliance.language.rows import reads_as_headers
 
 _MAIN = "ppt/presentation.xml"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"

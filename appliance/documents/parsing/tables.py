@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-_NAME_CHARACTERS = 60
+from appliance.language.rows import reads_as_headers, with_name
+
 _REPEATED_CHARACTERS = 80
 """A cell that spans several rows is told again in each of them if it is no longer than this."""
 _COLUMNS = 500
 _ROWS_SPANNED = 1_000
-_FIGURE = re.compile(r"[^\w]*(?:[A-Z]{3}\s)?\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,7 @@ class Table:
                     self._names[place] = f"{self._names[place]} {cell.text}".strip()
 
     def _described(self, column: int, text: str) -> str:
-        name = self._names[column].rstrip(": ") if column < len(self._names) else ""
-        return f"{name}: {text}" if name and len(name) <= _NAME_CHARACTERS else text
+        return with_name(self._names[column] if column < len(self._names) else "", text)
 
 
 def reach(written: str | None) -> int:
@@ -112,24 +110,3 @@ def described_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
         line = table.line([Cell(text) for text in told], header=position == 0 and reads_as_headers(told))
         if line:
             yield line
-
-
-def reads_as_headers(row: Sequence[str]) -> bool:
-    """Whether a first row that nothing marks as headers seems to be: short, worded, all different."""
-    cells = [" ".join(cell.split()) for cell in row]
-    while cells and not cells[-1]:
-        cells.pop()
-    named = [cell for cell in cells if cell]
-    worded = all(any(mark.isalpha() for mark in cell) and len(cell) <= _NAME_CHARACTERS for cell in named)
-    return len(named) > 1 and len(set(named)) == len(named) and worded and len(named) * 2 > len(cells)
-
-
-def figures_below(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether below a first row of words some column holds nothing but figures, as it does below a header."""
-    if len(rows) < 2 or not reads_as_headers(rows[0]):
-        return False
-    for column, name in enumerate(rows[0]):
-        below = [row[column].strip() for row in rows[1:] if column < len(row) and row[column].strip()]
-        if below and not _FIGURE.match(name) and all(_FIGURE.match(cell) for cell in below):
-            return True
-    return False

@@ -11,7 +11,8 @@ from appliance.documents.parsing.archives import Archive, open_archive
 from appliance.documents.parsing.compatibility import read_once
 from appliance.documents.parsing.drafting import Draft
 from appliance.documents.parsing.relations import package_title, targets
-from appliance.documents.parsing.tables import Cell, Table, figures_below, reach, reads_as_headers
+from appliance.documents.parsing.tables import Cell, Table, reach
+from appliance.language.rows import figures_below, reads_as_headers
 
 _MAIN = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

@@ -90,3 +90,17 @@ def test_a_span_is_the_whole_passage_where_offsets_do_not_match_its_text():
     draft = AnswerDraft([passage])
     draft.add_checked("Hotel nights are paid up to 110 euros.")
     assert [(span.start, span.end) for span in draft.checked().spans] == [(10, 999)]
+
+
+ROWS = "Our ships:\nShip\tBuilt\tPassengers\nAvocet\t2013\t450\nSandpiper\t2022\t300\nThey sail all year."
+
+
+def test_what_the_next_row_says_supports_nothing_about_this_one():
+    assert find_support("Sandpiper carries 450 passengers.", [ROWS]) is None
+    assert find_support("Sandpiper was built in 2013.", [ROWS]) is None
+
+
+def test_a_row_supports_with_the_names_of_its_columns():
+    found = find_support("The ship Sandpiper: 300 passengers.", [ROWS])
+    assert found is not None
+    assert ROWS[found.start : found.end] == "Sandpiper\t2022\t300"

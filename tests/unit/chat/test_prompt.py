@@ -55,6 +55,10 @@ def test_what_is_shown_of_a_document_never_holds_the_boundary_a_mark_or_an_invis
     assert not any(character in shown for character in "\u200b\u202e\ufeff\x00")
 
 
+def test_cells_of_a_row_stay_apart():
+    assert as_data("\tBuilt\tCars\nAvocet\t2013\t74", BOUNDARY) == "| Built | Cars\nAvocet | 2013 | 74"
+
+
 def test_the_rules_come_first_and_never_change_so_that_their_reading_is_kept():
     prompts = [build_prompt(question, [hit(question)], [], boundary) for question, boundary in (("a", "x1"), ("b", "y2"))]
     assert prompts[0][0] == prompts[1][0] == PromptMessage("system", RULES)

@@ -31,6 +31,29 @@ def test_a_row_of_a_table_is_quoted_alone():
     assert quoted("What may a hotel cost per night?", text) == ["Item: Hotel in a capital city, per night; Maximum: 145"]
 
 
+SHIP_TABLE = (
+    "In 2025 we carried 1.2 million passengers and 214,000 vehicles.\n\n"
+    "Ship\tBuilt\tPassengers\tDrive \nAvocet\t2013\t450\tdiesel \n\nSandpiper\t2022\t300\tbattery \n"
+    "Sandpiper charges for nine minutes at each quay."
+)
+
+
+def test_a_row_of_cells_is_told_with_the_names_above_it_and_cited_where_it_stands():
+    hit = Hit(1, "d", "faq.pdf", "c", 1, 0, len(SHIP_TABLE), "", SHIP_TABLE, 20, 1.0, 0.5, 1.0)
+    best = best_quotes("How many passengers fit on Sandpiper?", [hit], 1)[0]
+    assert best.text == "Ship: Sandpiper; Built: 2022; Passengers: 300; Drive: battery"
+    assert SHIP_TABLE[best.start : best.end] == "Sandpiper\t2022\t300\tbattery"
+
+
+@pytest.mark.parametrize("question", ["Which ship was built?", "What drive does a ship have?", "Passengers and drive"])
+def test_the_names_of_columns_are_never_quoted_alone(question):
+    assert not any(text.startswith("Ship | ") or text.startswith("Ship Built") for text in quoted(question, SHIP_TABLE))
+
+
+def test_a_table_that_begins_in_the_middle_is_quoted_as_it_stands():
+    assert quoted("When was Avocet built?", "Avocet\t2013\t450\nSandpiper\t2022\t300")[0] == "Avocet | 2013 | 450"
+
+
 SHIPS = (
     "All ships carry passengers and cars, 1,200 passengers on a good day. Avocet carries 450 of them. Bittern carries 300. "
     "Curlew carries 150. The newest ship carries as many passengers as can be counted."

@@ -93,3 +93,8 @@ def test_long_rows_of_dots_take_no_long_time():
 def test_only_the_span_asked_for_is_read():
     text = "One. Two. Three."
     assert sentence_spans(text, 5, 9) == [(5, 9)]
+
+
+def test_a_mark_at_the_end_of_a_cell_does_not_divide_the_row():
+    assert len(sentence_spans("Ask first.\tAlways\nGo.\tNever")) == 1
+    assert len(sentence_spans("Ask first. Always\nGo. Never")) == 3

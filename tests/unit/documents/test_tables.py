@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.documents.parsing.tables import Cell, Table, described_rows, figures_below
+from appliance.documents.parsing.tables import Cell, Table, described_rows
+from appliance.language.rows import figures_below
 
 
 def lines(*rows, headers=1):
