@@ -88,7 +88,7 @@ def test_whatever_is_written_calls_nobody(box: Box, open_page, network_log: Path
     document = box.upload(person, "tries.txt", f"{TRIES[0]} {fact}\n\n{TOGETHER}\n".encode())
     drawn = box.upload(person, "drawn.pdf", pdf(([line[:90] for line in TRIES[:40]],)))
 
-    # an answer while it is written, then as it is kept, with its sources
+    # an answer while it is written, where addresses that no passage holds are left out; then as it is kept, with its sources
     afterwards = " ".join(f"word{number}" for number in range(60))  # deltas are sent on together, so something has to follow
     box.runtime.reply = f"{TOGETHER}\n\n{fact} [1] {afterwards}"
     box.runtime.pause_s = 0.002
@@ -96,7 +96,7 @@ def test_whatever_is_written_calls_nobody(box: Box, open_page, network_log: Path
     box.let_in(page, "keeper")
     page.get_by_label("Your question").fill(f"When is the lighthouse open to visitors? {TRIES[0]}")
     page.keyboard.press("Enter")
-    expect(page.locator(".answer-body")).to_contain_text(host(len(TRIES) - 1), timeout=30_000)
+    expect(page.locator(".answer-body")).to_contain_text("word5", timeout=30_000)
     clean(page)
     box.runtime.may_end.set()
     expect(page.locator(".answer[data-status]")).to_be_visible(timeout=30_000)
