@@ -125,7 +125,8 @@ def test_one_bad_file_fails_alone(box, tmp_path):
 
 
 def test_the_same_file_twice_is_recognised(box):
-    code, report, said = cloister("ingest", str(HANDBOOK / "leave-and-absence.md"), "--collection", "Handbook", "--data", str(box))
+    known = str(HANDBOOK / "leave-and-absence.md")
+    code, report, said = cloister("ingest", known, "--collection", "Handbook", "--data", str(box))
     assert (code, report["documents"][0]["duplicate"]) == (0, True)
     assert "already here" in said
 
