@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import digest_of
 from appliance.administration.golden.gate import GoldenObjection
-from appliance.administration.golden.models import Expected, Outcome, RunStatus, Schedule
+from appliance.administration.golden.models import Expected, QuestionOutcome, RunStatus, Schedule
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput, NotFound, Unavailable
 from appliance.evaluation.answers import grade
@@ -388,9 +388,9 @@ def test_a_run_without_an_answer_to_each_question_is_no_measure_by_itself(box, a
     assert box.golden.detail(administrator, golden_set).overview.baseline.id == result.run.id
 
 
-def outcome_kept(question, text: str = "kept") -> Outcome:
+def outcome_kept(question, text: str = "kept") -> QuestionOutcome:
     graded = grade(text, (), gold=(text,), possible=True, failed=False, abstained=False, supported=0, tokens=0, seconds=0.0)
-    return Outcome(question.id, question.ordinal, question.expected.sha256, question.expected.text, True, text, 1, False, False,
+    return QuestionOutcome(question.id, question.ordinal, question.expected.sha256, question.expected.text, True, text, 1, False, False,
                    asdict(graded))  # fmt: skip
 
 

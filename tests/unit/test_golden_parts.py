@@ -10,7 +10,7 @@ import pytest
 
 from appliance.administration.golden.checking import QUESTIONS_LIMIT, checked
 from appliance.administration.golden.margin import Margin, compare_runs, load_margin
-from appliance.administration.golden.models import Expected, Outcome, Schedule
+from appliance.administration.golden.models import Expected, QuestionOutcome, Schedule
 from appliance.administration.golden.schedule import next_due_ms
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import InvalidInput, SetupError
@@ -65,10 +65,11 @@ def test_a_set_is_due_at_its_hour_and_on_its_day() -> None:
     assert next_due_ms(Schedule.WEEKLY, 13, 4, friday_noon) == at("2026-11-20T13:00:00")
 
 
-def outcomes(verdicts: str, sha256: str = "same") -> list[Outcome]:
+def outcomes(verdicts: str, sha256: str = "same") -> list[QuestionOutcome]:
     """One for each letter: `+` is right."""
     return [
-        Outcome(str(n), n, sha256, f"question {n}", verdict == "+", "", None, False, False) for n, verdict in enumerate(verdicts)
+        QuestionOutcome(str(n), n, sha256, f"question {n}", verdict == "+", "", None, False, False)
+        for n, verdict in enumerate(verdicts)
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from appliance.administration.golden.models import Expected, Outcome, Run, Schedule
+from appliance.administration.golden.models import Expected, QuestionOutcome, Run, Schedule
 from appliance.administration.golden.models import Question as GoldenQuestion
 from appliance.administration.golden.service import Detail, Overview, Result
 
@@ -184,7 +184,7 @@ class OutcomeOut(msgspec.Struct):
     reason: str
 
     @classmethod
-    def of(cls, outcome: Outcome, before: Outcome | None) -> OutcomeOut:
+    def of(cls, outcome: QuestionOutcome, before: QuestionOutcome | None) -> OutcomeOut:
         same = before is not None and before.question_sha256 == outcome.question_sha256
         return cls(
             question_id=outcome.question_id,

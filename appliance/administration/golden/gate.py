@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import Conditions, digest_of
 from appliance.administration.golden.margin import Margin, compare_runs
-from appliance.administration.golden.models import Comparison, GoldenSet, Outcome, Run, RunStatus
+from appliance.administration.golden.models import Comparison, GoldenSet, QuestionOutcome, Run, RunStatus
 from appliance.errors import Conflict
 from appliance.inference.store.versions import ModelVersion
 from appliance.storage.clock import now_ms
@@ -30,7 +30,7 @@ class Needed(NamedTuple):
 
     set: GoldenSet
     baseline: bool
-    candidate: bool
+    version: bool
 
 
 class _Judged(NamedTuple):
@@ -61,10 +61,10 @@ class GoldenGate:
     def needed(self, connection: Connection, version: ModelVersion) -> list[Needed]:
         """The required sets that do not speak for or against this version yet."""
         found = [
-            Needed(item.set, baseline=not item.comparable, candidate=item.run is None or item.failed)
+            Needed(item.set, baseline=not item.comparable, version=item.run is None or item.failed)
             for item in self._judged(connection, version)
         ]
-        return [item for item in found if item.baseline or item.candidate]
+        return [item for item in found if item.baseline or item.version]
 
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
         """Return where the version may answer people. Questions and runs are named for collections in `readable` only.
@@ -104,7 +104,7 @@ class GoldenGate:
             runs.accept(connection, run.id)
         return len(asked)
 
-    def comparable(self, connection: Connection, about: GoldenSet) -> tuple[Run, list[Outcome]] | None:
+    def comparable(self, connection: Connection, about: GoldenSet) -> tuple[Run, list[QuestionOutcome]] | None:
         """The accepted run with its outcomes, where it asked a question that is still one of the set's."""
         baseline = runs.baseline_of(connection, about.id)
         if baseline is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from appliance.administration.golden.models import Change, Comparison, Outcome
+from appliance.administration.golden.models import Change, Comparison, QuestionOutcome
 from appliance.errors import SetupError
 
 
@@ -43,7 +43,7 @@ def load_margin(path: Path) -> Margin:
     return Margin(table["worse_questions"], float(table["worse_share"]), float(table["valid_h"]))
 
 
-def compare_runs(before: Sequence[Outcome], now: Sequence[Outcome], margin: Margin) -> Comparison:
+def compare_runs(before: Sequence[QuestionOutcome], now: Sequence[QuestionOutcome], margin: Margin) -> Comparison:
     """By question, those alone that both runs asked in the same words and with the same expectation."""
     known = {item.question_id: item for item in before}
     pairs = [

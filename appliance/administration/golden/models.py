@@ -88,7 +88,7 @@ class GoldenSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuestionOutcome:
     """One question of a run. `rank` is the place of the first passage that would have served, None where none was found."""
 
     question_id: str

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
-from appliance.administration.golden.models import Cause, Outcome, Question, Run, RunStatus
+from appliance.administration.golden.models import Cause, Question, QuestionOutcome, Run, RunStatus
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import golden_outcomes, golden_runs
@@ -92,7 +92,7 @@ def accept(connection: Connection, run_id: str) -> None:
     connection.execute(update(golden_runs).where(golden_runs.c.id == run_id).values(accepted_ms=now_ms()))
 
 
-def outcomes_of(connection: Connection, run_id: str) -> list[Outcome]:
+def outcomes_of(connection: Connection, run_id: str) -> list[QuestionOutcome]:
     """In the order of the questions."""
     statement = select(golden_outcomes).where(golden_outcomes.c.run_id == run_id).order_by(golden_outcomes.c.ordinal)
     return [_outcome(row) for row in connection.execute(statement)]
@@ -129,7 +129,7 @@ def claim(connection: Connection, worker_id: str, run_id: str | None = None) -> 
     return require_run(connection, row.id)
 
 
-def resume(connection: Connection, run: Run, worker_id: str, questions: Sequence[Question], digest: str) -> list[Outcome]:
+def resume(connection: Connection, run: Run, worker_id: str, questions: Sequence[Question], digest: str) -> list[QuestionOutcome]:
     """What an earlier worker asked of these questions, as they are, under these conditions; all else of the run is dropped.
 
     Keeps the conditions with the run. Nothing is changed, and nothing found, when the claim is lost.
@@ -151,7 +151,7 @@ def renew(connection: Connection, run: Run, worker_id: str) -> bool:
     return connection.execute(changed.values(lease_until_ms=now_ms() + LEASE_MS)).rowcount == 1
 
 
-def store_outcome(connection: Connection, run: Run, worker_id: str, outcome: Outcome, done: int) -> bool:
+def store_outcome(connection: Connection, run: Run, worker_id: str, outcome: QuestionOutcome, done: int) -> bool:
     """Keep what came of one question; False, keeping nothing, when the claim is lost."""
     changed = update(golden_runs).where(_owned(run, worker_id))
     if connection.execute(changed.values(done=done, lease_until_ms=now_ms() + LEASE_MS)).rowcount != 1:
@@ -215,8 +215,8 @@ def _run(row: Row[Any]) -> Run:
     return Run(**values | {name: json.loads(values[name]) for name in ("figures", "conditions")})
 
 
-def _outcome(row: Row[Any]) -> Outcome:
-    return Outcome(
+def _outcome(row: Row[Any]) -> QuestionOutcome:
+    return QuestionOutcome(
         question_id=row.question_id,
         ordinal=row.ordinal,
         question_sha256=row.question_sha256,

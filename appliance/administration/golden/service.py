@@ -18,15 +18,14 @@ from appliance.administration.golden.models import (
     Comparison,
     Expected,
     GoldenSet,
-    Outcome,
     Question,
+    QuestionOutcome,
     Run,
     RunStatus,
     Schedule,
 )
 from appliance.administration.golden.schedule import next_due_ms
-from appliance.audit.events import AuditEvent, EventName, ResourceRef
-from appliance.audit.events import Outcome as Ended
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity.models import Principal
@@ -66,9 +65,9 @@ class Result:
     """One run with what came of each question; `before` are the outcomes of the run that it is compared with."""
 
     run: Run
-    outcomes: list[Outcome]
+    outcomes: list[QuestionOutcome]
     baseline: Run | None
-    before: dict[str, Outcome]
+    before: dict[str, QuestionOutcome]
     comparison: Comparison | None
 
 
@@ -254,7 +253,7 @@ class GoldenSets:
                 in_work = {run.version_id for run in runs.runs_in_work(connection, needed.set.id)}
                 if needed.baseline and "" not in in_work:
                     begun.append(self._begin(connection, principal, needed.set, Cause.ACTIVATION))
-                if needed.candidate and version_id not in in_work:
+                if needed.version and version_id not in in_work:
                     begun.append(
                         self._begin(
                             connection, principal, needed.set, Cause.ACTIVATION, version_id=version_id, activates=activates
@@ -357,7 +356,7 @@ class GoldenSets:
     ) -> None:
         resources = [ResourceRef("golden_set", about.id), ResourceRef("collection", about.collection_id)] if about else []
         resources += [ResourceRef("golden_run", run.id)] if run else []
-        event = AuditEvent(name, principal, resources=tuple(resources), outcome=Ended.SUCCESS, facts=facts or {})
+        event = AuditEvent(name, principal, resources=tuple(resources), outcome=Outcome.SUCCESS, facts=facts or {})
         self._audit.append(connection, event)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from appliance.administration.golden.models import Expected, Outcome, Question
+from appliance.administration.golden.models import Expected, Question, QuestionOutcome
 from appliance.chat.claims import Ending, Span
 from appliance.chat.models import ABSTAINED, MessageStatus
 from appliance.chat.store import page_at
@@ -20,7 +20,9 @@ _OF_TEXT = ("contains_answer", "exact_match", "f1")
 _OF_PROGRAMS = ("tokens_per_answer", "answers_with_citation")
 
 
-def outcome_of(connection: Connection, question: Question, ending: Ending, hits: Sequence[Hit], seconds: float) -> Outcome:
+def outcome_of(
+    connection: Connection, question: Question, ending: Ending, hits: Sequence[Hit], seconds: float
+) -> QuestionOutcome:
     """What came of one question; `hits` are what the search alone gives for it, best first."""
     expected = question.expected
     cited = [(span, ending.passages[span.number - 1]) for span in ending.spans]
@@ -36,7 +38,7 @@ def outcome_of(connection: Connection, question: Question, ending: Ending, hits:
         seconds=round(seconds, 3),
     )
     ranks = [rank for rank, hit in enumerate(hits, 1) if _serves(connection, expected, hit)]
-    return Outcome(
+    return QuestionOutcome(
         question_id=question.id,
         ordinal=question.ordinal,
         question_sha256=expected.sha256,
@@ -52,7 +54,7 @@ def outcome_of(connection: Connection, question: Question, ending: Ending, hits:
     )
 
 
-def figures_of(outcomes: Sequence[Outcome], expected: Sequence[Expected], hits: int) -> dict[str, Any]:
+def figures_of(outcomes: Sequence[QuestionOutcome], expected: Sequence[Expected], hits: int) -> dict[str, Any]:
     """Shares over a run, as `cloister evaluate` names them, and how many questions were answered as expected."""
     graded = [Graded(**item.graded) for item in outcomes]  # type: ignore[arg-type]  # kept as JSON
     with_text = [item for item, wanted in zip(graded, expected, strict=True) if wanted.answers]

@@ -13,9 +13,8 @@ from sqlalchemy import Connection, select
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import digest_of
 from appliance.administration.golden.margin import compare_runs
-from appliance.administration.golden.models import Comparison, GoldenSet, Outcome, Question, Run, RunStatus
-from appliance.audit.events import AuditEvent, EventName, ResourceRef
-from appliance.audit.events import Outcome as Ended
+from appliance.administration.golden.models import Comparison, GoldenSet, Question, QuestionOutcome, Run, RunStatus
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.bootstrap import Appliance
 from appliance.chat.claims import Ending
 from appliance.chat.models import MessageStatus
@@ -151,7 +150,7 @@ class GoldenRunner:
         self._appliance.access.require_collection(principal, Action.DOCUMENT_READ, about.collection_id)
         return _Task(run, about, questions, principal)
 
-    def _outcome(self, task: _Task, question: Question, ending: Ending, seconds: float) -> Outcome:
+    def _outcome(self, task: _Task, question: Question, ending: Ending, seconds: float) -> QuestionOutcome:
         """What came of one question. Raises `Unavailable` where the box failed and not the answer: that is no wrong answer."""
         if ending.status is MessageStatus.FAILED and ending.reason_code not in _OF_THE_ANSWER:
             raise Unavailable(ending.reason or "The model cannot answer.", code=ending.reason_code)
@@ -170,7 +169,7 @@ class GoldenRunner:
                     return
             watch.wait(_LOOK_S)
 
-    def _end(self, task: _Task, outcomes: Sequence[Outcome], conditions: dict[str, object], digest: str) -> bool:
+    def _end(self, task: _Task, outcomes: Sequence[QuestionOutcome], conditions: dict[str, object], digest: str) -> bool:
         """Whether the end was stored, and no other run is left after which the same version would be activated.
 
         Nothing is stored where another worker has the run now.
@@ -211,13 +210,13 @@ class GoldenRunner:
                 "worse": len(found.worse),
                 "better": len(found.better),
             }
-            self._record(connection, run, Ended.FAILURE if regressed else Ended.SUCCESS, facts)
+            self._record(connection, run, Outcome.FAILURE if regressed else Outcome.SUCCESS, facts)
             return not any(other.activates and other.version_id == run.version_id for other in runs.runs_in_work(connection))
 
     def _fail(self, run: Run, code: str, sentence: str) -> None:
         with self._appliance.database.write() as connection:
             if runs.finish(connection, run, self._worker_id, RunStatus.FAILED, reason_code=code, reason=sentence[:500]):
-                self._record(connection, run, Ended.FAILURE, {"status": RunStatus.FAILED.value, "reason": code})
+                self._record(connection, run, Outcome.FAILURE, {"status": RunStatus.FAILED.value, "reason": code})
 
     def _let_go(self, run: Run) -> None:
         """The process ends: another one goes on where this one stopped, and the try does not count."""
@@ -232,7 +231,7 @@ class GoldenRunner:
             with self._appliance.database.write() as connection:
                 runs.note(connection, run, self._worker_id, error.stable_code, error.sentence)
 
-    def _record(self, connection: Connection, run: Run, outcome: Ended, facts: Mapping[str, str | int]) -> None:
+    def _record(self, connection: Connection, run: Run, outcome: Outcome, facts: Mapping[str, str | int]) -> None:
         about: tuple[ResourceRef, ...] = (ResourceRef("golden_set", run.set_id), ResourceRef("golden_run", run.id))
         about += (ResourceRef("model", run.version_id),) if run.version_id else ()
         event = AuditEvent(
