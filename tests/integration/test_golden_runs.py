@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from appliance.administration.golden import runs, store
+from appliance.administration.golden.checking import QUESTIONS_LIMIT
 from appliance.administration.golden.conditions import digest_of
 from appliance.administration.golden.gate import GoldenObjection
 from appliance.administration.golden.models import Expected, QuestionOutcome, RunStatus, Schedule
@@ -526,6 +527,39 @@ def test_a_set_is_asked_by_its_schedule_for_whoever_set_it_up(box, administrator
     with box.database.read() as connection:
         (run,) = runs.runs_in_work(connection)
     assert (run.acts_for, run.cause) == (administrator.id, "schedule")
+
+
+def test_what_makes_no_sense_is_refused_each_for_its_own_reason(box, administrator, golden_set) -> None:
+    golden, other = box.golden, box.golden.create(administrator, own(box, administrator), "Empty")
+    golden.change(administrator, golden_set, schedule=Schedule.DAILY)
+    question = golden.detail(administrator, golden_set).questions[0]
+    stopped = golden.start(administrator, golden_set)
+    golden.stop(administrator, stopped.id)
+    with box.database.write() as connection:
+        changed = tables.model_versions.update().where(tables.model_versions.c.id == "harbour@2")
+        connection.execute(changed.values(kind="embedding"))
+        store.change_set(connection, other.id, due_ms=1)
+    for act, code in (
+        (lambda: golden.start(administrator, other.id), "golden.empty"),
+        (lambda: golden.start(administrator, golden_set, "harbour@2"), "golden.version"),
+        (lambda: golden.start(administrator, golden_set, "harbour@9"), "model.unknown"),
+        (lambda: golden.accept(administrator, stopped.id), "golden.not_comparable"),
+        (lambda: golden.stop(administrator, stopped.id), "golden.ended"),
+        (lambda: golden.create(administrator, own(box, administrator), "Empty"), "golden.name_taken"),
+        (lambda: golden.change(administrator, golden_set, name="Empty", hour=5), "golden.name_taken"),
+        (lambda: golden.change(administrator, golden_set, hour=24), "golden.schedule"),
+        (lambda: golden.change(administrator, golden_set, weekday=7), "golden.schedule"),
+        (lambda: golden.add(administrator, golden_set, QUESTIONS[:1] * QUESTIONS_LIMIT), "golden.too_many"),
+        (lambda: golden.change_question(administrator, other.id, question.id, QUESTIONS[1]), "golden.question_unknown"),
+        (lambda: golden.delete_question(administrator, other.id, question.id), "golden.question_unknown"),
+    ):
+        with pytest.raises(ApplianceError) as refused:
+            act()
+        assert refused.value.stable_code == code
+    detail = golden.detail(administrator, golden_set)
+    assert [item.expected for item in detail.questions] == QUESTIONS
+    assert (detail.overview.set.name, detail.overview.set.hour) == ("Basics", 3)
+    assert golden.start_due() == 0, "there is nothing to ask"
 
 
 def require(box: Appliance, administrator, set_id: str) -> None:
