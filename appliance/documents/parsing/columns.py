@@ -23,6 +23,8 @@ _STRIP = 0.3
 _MEAN = 1.1
 _EVEN = 0.1
 _SAME_LINE = 0.5
+_FURTHER = 1.3
+"""So many times as far."""
 _ROW_APART = 4.0
 _TALK_WORDS, _TALK_CHARACTERS = 4, 30
 """A column whose cells are longer on average is prose, and a table has one such column at most."""
@@ -66,6 +68,8 @@ class _Block:
 
     rows: list[_Row]
     strips: list[tuple[float, float]]
+    above: _Row | None
+    """The line before the first row; names that fill their columns leave no wide gaps."""
 
 
 def straighten(text_page: Any, characters: list[str]) -> None:
@@ -89,35 +93,35 @@ def straighten(text_page: Any, characters: list[str]) -> None:
 def mark_columns(text_page: Any, characters: list[str], lines: Sequence[Line]) -> None:
     """Put tabs between the cells of whatever is a table."""
     block: _Block | None = None
+    above: _Row | None = None
     for line in lines:
         row = _row(text_page, characters, line)
         if block is not None and (row is None or not _joins(block, row)):
             _mark(block, characters)
             block = None
-        if block is None and row is not None:
+        if block is None and row is not None and row.wide:
             strips = [(gap.left, gap.right) for gap in row.wide]
             row.met = [*row.wide]
-            block = _Block([row], strips)
+            block = _Block([row], strips, above)
+        above = row
     if block is not None:
         _mark(block, characters)
 
 
 def _row(text_page: Any, characters: Sequence[str], line: Line) -> _Row | None:
-    """The line with its gaps; None where no gap is wide."""
+    """The line with its gaps; None where it can be no row."""
     if abs(line.top - line.last_top) > _SAME_LINE * line.height:
         return None
     text = "".join(characters[line.start : line.end])
     box, handle, ask = raw.FS_RECTF(), text_page.raw, raw.FPDFText_GetLooseCharBox
     gaps = []
-    widest = 0.0
     for space in _SPACE.finditer(text):
         start, end = line.start + space.start(), line.start + space.end()
         ask(handle, start - 1, box)
         left = box.right
         ask(handle, end, box)
         gaps.append(_Gap(start, end, left, box.left))
-        widest = max(widest, box.left - left)
-    if widest < _WIDE * line.height or is_contents_line(text):
+    if not gaps or is_contents_line(text):
         return None
     ask(handle, line.start, box)
     left = box.left
@@ -163,9 +167,11 @@ def _joins(block: _Block, row: _Row) -> bool:
 
 
 def _mark(block: _Block, characters: list[str]) -> None:
-    rows = block.rows
     if not _is_table(block, characters):
         return
+    if block.above is not None and _names(block, block.above, characters):
+        block.rows.insert(0, block.above)
+    rows = block.rows
     for position, row in enumerate(rows):
         tabs = _tabs(row, characters)
         if position == 0 and len(tabs) < len(block.strips):
@@ -174,6 +180,21 @@ def _mark(block: _Block, characters: list[str]) -> None:
             characters[at] = "\t"
         if row.line.start - 1 in tabs:
             characters[row.line.start - 2] = "\n"
+
+
+def _names(block: _Block, row: _Row, characters: Sequence[str]) -> bool:
+    """Whether the words of a line stand above the columns, further apart between two columns than within one."""
+    near = 0 < row.line.top - block.rows[0].line.top <= _ROW_APART * row.line.height
+    if not near or "\t" in characters[row.line.start : row.line.end]:
+        return False
+    row.met = [max(row.gaps, key=lambda gap: min(gap.right, right) - max(gap.left, left)) for left, right in block.strips]
+    between = {gap for gap in row.met if gap is not None}
+    over = all(
+        gap is not None and min(gap.right, right) - max(gap.left, left) > 0
+        for gap, (left, right) in zip(row.met, block.strips, strict=True)
+    )
+    within = [gap.width for gap in row.gaps if gap not in between]
+    return over and len(between) == len(block.strips) and min(gap.width for gap in between) > _FURTHER * max(within, default=0)
 
 
 def _tabs(row: _Row, characters: Sequence[str]) -> set[int]:

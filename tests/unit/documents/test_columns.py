@@ -44,8 +44,9 @@ def test_three_narrow_columns_of_running_text_are_no_table(read):
 def test_a_table_of_contents_is_no_table(read):
     entries = [("1", "Scope of this document", "3"), ("2", "Working hours", "12"), ("3", "Pay", "40")]
     bare = table(entries, (72, 100, 400))
-    led = [(72, 500 - 14 * row, f"{title} {'. ' * 30}") for row, (_, title, _) in enumerate(entries)]
-    led += [(400, 500 - 14 * row, page) for row, (_, _, page) in enumerate(entries)]
+    led: list[Placed] = []
+    for row, (_, title, number) in enumerate(entries):
+        led += [(72, 500 - 14 * row, f"{title} {'. ' * 30}"), (400, 500 - 14 * row, f"page {number}")]
     assert not any("\t" in line for line in read([*bare, *led]))
 
 
@@ -82,6 +83,14 @@ def test_numbers_set_to_the_right_stand_below_their_names(read):
         ("Hook", right("12,000"), right("7.5")),
     ]
     assert read(table(rows, (72, 250, 350))) == ["Item\tPieces\tEuros", "Rope\t 5\t1,240.00", "Hook\t12,000\t7.5"]
+
+
+def test_names_that_fill_their_columns_belong_to_the_table_and_a_line_of_prose_does_not(read):
+    rows = [("Kind of ticket", "Single fare", "Return"), ("Adult", "9.80", "17.60"), ("Child", "4.90", "8.80")]
+    placed = table(rows, (72, 150, 214))
+    assert read(placed) == ["\t".join(row) for row in rows]
+    prose = "Whoever is late may go on the next"
+    assert read([(72, 700, prose), *placed[3:]]) == [prose, *("\t".join(row) for row in rows[1:])]
 
 
 def test_cells_of_several_words_stay_whole_and_prose_around_stays_as_it_is(read):
