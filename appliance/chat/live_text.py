@@ -49,21 +49,26 @@ class LiveText:
 
     def add(self, piece: str) -> str:
         self._rest += readable(piece)
-        shown = []
-        while (match := _WORD.match(self._rest)) is not None:
-            shown.append(self._take(match.group()))
-            self._rest = self._rest[match.end() :]
-        if len(self._rest) > _LONGEST:  # no word is so long
-            shown.append(self._take(self._rest))
-            self._rest = ""
-        return "".join(shown)
+        shown = ""
+        while (match := _WORD.match(self._rest)) is not None or len(self._rest) > _LONGEST:
+            end = match.end() if match is not None else len(self._rest)
+            word, self._rest = self._rest[: min(end, _LONGEST)], self._rest[min(end, _LONGEST) :]
+            if end <= _LONGEST or not word.strip():
+                shown += self._take(word)
+            else:  # no honest word is so long, and half of one tells nothing of what it is
+                shown += self._close() + self._left_out(word)
+        return shown
 
     def end(self) -> str:
         """What is left when nothing more comes."""
         shown = self._take(self._rest) if self._rest.strip() else ""
-        shown += "".join(map(self._word, self._open))
-        self._rest, self._open = "", []
-        return shown + self._let_go()
+        self._rest = ""
+        return shown + self._close() + self._let_go()
+
+    def _close(self) -> str:
+        """The words since a bracket that will have no end."""
+        shown, self._open = "".join(map(self._word, self._open)), []
+        return shown
 
     def _take(self, word: str) -> str:
         """Hold the word while a bracket before it has no end: a mark or a token may be spread over several."""

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.chat.citations import AnswerDraft
@@ -195,6 +195,7 @@ def test_whoever_breaks_a_check_is_caught_at_the_release():
     assert breaches("a.io [1]", [Mark()], ["b.io"], Secrets()) == ("address",)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -223,6 +224,13 @@ def test_a_false_mark_of_several_words_is_never_seen(false):
 def test_a_token_of_several_words_is_never_seen(token):
     live = LiveText([], SECRETS)
     assert "".join(map(live.add, f"So it is {token} and on.")) + live.end() == f"So it is {LEFT_OUT} and on."
+
+
+@pytest.mark.parametrize("before", range(385, 402))
+def test_what_is_cut_from_a_word_without_end_is_no_address(before):
+    live = LiveText([], SECRETS)
+    seen = "".join(map(live.add, f"See {'x' * before}https://{EVIL}/path and on.")) + live.end()
+    assert EVIL not in seen and seen.startswith(f"See {LEFT_OUT}") and seen.endswith(" and on.")
 
 
 def test_honest_text_passes_unchanged_in_every_script():
