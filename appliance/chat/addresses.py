@@ -8,8 +8,9 @@ of an answer unless the source has it, which costs little.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
+
+from appliance.chat.prompt import visible
 
 _LONGEST = 2_000
 _OBSCURED = re.compile(r"[\[({]\s*(?:\.|dot|punkt|punto|point)\s*[\])}]", re.IGNORECASE)
@@ -29,7 +30,6 @@ _ADDRESS = re.compile(
 _SCHEME = re.compile(r"^(?:h(?:tt|xx)ps?:)?[/\\]{2,}(?:www\.)?|^mailto:|^www\.", re.IGNORECASE)
 _HOST_END = re.compile(r"[/?#\\]")
 _ENDS = ".,;:!?)]}>\"'`*_~|/\u201d\u2019»…"
-_INVISIBLE = {"Cf", "Cc", "Cs", "Co"}
 
 
 def addresses(text: str) -> frozenset[str]:
@@ -55,6 +55,4 @@ def _addresses(text: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text)
-    seen = "".join(c for c in folded if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE)
-    return _OTHER_STOPS.sub(".", _OBSCURED.sub(".", seen)).casefold()
+    return _OTHER_STOPS.sub(".", _OBSCURED.sub(".", visible(text))).casefold()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.chat.addresses import addresses, known_addresses
-from appliance.chat.prompt import TEMPLATE, visible
+from appliance.chat.prompt import INVISIBLE, TEMPLATE, visible
 from appliance.chat.words import fold
 
 MARK = re.compile(r"\s*[\[［【〔⟦]\s*(?:passages?\s*)?\d(?:[\d\s,;:†\u2013-]|source)*[\]］】〕⟧]", re.IGNORECASE)  # noqa: RUF001
@@ -21,7 +21,6 @@ MARK = re.compile(r"\s*[\[［【〔⟦]\s*(?:passages?\s*)?\d(?:[\d\s,;:†\u201
 _NUMBER = re.compile(r"\d+")
 RUN = 5
 """So many words of the rules in a row are taken for them."""
-_INVISIBLE = {"Cf", "Cc", "Cs", "Co"}
 _KEPT_JOINERS = "\u200c\u200d"  # letters of several scripts are joined or parted by them
 
 
@@ -84,9 +83,7 @@ def is_frame(text: str) -> bool:
 
 def readable(text: str) -> str:
     """Without characters that cannot be seen or that turn the reading round; all others as they are."""
-    return "".join(
-        c for c in text if c in "\n\t" or c in _KEPT_JOINERS or unicodedata.category(c) not in {"Cf", "Cc", "Cs", "Co"}
-    )
+    return "".join(c for c in text if c in "\n\t" or c in _KEPT_JOINERS or unicodedata.category(c) not in INVISIBLE)
 
 
 def quotable(text: str) -> str:
