@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 
-from appliance.administration.golden.models import Expected, QuestionOutcome, Run, Schedule
+from appliance.administration.golden.models import Detail, Expected, Overview, QuestionOutcome, Result, Run, Schedule
 from appliance.administration.golden.models import Question as GoldenQuestion
-from appliance.administration.golden.service import Detail, Overview, Result
 
 
 class NewGoldenSet(msgspec.Struct, forbid_unknown_fields=True):

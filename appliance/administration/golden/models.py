@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Schedule(StrEnum):
@@ -165,3 +165,33 @@ class Comparison:
     def regressed(self) -> bool:
         """Whether more was lost than may be."""
         return self.lost > self.allowed
+
+
+class Overview(NamedTuple):
+    """A set as the list shows it: how many questions it has, its newest run, and the one that later runs are compared with."""
+
+    set: GoldenSet
+    questions: int
+    latest: Run | None
+    baseline: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A set as its page shows it; `documents` are the names that can be expected."""
+
+    overview: Overview
+    questions: list[Question]
+    runs: list[Run]
+    documents: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run with what came of each question; `before` are the outcomes of the run that it is compared with."""
+
+    run: Run
+    outcomes: list[QuestionOutcome]
+    baseline: Run | None
+    before: dict[str, QuestionOutcome]
+    comparison: Comparison | None

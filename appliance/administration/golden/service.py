@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -15,23 +13,24 @@ from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.margin import compare_runs
 from appliance.administration.golden.models import (
     Cause,
-    Comparison,
+    Detail,
     Expected,
     GoldenSet,
+    Overview,
     Question,
-    QuestionOutcome,
+    Result,
     Run,
     RunStatus,
     Schedule,
 )
+from appliance.administration.golden.records import golden_event
 from appliance.administration.golden.schedule import next_due_ms
-from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.administration.golden.starting import begin, begin_due, begin_examination, require_language_model
+from appliance.audit.events import EventName
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity.models import Principal
-from appliance.identity.store import clean_name, load_principal
-from appliance.inference.store import records
-from appliance.inference.store.versions import ModelVersion, VersionState
+from appliance.identity.store import clean_name
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
@@ -39,36 +38,6 @@ from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
 _RUNS_SHOWN = 20
-
-
-class Overview(NamedTuple):
-    """A set as the list shows it: how many questions it has, its newest run, and the one that later runs are compared with."""
-
-    set: GoldenSet
-    questions: int
-    latest: Run | None
-    baseline: Run | None
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """A set as its page shows it; `documents` are the names that can be expected."""
-
-    overview: Overview
-    questions: list[Question]
-    runs: list[Run]
-    documents: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One run with what came of each question; `before` are the outcomes of the run that it is compared with."""
-
-    run: Run
-    outcomes: list[QuestionOutcome]
-    baseline: Run | None
-    before: dict[str, QuestionOutcome]
-    comparison: Comparison | None
 
 
 class GoldenSets:
@@ -225,10 +194,10 @@ class GoldenSets:
         found = self._authorised(principal, Action.GOLDEN_RUN, set_id)
         with self._database.write() as connection:
             if version_id:
-                _usable(records.load_version(connection, version_id))
+                require_language_model(connection, version_id)
             if any(run.version_id == version_id for run in runs.runs_in_work(connection, set_id)):
                 raise Conflict("This set is being asked already.", code="golden.running")
-            return self._begin(connection, principal, found, Cause.MANUAL, version_id=version_id)
+            return begin(connection, self._audit, principal, found, Cause.MANUAL, version_id=version_id)
 
     def examine(self, principal: Principal, version_id: str, *, activates: bool) -> list[Run]:
         """Runs of every required set with this version, as far as none speaks for it yet, and of the present one where there is
@@ -240,38 +209,22 @@ class GoldenSets:
         if activates:
             self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
         readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
-        begun = []
         with self._database.write() as connection:
-            version = records.load_version(connection, version_id)
-            for needed in self.gate.needed(connection, version) if version.state is not VersionState.ACTIVE else ():
-                if needed.set.collection_id not in readable:
-                    raise Conflict(
-                        "A golden set that must be asked first is about a collection that you may not read. "
-                        "Ask an administrator who may.",
-                        code="golden.out_of_reach",
-                    )
-                in_work = {run.version_id for run in runs.runs_in_work(connection, needed.set.id)}
-                if needed.baseline and "" not in in_work:
-                    begun.append(self._begin(connection, principal, needed.set, Cause.ACTIVATION))
-                if needed.version and version_id not in in_work:
-                    begun.append(
-                        self._begin(
-                            connection, principal, needed.set, Cause.ACTIVATION, version_id=version_id, activates=activates
-                        )
-                    )
-        return begun
+            return begin_examination(
+                connection, self._audit, self.gate, principal, version_id, readable=readable, activates=activates
+            )
 
     def stop(self, principal: Principal, run_id: str) -> None:
         """End a run before its time; what it had found out stays. Raises `Conflict` (`golden.ended`), `NotFound`."""
         self._authorised_run(principal, Action.GOLDEN_RUN, run_id)
         with self._database.write() as connection:
             run = runs.load_run(connection, run_id)
-            if run is None:  # deleted between two looks
-                raise _nothing_here()
+            about = _present(connection, run.set_id if run else "")
+            assert run is not None
             if run.status.finished:  # as it is now: it may have ended meanwhile
                 raise Conflict("This run has ended already.", code="golden.ended")
             runs.request_stop(connection, run_id)
-            self._record(connection, EventName.GOLDEN_STOPPED, principal, _present(connection, run.set_id), run)
+            self._record(connection, EventName.GOLDEN_STOPPED, principal, about, run)
 
     def accept(self, principal: Principal, run_id: str) -> None:
         """Let later runs be compared with this one. Raises `Conflict` (`golden.not_comparable`) for what is no whole run."""
@@ -285,18 +238,8 @@ class GoldenSets:
 
     def start_due(self) -> int:
         """Begin the runs whose time has come, for the administrators who set them up; how many."""
-        begun = 0
         with self._database.write() as connection:
-            moment = now_ms()
-            for found in store.due_sets(connection, moment):
-                due = next_due_ms(found.schedule, found.hour, found.weekday, moment)
-                store.change_set(connection, found.id, due_ms=due)
-                principal = load_principal(connection, found.acts_for)
-                questions = store.count_questions(connection).get(found.id, 0)
-                if principal is not None and questions and not runs.runs_in_work(connection, found.id):
-                    self._begin(connection, principal, found, Cause.SCHEDULE)
-                    begun += 1
-        return begun
+            return begin_due(connection, self._audit)
 
     def any_due(self) -> bool:
         """Whether `start_due` would find something: looked at every few seconds, so that no write is begun for nothing."""
@@ -307,25 +250,6 @@ class GoldenSets:
         """Runs that nobody works on."""
         with self._database.read() as connection:
             return runs.pending_ids(connection)
-
-    def _begin(
-        self,
-        connection: Connection,
-        principal: Principal,
-        about: GoldenSet,
-        cause: Cause,
-        *,
-        version_id: str = "",
-        activates: bool = False,
-    ) -> Run:
-        total = store.count_questions(connection).get(about.id, 0)
-        if not total:
-            raise Conflict(f"The golden set {about.name} holds no question yet.", code="golden.empty")
-        run = runs.insert_run(connection, about.id, principal.id, cause, total, version_id=version_id, activates=activates)
-        facts: dict[str, str | int] = {"cause": cause.value, "questions": total}
-        facts |= {"version": version_id, "activates": int(activates)} if version_id else {}
-        self._record(connection, EventName.GOLDEN_STARTED, principal, about, run, facts=facts)
-        return run
 
     def _authorised(self, principal: Principal, action: Action, set_id: str) -> GoldenSet:
         self._access.require(principal, action, APPLIANCE)
@@ -354,10 +278,7 @@ class GoldenSets:
         *,
         facts: Mapping[str, str | int] | None = None,
     ) -> None:
-        resources = [ResourceRef("golden_set", about.id), ResourceRef("collection", about.collection_id)] if about else []
-        resources += [ResourceRef("golden_run", run.id)] if run else []
-        event = AuditEvent(name, principal, resources=tuple(resources), outcome=Outcome.SUCCESS, facts=facts or {})
-        self._audit.append(connection, event)
+        self._audit.append(connection, golden_event(name, principal, about, run, facts=facts))
 
 
 def _overview(connection: Connection, found: GoldenSet, counts: dict[str, int]) -> Overview:
@@ -368,17 +289,8 @@ def _overview(connection: Connection, found: GoldenSet, counts: dict[str, int]) 
 def _present(connection: Connection, set_id: str) -> GoldenSet:
     found = store.load_set(connection, set_id)
     if found is None:  # deleted between two looks
-        raise _nothing_here()
+        raise NotFound("There is no such thing here.")
     return found
-
-
-def _nothing_here() -> NotFound:
-    return NotFound("There is no such thing here.")
-
-
-def _usable(version: ModelVersion) -> None:
-    if version.kind != "language":
-        raise Conflict("Golden sets are asked with language models.", code="golden.version")
 
 
 def _name_taken(name: str) -> Conflict:
