@@ -20,12 +20,11 @@ from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens, toke
 from appliance.retrieval.indexes import IndexRecord, all_indexes, forget_document, serving, tables_of
 from appliance.retrieval.partitions import Partition, load_partition, packed, signs
 from appliance.retrieval.postings import Entries, Key, PostingCache, entries_of
+from appliance.retrieval.scores import NONE, STEP_BITS, Scores, joined, summed
 
 VECTOR_CANDIDATES = 256
 """Passages that the scan over bits hands on to exact comparison."""
 
-_DENSE_SPREAD = 2_000_000
-_STEP_BITS = 2  # of an entry; the rest is the chunk's id
 _MERGED_PAGES = 100
 _IMPACTS = np.array(IMPACTS, np.float32)
 
@@ -54,39 +53,6 @@ def index_row(
 ) -> IndexRow:
     """The row of a chunk. Making its tokens takes longer than storing them: call it before the write lock is taken."""
     return IndexRow(chunk_id, collection_number, vector, passage_tokens(collection_number, title, heading, text), signs)
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Chunk ids and their scores; best first or in the order of ids, as the function says that gives them."""
-
-    ids: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-    def best(self, limit: int) -> Scores:
-        """The highest `limit`, best first. Ties go to the older chunk, so that the same search gives the same answer twice."""
-        ids, scores = self.ids, self.scores
-        if ids.size > 2 * limit:
-            threshold = np.partition(scores, ids.size - limit)[ids.size - limit]
-            kept = np.flatnonzero(scores >= threshold)
-            ids, scores = ids[kept], scores[kept]
-        order = np.lexsort((ids, -scores))[:limit]
-        return Scores(ids[order], scores[order])
-
-    def in_order(self) -> Scores:
-        """The same in the order of ids."""
-        order = np.argsort(self.ids)
-        return Scores(self.ids[order], self.scores[order])
-
-    def of(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of these chunks, 0 for those not here; for scores in the order of ids."""
-        if not self.ids.size:
-            return np.zeros(ids.size, np.float32)
-        places = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
-        return np.where(self.ids[places] == ids, self.scores[places], np.float32(0))
-
-
-_NONE = Scores(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 class SearchIndex:
@@ -144,7 +110,7 @@ class SearchIndex:
         """Chunks in scope by cosine: a scan over bits, then the exact order of the best `VECTOR_CANDIDATES`."""
         partitions = self._partitions(connection, scope_numbers, made_by)
         if not partitions:
-            return _NONE
+            return NONE
         asked = signs(vector[None])[0].view(np.uint64)
         distances = [partition.distances(asked) for partition in partitions]
         histogram = sum(np.bincount(part, minlength=64 * asked.size + 1) for part in distances)
@@ -153,7 +119,7 @@ class SearchIndex:
         for partition, part in zip(partitions, distances, strict=True):
             places = np.flatnonzero(part <= farthest)
             found.append(Scores(partition.ids[places], partition.cosines(places, vector)))
-        return _joined(found).best(limit)
+        return joined(found).best(limit)
 
     def similarities(
         self,
@@ -169,7 +135,7 @@ class SearchIndex:
         for partition in self._partitions(connection, scope_numbers, made_by):
             places = partition.places(ids)
             found.append(Scores(partition.ids[places], partition.cosines(places, vector)))
-        return _joined(found)
+        return joined(found)
 
     def matching(self, connection: Connection, scope_numbers: Collection[int], terms: Sequence[str], limit: int) -> Scores:
         """Chunks in scope by BM25 over `terms`, best first."""
@@ -186,7 +152,7 @@ class SearchIndex:
         current = _current(connection, scope_numbers)
         total = sum(count for _, _, count in current)
         if not terms or not total:
-            return _NONE, {}
+            return NONE, {}
         keys: dict[str, list[Key]] = {
             term: [(number, generation, term) for number, generation, _ in current] for term in dict.fromkeys(terms)
         }
@@ -198,7 +164,7 @@ class SearchIndex:
             rarities[term] = _rarity(sum(entries.size for entries in lists), total)
             postings += lists
             by_step += [rarities[term] * _IMPACTS] * len(lists)
-        return (_summed(postings, np.stack(by_step)) if postings else _NONE), rarities
+        return (summed(postings, np.stack(by_step)) if postings else NONE), rarities
 
     def _read_postings(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, Entries]:
         """The posting list of each key, in one statement for those that are not held."""
@@ -214,7 +180,7 @@ class SearchIndex:
             ).fetchall()
             for at, entries in found:
                 every = entries_of(entries or "")
-                read[missing[at]] = every[visible(every >> _STEP_BITS, hidden)] if hidden else every
+                read[missing[at]] = every[visible(every >> STEP_BITS, hidden)] if hidden else every
                 self._postings.put(missing[at], read[missing[at]])
         return read
 
@@ -300,28 +266,5 @@ def count_chunks(connection: Connection, added: dict[int, int]) -> None:
     )
 
 
-def _joined(parts: Sequence[Scores]) -> Scores:
-    if not parts:
-        return _NONE
-    return Scores(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
-
-
 def _rarity(frequency: int, total: int) -> float:
     return float(np.log1p((total - frequency + 0.5) / (frequency + 0.5)))
-
-
-def _summed(postings: Sequence[Entries], by_step: NDArray[np.float32]) -> Scores:
-    """One score per chunk, in the order of ids: what each posting list's row of `by_step` says of the chunk's step, added up."""
-    entries = np.concatenate(postings)
-    lists = np.repeat(np.arange(len(postings)), [len(part) for part in postings])
-    ids, steps = (entries >> _STEP_BITS).astype(np.int64), entries & (len(IMPACTS) - 1)
-    weights = by_step[lists, steps]
-    low = int(ids.min())
-    spread = int(ids.max()) - low + 1
-    if spread > _DENSE_SPREAD:
-        distinct, places = np.unique(ids, return_inverse=True)
-        return Scores(distinct, np.bincount(places, weights).astype(np.float32))
-    # ids lie close together: counting into an array is several times faster than sorting
-    sums = np.bincount(ids - low, weights)
-    found = np.flatnonzero(sums)
-    return Scores(found + low, sums[found].astype(np.float32))
