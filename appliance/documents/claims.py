@@ -40,6 +40,12 @@ def pending_ids(connection: Connection) -> list[str]:
     return list(connection.execute(found).scalars())
 
 
+def untried_id(connection: Connection, size_bytes: int) -> str | None:
+    """The oldest document that nobody has tried yet and that is no larger than that."""
+    small = and_(documents.c.status == DocumentStatus.PENDING, documents.c.attempts == 0, documents.c.size_bytes <= size_bytes)
+    return connection.execute(select(documents.c.id).where(small).order_by(documents.c.uploaded_ms).limit(1)).scalar()
+
+
 def claim_document(connection: Connection, document_id: str, worker_id: str) -> Claim | None:
     """Take the document if nobody has it; None where it is finished, failed, gone or in someone's hands."""
     free = and_(documents.c.id == document_id, _free(now_ms()))

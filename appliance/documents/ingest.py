@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents.chunking import chunk, searchable_text
-from appliance.documents.claims import Claim, ClaimLost, claim_document, fail, finish, hand_back, still_held
+from appliance.documents.claims import Claim, ClaimLost, claim_document, fail, finish, hand_back, still_held, untried_id
 from appliance.documents.models import Chunk, DocumentStatus, ParsedDocument
 from appliance.documents.rejections import SENTENCES
 from appliance.documents.sandbox import ParseLimits, parse_in_child
@@ -34,9 +35,17 @@ from appliance.storage.database import Database
 _TRIES = 3
 """A document whose worker died this often is given up: it may be what kills them."""
 
+_FAR_SMALLER = 4
+"""A waiting file with at most this part of the bytes of the one under way is read in between."""
+
+_PASSING = 4
+"""So many of them between two batches."""
+
 _BATCH = 64
 _PARSED_PERCENT = 25
 _EMBEDDED_PERCENT = 98
+
+log = structlog.get_logger(__name__)
 
 
 class Ingest:
@@ -108,7 +117,7 @@ class Ingest:
         if not passages:
             raise DocumentRejected(SENTENCES["document.no_text"], code="document.no_text")
         watch.show(DocumentStatus.EMBEDDING, f"Indexing {len(passages)} passages", _PARSED_PERCENT, always=True)
-        vectors, signs = _embed(passages, embedder, watch)
+        vectors, signs = _embed(passages, embedder, watch, lambda: self._let_pass(claim))
         rows = [
             index_row(
                 passage.ordinal,
@@ -122,6 +131,18 @@ class Ingest:
             for passage in passages
         ]
         self._store(claim, parsed, passages, rows, model_digest(embedder))
+
+    def _let_pass(self, claim: Claim) -> None:
+        """Work on a few far smaller documents that wait: a page need not wait for a book, and the book gets on."""
+        for _ in range(_PASSING):
+            with self._database.read() as connection:
+                small = untried_id(connection, claim.document.size_bytes // _FAR_SMALLER)
+            if small is None:
+                return
+            try:
+                self.run(small, claim.worker_id)
+            except Exception:  # it was handed back, and has its own turn; the one under way has no part in it
+                log.exception("ingest.passing_failed", document_id=small)
 
     def _file(self, claim: Claim) -> Iterator[bytes]:
         """Raises `DocumentRejected` for a damaged file too: no further try would find it whole."""
@@ -227,9 +248,12 @@ class Ingest:
 
 
 def _embed(
-    passages: Sequence[Chunk], embedder: PassageEmbedder, watch: ClaimWatch
+    passages: Sequence[Chunk], embedder: PassageEmbedder, watch: ClaimWatch, between: Callable[[], None]
 ) -> tuple[NDArray[np.float32], dict[int, bytes]]:
-    """Vectors and signs of pieces by place in `passages`, made in order of length: a batch costs as much as its longest text."""
+    """Vectors and signs of pieces by place in `passages`, made in order of length: a batch costs as much as its longest text.
+
+    `between` is called after each batch but the last.
+    """
     order = sorted(range(len(passages)), key=lambda at: passages[at].token_count)
     vectors: dict[int, NDArray[np.float32]] = {}
     signs: dict[int, bytes] = {}
@@ -241,4 +265,6 @@ def _embed(
         done = min(start + _BATCH, len(order))
         percent = _PARSED_PERCENT + (_EMBEDDED_PERCENT - _PARSED_PERCENT) * done // len(order)
         watch.show(DocumentStatus.EMBEDDING, f"Indexing passage {done} of {len(order)}", percent)
+        if done < len(order):
+            between()
     return np.stack([vectors[at] for at in range(len(order))]), signs

@@ -428,6 +428,42 @@ def test_the_writer_is_free_while_a_document_is_embedded(appliance, put, embedde
     assert free == [1]
 
 
+def test_a_page_that_waits_passes_a_book_and_the_book_gets_on(appliance, service, put, alice):
+    book = "\n\n".join(f"{KETTLE} Rule {number} of the house. {HARBOUR}" * 4 for number in range(400)).encode()
+    large = put("book.md", book, ingest=False)
+    half = put("half.md", book[: len(book) // 2], ingest=False)
+    notes = [put(f"note{number}.md", f"Note {number}: {KETTLE}".encode(), ingest=False) for number in range(12)]
+    broken = put("broken.pdf", b"%PDF-1.7 and nothing more", ingest=False)
+    with appliance.database.write() as connection:
+        connection.execute(update(documents).where(documents.c.id == notes[1].id).values(attempts=1))
+        connection.execute(update(documents).where(documents.c.id == broken.id).values(uploaded_ms=0))
+    service.ingest(large.id, "worker")
+    assert service.get(alice, large.id).status is DocumentStatus.READY
+    ended = [body["resources"][0]["id"] for body in bodies(appliance) if body["action"] in ENDED]
+    assert ended[:3] == [broken.id, notes[0].id, notes[2].id], "the oldest first, and none that has been tried before"
+    assert 3 < len(ended) < 2 + len(notes), "a few between two batches: the book does not wait for all of them"
+    assert ended[-1] == large.id and half.id not in ended
+
+
+def test_a_page_that_fails_in_passing_keeps_its_own_turn(appliance, service, put, embedder, alice, monkeypatch):
+    large = put("book.md", "\n\n".join(f"{KETTLE} Rule {number}. {HARBOUR}" for number in range(400)).encode(), ingest=False)
+    note = put("note.md", b"Only a note.", ingest=False)
+    embed = embedder.embed
+
+    def fail(texts):
+        if any("Only a note" in text for text in texts):
+            raise RuntimeError("out of order")
+        return embed(texts)
+
+    monkeypatch.setattr(embedder, "embed", fail)
+    service.ingest(large.id, "worker")
+    assert service.get(alice, large.id).status is DocumentStatus.READY
+    assert service.pending_ids() == [note.id]
+    with appliance.database.read() as connection:
+        tried = connection.execute(select(documents.c.attempts).where(documents.c.id == note.id)).scalar_one()
+    assert tried == 1
+
+
 def test_a_damaged_stored_file_is_said_to_be_damaged(appliance, service, put, alice):
     document = put("a.txt", KETTLE.encode(), ingest=False)
     (path,) = stored_files(appliance)
@@ -476,6 +512,9 @@ def test_orphans_are_removed_after_an_hour_and_nothing_else(appliance, service, 
     names = [path.name for path in stored_files(appliance)]
     assert kept.name in names
     assert len(names) == 2
+
+
+ENDED = {"document.ingested", "document.failed"}
 
 
 def events(appliance) -> list[str]:
