@@ -159,7 +159,7 @@ class ModelAdministration:
             if version.kind == "embedding":
                 begin_embedding(connection, self._audit, principal, version)
                 return version
-            replaced = self._replace(connection, version)
+            replaced = records.make_active(connection, version)
             facts: Facts = {"replaced": replaced or "nothing"}
             settled = self._golden.settle(connection, version, overridden=bool(despite))
             facts |= {"golden_runs": settled} if settled else {}
@@ -270,15 +270,6 @@ class ModelAdministration:
         if not shared:
             self._store.content.remove(version)
         self._store.content.remove_files(item.sha256 for item in version.adapters if item.sha256 not in kept)
-
-    def _replace(self, connection: Connection, version: ModelVersion) -> str | None:
-        """Make `version` the active one of its name; the id of the one that was."""
-        others = [other for other in records.load_versions(connection) if other.name == version.name]
-        current = next((other for other in others if other.state is VersionState.ACTIVE), None)
-        if current is not None:
-            records.set_state(connection, current, VersionState.RETIRED)
-        records.set_state(connection, version, VersionState.ACTIVE, replaced=current.id if current else None)
-        return current.id if current else None
 
     def _require_usable(self, version: ModelVersion) -> None:
         if version.state is VersionState.ACTIVE:

@@ -65,6 +65,16 @@ def set_state(connection: Connection, version: ModelVersion, state: VersionState
     connection.execute(update(model_versions).where(model_versions.c.id == version.id).values(**values))
 
 
+def make_active(connection: Connection, version: ModelVersion) -> str | None:
+    """Make `version` the active one of its name; the id of the one that was and is retired now."""
+    others = [other for other in load_versions(connection) if other.name == version.name]
+    current = next((other for other in others if other.state is VersionState.ACTIVE), None)
+    if current is not None:
+        set_state(connection, current, VersionState.RETIRED)
+    set_state(connection, version, VersionState.ACTIVE, replaced=current.id if current else None)
+    return current.id if current else None
+
+
 def set_measured(
     connection: Connection,
     version: ModelVersion,
