@@ -122,6 +122,8 @@ class _Answer:
             except queue.Empty:
                 continue
             if isinstance(piece, ApplianceError):
+                if self._over():
+                    break  # told to stop by the one who watches: that is no failure
                 raise piece
             self._written += piece.finish_reason is None
             yield piece
