@@ -26,7 +26,11 @@ def test_a_set_is_made_filled_listed_and_printed(appliance, administrator, tmp_p
     file.write_text("question,silent\nWho is king?,yes\n")
     assert cloister("import", "Basics", str(file))[1] == "1 question was added.\n"
     _, said, _ = cloister("export", "Basics")
-    assert said.splitlines() == ["question,answers,document,page,silent", "How many days?,30 | thirty,,,no", "Who is king?,,,,yes"]
+    assert said.splitlines() == [
+        "question,answers,document,page,silent",
+        "How many days?,30 | thirty,,,no",
+        "Who is king?,,,,yes",
+    ]
     _, said, _ = cloister("list", "--json")
     (found,) = json.loads(said)["sets"]
     assert (found["name"], found["questions"], found["latest"]) == ("Basics", 2, None)

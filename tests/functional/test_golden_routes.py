@@ -64,7 +64,12 @@ async def test_what_is_no_question_and_no_reason_is_refused(appliance: Appliance
     async with signed_in(appliance, "administrator") as client:
         order = {"collection_id": own_collection(appliance, administrator), "name": "Basics"}
         made = (await client.post("/api/golden", json=order)).json()["id"]
-        for question in ({"text": "Who?"}, {"text": "Who?", "silent": True, "answers": ["him"]}, {"silent": True}, {"text": "W", "x": 1}):
+        for question in (
+            {"text": "Who?"},
+            {"text": "Who?", "silent": True, "answers": ["him"]},
+            {"silent": True},
+            {"text": "W", "x": 1},
+        ):
             assert (await client.post(f"/api/golden/{made}/questions", json=question)).status_code == 400, question
         too_large = b"question,silent\n" + b"Who?,yes\n" * (IMPORT_LIMIT_BYTES // 9 + 1)
         assert (await client.post(f"/api/golden/{made}/import?form=csv", content=too_large)).status_code == 413

@@ -12,7 +12,7 @@ from appliance.storage import tables
 
 def _create(appliance: Appliance, name: str, *roles: Role) -> str:
     with appliance.database.write() as connection:
-        return store.create_principal(connection, name=name, password_hash="none", roles=roles).id
+        return store.create_principal(connection, name=name, password_hash="none", roles=roles or [Role.EMPLOYEE]).id
 
 
 def test_nobody_is_officer_and_administrator_at_once(appliance: Appliance) -> None:
@@ -22,6 +22,15 @@ def test_nobody_is_officer_and_administrator_at_once(appliance: Appliance) -> No
     clerk = _create(appliance, "clerk", Role.EMPLOYEE)
     with appliance.database.write() as connection, pytest.raises(InvalidInput):
         store.set_roles(connection, clerk, both)
+
+
+def test_nobody_is_without_a_role(appliance: Appliance) -> None:
+    clerk = _create(appliance, "clerk")
+    with appliance.database.write() as connection:
+        with pytest.raises(InvalidInput):
+            store.create_principal(connection, name="cook", password_hash="none", roles=[])
+        with pytest.raises(InvalidInput):
+            store.set_roles(connection, clerk, [])
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "line\x00feed", "bell\x07"])
@@ -96,7 +105,7 @@ def test_everybody_belongs_to_everyone_and_to_their_groups(appliance: Appliance)
 
 def test_a_pseudonym_says_nothing(appliance: Appliance) -> None:
     with appliance.database.write() as connection:
-        person = store.create_principal(connection, name="clerk", password_hash="none", roles=())
+        person = store.create_principal(connection, name="clerk", password_hash="none", roles=[Role.OFFICER])
     assert person.pseudonym != person.id
     assert len(person.pseudonym) == 32
 
