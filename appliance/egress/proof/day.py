@@ -193,7 +193,7 @@ class Day:
 
     def _crash(self) -> str:
         """The worst moments: without a word in the middle of an answer, and by a fault in native code."""
-        message = self._asked(samples.QUESTION + " And by whom?", "")
+        message = self._asked(samples.QUESTION, "")
         self._box.killed("worker-answers", signal.SIGKILL)
         self._box.killed("worker-ingest", signal.SIGSEGV)
         self._administrator.upload(self._collection, "after.txt", b"The south light is painted red every spring.\n")
