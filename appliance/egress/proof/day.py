@@ -197,9 +197,9 @@ class Day:
         self._box.killed("worker-answers", signal.SIGKILL)
         self._box.killed("worker-ingest", signal.SIGSEGV)
         self._administrator.upload(self._collection, "after.txt", b"The south light is painted red every spring.\n")
-        model, said = self._answered(message)
+        said = self._told(self._able(), message)
         self._settled()
-        return f"worker-answers by SIGKILL, worker-ingest by SIGSEGV; afterwards {model} {said}"
+        return f"worker-answers by SIGKILL, worker-ingest by SIGSEGV; afterwards {said}"
 
     def _export(self) -> str:
         officer = Visitor(self._box.url)
