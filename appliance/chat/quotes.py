@@ -92,6 +92,8 @@ class _Candidate:
 def _rare_names(question: str, found: Sequence[_Candidate]) -> set[str]:
     """The names and codes of the question that some of the sentences hold, but few."""
     wanted = names(question)
+    if not wanted:
+        return set()
     spread = Counter(word for candidate in found for word in wanted.intersection(words(candidate.quote.text)))
     return {name for name, held in spread.items() if held <= _RARE_NAME * len(found)}
 

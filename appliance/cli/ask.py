@@ -6,6 +6,7 @@ import argparse
 import secrets
 import time
 from contextlib import closing
+from functools import partial
 
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.chat.models import Message, MessageStatus
@@ -45,8 +46,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             if arguments.collection not in readable:
                 raise NotFound(f"There is no collection {arguments.collection}.", code="collection.unknown")
             collection_id = readable[arguments.collection]
-        answer = answered_by_box if served else _answered_here
-        message = answer(appliance, principal, arguments.question, collection_id, arguments.model)
+        answer = partial(answered_by_box, appliance) if served else appliance.chat.answer_now
+        message = answer(principal, arguments.question, collection_id=collection_id, chosen_model=arguments.model)
     citations = [
         {
             "number": citation.number,
@@ -85,12 +86,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def _on_one_line(text: object) -> str:
     """The lines of a page end where they do for want of room."""
     return " ".join(str(text).split())
-
-
-def _answered_here(
-    appliance: Appliance, principal: Principal, question: str, collection_id: str | None, chosen_model: str
-) -> Message:
-    return appliance.chat.answer_now(principal, question, collection_id=collection_id, chosen_model=chosen_model)
 
 
 def answered_by_box(
