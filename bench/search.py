@@ -60,18 +60,20 @@ class Everything:
 
 
 class Prepared:
-    """An embedder for questions whose vectors are known."""
+    """An embedder for questions that were embedded before."""
 
     def __init__(self) -> None:
-        self.vectors: dict[str, NDArray[np.float32]] = {}
+        self._embedded: dict[str, EmbeddedText] = {}
+
+    def prepare(self, text: str, vector: NDArray[np.float32], rng: np.random.Generator) -> None:
+        pieces = rng.standard_normal((ASKED_PIECES, DIMENSIONS)).astype(np.float32)
+        self._embedded[text] = EmbeddedText(vector, pieces, tuple((at, at + 1) for at in range(ASKED_PIECES)))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.stack([self.vectors[text] for text in texts])
+        return np.stack([self._embedded[text].vector for text in texts])
 
     def embed_pieces(self, texts: Sequence[str]) -> list[EmbeddedText]:
-        rng = np.random.default_rng(len(texts[0]))
-        pieces = rng.standard_normal((ASKED_PIECES, DIMENSIONS)).astype(np.float32)
-        return [EmbeddedText(self.vectors[text], pieces, tuple((at, at + 1) for at in range(ASKED_PIECES))) for text in texts]
+        return [self._embedded[text] for text in texts]
 
 
 def made_vocabulary(rng: np.random.Generator) -> list[str]:
@@ -167,7 +169,7 @@ def ask(
         asked = list(dict.fromkeys(sampled[at]))[: int(rng.integers(3, 9))]
         query = "what is the " + " ".join(words[word] for word in asked) + "?"
         vector = unit(vectors[at] + 0.04 * rng.standard_normal(DIMENSIONS).astype(np.float32))
-        embedder.vectors[query] = vector
+        embedder.prepare(query, vector, rng)
         with database.write() as connection:
             connection.execute(update(documents).where(documents.c.id == "document 0").values(percent=turn % 100))
         started = time.perf_counter()
@@ -180,7 +182,7 @@ def ask(
         bare_ms.append(1_000 * (between - started))
         search_ms.append(1_000 * (ended - between))
         with database.read() as connection:
-            found = index.nearest(connection, set(range(1, COLLECTIONS + 1)), vector, 10).ids
+            found = index.view(connection, set(range(1, COLLECTIONS + 1))).nearest(vector, 10).ids
         recalls.append(len(set(found.tolist()) & set(np.argpartition(-exact, 10)[:10].tolist())) / 10)
     first, bare, searched = (np.array(part) for part in (search_ms[:FIRST], bare_ms[FIRST:], search_ms[FIRST:]))
     p95 = float(np.percentile(bare_ms, 95))

@@ -79,9 +79,10 @@ def _retrieval(
         elapsed_ms.append(1_000 * (time.perf_counter() - started))
         vector = appliance.embedder.embed([question.text])[0]
         with appliance.database.read() as connection:
+            view = index.view(connection, scope, made_by=appliance.embedder.sha256)
             rankings = {
-                "vector": index.nearest(connection, scope, vector, _DEPTH, made_by=appliance.embedder.sha256).ids,
-                "words": index.matching(connection, scope, question_terms(question.text), _DEPTH).ids,
+                "vector": view.nearest(vector, _DEPTH).ids,
+                "words": view.matching(question_terms(question.text), _DEPTH).ids,
             }
         rankings["fused"] = appliance.search.rank(scope, question.text).ids[:_DEPTH]
         for name, ids in rankings.items():

@@ -6,13 +6,14 @@ Every commit of any process empties SQLite's page caches, and decrypting pages c
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from appliance.retrieval.hidden import hidden_ranges, visible
+from appliance.retrieval.hidden import Range, visible
 from appliance.retrieval.indexes import IndexRecord, padded, tables_of
 
 
@@ -32,9 +33,9 @@ class Partition:
 
     def distances(self, asked: NDArray[np.uint64]) -> NDArray[np.uint16]:
         """Bits that differ from the question's, for each chunk."""
-        total = np.zeros(self.ids.size, np.uint16)
+        total, differing = np.zeros(self.ids.size, np.uint16), np.empty(self.ids.size, np.uint64)
         for word, bits in zip(asked, self.bits, strict=True):
-            total += np.bitwise_count(bits ^ word)
+            total += np.bitwise_count(np.bitwise_xor(bits, word, out=differing))
         return total
 
     def cosines(self, places: NDArray[np.intp], vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -51,7 +52,9 @@ class Partition:
         return present
 
 
-def load_partition(connection: Connection, index: IndexRecord, number: int, generation: int) -> Partition:
+def load_partition(
+    connection: Connection, index: IndexRecord, number: int, generation: int, hidden: Sequence[Range]
+) -> Partition:
     """Ids and bits as sqlite-vec keeps them, and the exact vectors.
 
     Read from the extension's chunk tables (format of 0.1.9, which is pinned; a test compares with its own search): its KNN
@@ -66,7 +69,7 @@ def load_partition(connection: Connection, index: IndexRecord, number: int, gene
     valid = np.unpackbits(np.frombuffer(b"".join(row[0] for row in rows), np.uint8), bitorder="little").astype(bool)
     ids = np.frombuffer(b"".join(row[1] for row in rows), np.int64)[valid]
     bits = np.frombuffer(b"".join(row[2] for row in rows), np.uint64).reshape(-1, padded(index.dimensions) // 64)[valid]
-    shown = visible(ids, hidden_ranges(connection, [number]))
+    shown = visible(ids, hidden)
     ids, bits = ids[shown], bits[shown]
     order = np.argsort(ids)
     exact, scales = _exact(connection, index, ids[order])

@@ -8,18 +8,18 @@ well (`docs/decisions.md`).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from appliance.retrieval.closeness import closeness
-from appliance.retrieval.indexes import FIRST, serving, tables_of
+from appliance.retrieval.indexes import FIRST, tables_of
 from appliance.retrieval.pieces import likeness, piece_weights
 from appliance.retrieval.terms import index_terms, question_terms
+from appliance.retrieval.view import IndexView
 
 _TRUSTED_FERTILITY, _WEAK_FERTILITY = 1.6, 2.4
 _LEAST_TRUST = 0.25
@@ -66,19 +66,18 @@ class Candidate:
     signs: bytes
 
 
-def read_candidates(connection: Connection, scope_numbers: Collection[int], ids: NDArray[np.int64]) -> list[Candidate]:
+def read_candidates(view: IndexView, ids: NDArray[np.int64]) -> list[Candidate]:
     """Those of `ids` that are in scope, in their order. Chunks of a document have ids that count on (`documents/store.py`)."""
-    index = serving(connection)
-    tables = tables_of(index.number)
+    tables = tables_of(view.index.number)
     counted = f"coalesce((SELECT token_count FROM {tables.exact} WHERE chunk_id = chunks.id), chunks.token_count)"
-    length = "chunks.token_count" if index.number == FIRST else counted  # what need not be looked up costs no page
-    rows = connection.exec_driver_sql(
+    length = "chunks.token_count" if view.index.number == FIRST else counted  # what need not be looked up costs no page
+    rows = view.connection.exec_driver_sql(
         f"SELECT chunks.id, ordinal > 0, ordinal + 1 < documents.chunk_count, text, {length}, signs "
         "FROM json_each(?) AS wanted JOIN chunks ON chunks.id = wanted.value JOIN documents ON documents.id = chunks.document_id "
         f"JOIN collections ON collections.id = chunks.collection_id LEFT JOIN {tables.pieces} AS pieces "
         "ON pieces.chunk_id = chunks.id "
         "WHERE collections.number IN (SELECT value FROM json_each(?)) ORDER BY wanted.key",
-        (json.dumps(ids.tolist()), json.dumps(sorted(scope_numbers))),
+        (json.dumps(ids.tolist()), json.dumps(sorted(view.scope_numbers))),
     ).fetchall()
     return [Candidate(row[0], row[0] - row[1], row[0] + row[2], row[3], row[4], row[5] or b"") for row in rows]
 

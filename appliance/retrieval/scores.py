@@ -14,6 +14,7 @@ from appliance.retrieval.postings import Entries
 STEP_BITS = 2
 """Of an entry of a posting list; the rest is the chunk's id."""
 
+_STEP = len(IMPACTS) - 1
 _DENSE_SPREAD = 2_000_000
 
 
@@ -57,18 +58,21 @@ def joined(parts: Sequence[Scores]) -> Scores:
     return Scores(np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts]))
 
 
-def summed(postings: Sequence[Entries], by_step: NDArray[np.float32]) -> Scores:
-    """One score per chunk, in the order of ids: what each posting list's row of `by_step` says of the chunk's step, added up."""
-    entries = np.concatenate(postings)
-    lists = np.repeat(np.arange(len(postings)), [len(part) for part in postings])
-    ids, steps = (entries >> STEP_BITS).astype(np.int64), entries & (len(IMPACTS) - 1)
-    weights = by_step[lists, steps]
-    low = int(ids.min())
-    spread = int(ids.max()) - low + 1
-    if spread > _DENSE_SPREAD:
-        distinct, places = np.unique(ids, return_inverse=True)
-        return Scores(distinct, np.bincount(places, weights).astype(np.float32))
-    # ids lie close together: counting into an array is several times faster than sorting
-    sums = np.bincount(ids - low, weights)
-    found = np.flatnonzero(sums)
-    return Scores(found + low, sums[found].astype(np.float32))
+def summed(postings: Sequence[Entries], by_step: Sequence[NDArray[np.float32]]) -> Scores:
+    """One score per chunk, in the order of ids: what each posting list's row of `by_step` says of the chunk's step, added up.
+
+    No list is empty, and none holds a chunk twice.
+    """
+    low = min(int(entries[0]) for entries in postings) >> STEP_BITS
+    high = max(int(entries[-1]) for entries in postings) >> STEP_BITS
+    ids = [(entries >> STEP_BITS).astype(np.intp) - low for entries in postings]
+    weights = [row.take(entries & _STEP) for entries, row in zip(postings, by_step, strict=True)]
+    if high - low > _DENSE_SPREAD:
+        distinct, places = np.unique(np.concatenate(ids), return_inverse=True)
+        return Scores(distinct + low, np.bincount(places, np.concatenate(weights)).astype(np.float32))
+    # ids lie close together: adding into an array is several times faster than sorting
+    sums = np.zeros(high - low + 1, np.float32)
+    for places, weight in zip(ids, weights, strict=True):
+        sums[places] += weight
+    found = np.flatnonzero(sums != 0)  # of truth values, which takes a tenth of the time that it takes of numbers
+    return Scores(found + low, sums.take(found))

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 
 from appliance.errors import Denied
 from appliance.identity.models import Principal
-from appliance.inference.runtime import Embeds, model_digest
+from appliance.inference.runtime import EmbeddedText, Embeds, model_digest
 from appliance.policy.actions import Action
 from appliance.policy.scope import NOTHING, Scope
 from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import SearchIndex
-from appliance.retrieval.indexes import FIRST, EmbedderChanged, serving, tables_of
+from appliance.retrieval.indexes import FIRST, EmbedderChanged, tables_of
 from appliance.retrieval.models import Hit
 from appliance.retrieval.pieces import embedded
 from appliance.retrieval.reranking import Asked, read_candidates, rerank
 from appliance.retrieval.terms import question_terms
+from appliance.retrieval.view import IndexView
 from appliance.storage.database import Database
 from appliance.storage.tables import chunks, collections, documents
 
@@ -42,6 +43,9 @@ _HITS = (  # built once: building it takes as long as running it
 )
 
 
+_Read = TypeVar("_Read")
+
+
 class _Access(Protocol):
     def scope(self, principal: Principal, action: Action) -> Scope: ...
 
@@ -54,6 +58,12 @@ class Ranking:
     scores: NDArray[np.float32]
     similarities: NDArray[np.float32]
     words: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    text: str
+    embedded: EmbeddedText
 
 
 class Search:
@@ -84,61 +94,58 @@ class Search:
             scope = self._narrowed(scope, collection_id)
         if not scope.numbers or limit < 1 or not query.strip():
             return []
-        ranking = self.rank(scope.numbers, query)
-        return self._hits(scope, ranking, limit)
+        return self._with_view(scope.numbers, query, lambda view, asked: _hits(view, scope, self._ranked(view, asked), limit))
 
     def rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
-        """Both rankings over the scope, fused. One after the other: side by side they take turns at the interpreter's lock.
+        """Both rankings over the scope, fused, and their best compared more closely. Raises `EmbedderChanged`."""
+        return self._with_view(scope_numbers, query, self._ranked)
 
-        A question that was embedded just before the model was changed is embedded once more. Raises `EmbedderChanged`.
+    def _with_view(self, scope_numbers: Collection[int], query: str, read: Callable[[IndexView, _Question], _Read]) -> _Read:
+        """What `read` makes of one snapshot: the index found there is the one that answers, whatever is changed meanwhile.
+
+        A question that was embedded just before the model was changed is embedded once more.
         """
         try:
-            return self._rank(scope_numbers, query)
+            return self._with_view_once(scope_numbers, query, read)
         except EmbedderChanged:
-            return self._rank(scope_numbers, query)
+            return self._with_view_once(scope_numbers, query, read)
 
-    def _rank(self, scope_numbers: Collection[int], query: str) -> Ranking:
+    def _with_view_once(self, scope_numbers: Collection[int], query: str, read: Callable[[IndexView, _Question], _Read]) -> _Read:
         embedder = self._embedder()
-        question, made_by = embedded(embedder, [query])[0], model_digest(embedder)
-        vector = question.vector
-        # one snapshot: the index that is found here is the one that answers, whatever is changed meanwhile
+        asked = _Question(query, embedded(embedder, [query])[0])
         with self._database.read() as connection:
-            near = self._index.nearest(connection, scope_numbers, vector, CANDIDATES, made_by=made_by)
-            words, rarities = self._index.weighed_words(connection, scope_numbers, question_terms(query))
-            missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
-            more = self._index.similarities(connection, scope_numbers, missing, vector, made_by=made_by)
-            ids = np.concatenate([near.ids, more.ids])
-            similarities = np.concatenate([near.scores, more.scores])
-            word_scores = words.of(ids)
-            scores = fuse(similarities, word_scores)
-            order = np.lexsort((ids, -scores))
-            ranking = Ranking(ids[order], scores[order], similarities[order], word_scores[order])
-            if not self._reranked or not ids.size:
-                return ranking
-            asked = Asked(query, rarities, question.pieces, question.spans)
-            return self._closer(connection, scope_numbers, ranking, asked, vector=vector, made_by=made_by)
+            return read(self._index.view(connection, scope_numbers, made_by=model_digest(embedder)), asked)
 
-    def _closer(
-        self,
-        connection: Connection,
-        scope_numbers: Collection[int],
-        first: Ranking,
-        asked: Asked,
-        *,
-        vector: NDArray[np.float32],
-        made_by: str,
-    ) -> Ranking:
+    def _ranked(self, view: IndexView, asked: _Question) -> Ranking:
+        """Vectors and words one after the other: side by side they take turns at the interpreter's lock."""
+        vector = asked.embedded.vector
+        near = view.nearest(vector, CANDIDATES)
+        words, rarities = view.words(question_terms(asked.text))
+        missing = np.setdiff1d(words.best(CANDIDATES).ids, near.ids)
+        more = view.similarities(missing, vector)
+        ids = np.concatenate([near.ids, more.ids])
+        similarities = np.concatenate([near.scores, more.scores])
+        word_scores = words.of(ids)
+        scores = fuse(similarities, word_scores)
+        order = np.lexsort((ids, -scores))
+        ranking = Ranking(ids[order], scores[order], similarities[order], word_scores[order])
+        if not self._reranked or not ids.size:
+            return ranking
+        return self._closer(view, ranking, asked, rarities)
+
+    def _closer(self, view: IndexView, first: Ranking, asked: _Question, rarities: dict[str, float]) -> Ranking:
         """The best of `first` in the order of the second stage; the others follow as they were."""
-        candidates = read_candidates(connection, scope_numbers, first.ids[: self._reranked])
+        candidates = read_candidates(view, first.ids[: self._reranked])
         if not candidates:
             return first
         beside = np.array([[item.before, item.after] for item in candidates])
-        known = self._index.similarities(connection, scope_numbers, np.unique(beside), vector, made_by=made_by).in_order()
+        known = view.similarities(np.unique(beside), asked.embedded.vector).in_order()
         chunk_ids = np.array([item.chunk_id for item in candidates])
         places = np.flatnonzero(np.isin(first.ids, chunk_ids))
         own = chunk_ids[:, None] == beside
         neighbours = np.where(own, np.float32(0), known.of(beside.ravel()).reshape(beside.shape)).max(axis=1)
-        scores = rerank(asked, candidates, first.words[places], first.similarities[places], neighbours)
+        compared = Asked(asked.text, rarities, asked.embedded.pieces, asked.embedded.spans)
+        scores = rerank(compared, candidates, first.words[places], first.similarities[places], neighbours)
         rest = np.setdiff1d(np.arange(first.ids.size), places)
         # of one scale with the others, and below them
         below = first.scores[rest] - first.scores[rest].max(initial=0) + scores.min() - 1
@@ -154,41 +161,40 @@ class Search:
             number = connection.execute(select(collections.c.number).where(collections.c.id == collection_id)).scalar()
         return Scope(frozenset({collection_id}), frozenset() if number is None else scope.numbers & {number})
 
-    def _hits(self, scope: Scope, ranking: Ranking, limit: int) -> list[Hit]:
-        """The rows behind the best candidates, asked for within the scope once more."""
-        places = {int(chunk_id): at for at, chunk_id in enumerate(ranking.ids[:limit])}
-        usual = _usual(ranking.scores)
-        with self._database.read() as connection:
-            rows = connection.execute(_HITS, {"ids": list(places), "scope": list(scope.collection_ids)}).all()
-            counted = _counted(connection, list(places))
-        return [
-            Hit(
-                chunk_id=row.id,
-                document_id=row.document_id,
-                document_name=row.name,
-                collection_id=row.collection_id,
-                page=row.page,
-                start=row.start,
-                end=row.end,
-                heading=row.heading,
-                text=row.text,
-                token_count=counted.get(row.id, row.token_count),
-                score=float(ranking.scores[places[row.id]]),
-                similarity=float(ranking.similarities[places[row.id]]),
-                words_score=float(ranking.words[places[row.id]]),
-                lead=float(ranking.scores[places[row.id]]) - usual,
-            )
-            for row in sorted(rows, key=lambda row: places[row.id])
-        ]
+
+def _hits(view: IndexView, scope: Scope, ranking: Ranking, limit: int) -> list[Hit]:
+    """The rows behind the best candidates, asked for within the scope once more."""
+    places = {int(chunk_id): at for at, chunk_id in enumerate(ranking.ids[:limit])}
+    usual = _usual(ranking.scores)
+    rows = view.connection.execute(_HITS, {"ids": list(places), "scope": list(scope.collection_ids)}).all()
+    counted = _counted(view, list(places))
+    return [
+        Hit(
+            chunk_id=row.id,
+            document_id=row.document_id,
+            document_name=row.name,
+            collection_id=row.collection_id,
+            page=row.page,
+            start=row.start,
+            end=row.end,
+            heading=row.heading,
+            text=row.text,
+            token_count=counted.get(row.id, row.token_count),
+            score=float(ranking.scores[places[row.id]]),
+            similarity=float(ranking.similarities[places[row.id]]),
+            words_score=float(ranking.words[places[row.id]]),
+            lead=float(ranking.scores[places[row.id]]) - usual,
+        )
+        for row in sorted(rows, key=lambda row: places[row.id])
+    ]
 
 
-def _counted(connection: Connection, chunk_ids: list[int]) -> dict[int, int]:
+def _counted(view: IndexView, chunk_ids: list[int]) -> dict[int, int]:
     """Lengths in the tokens of the serving index's model, of passages that were divided by another one's."""
-    index = serving(connection)
-    if index.number == FIRST:
+    if view.index.number == FIRST:
         return {}
-    rows = connection.exec_driver_sql(
-        f"SELECT chunk_id, token_count FROM {tables_of(index.number).exact} "
+    rows = view.connection.exec_driver_sql(
+        f"SELECT chunk_id, token_count FROM {tables_of(view.index.number).exact} "
         "WHERE chunk_id IN (SELECT value FROM json_each(?)) AND token_count IS NOT NULL",
         (json.dumps(chunk_ids),),
     )

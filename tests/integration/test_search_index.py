@@ -86,7 +86,7 @@ def store(connection: Connection, collection: int, document: str, texts: list[st
 
 
 def matched(connection: Connection, scope: set[int], question: str) -> list[int]:
-    return INDEX.matching(connection, scope, question_terms(question), 10).ids.tolist()
+    return INDEX.view(connection, scope).matching(question_terms(question), 10).ids.tolist()
 
 
 def test_an_empty_scope_finds_nothing(database):
@@ -95,9 +95,9 @@ def test_an_empty_scope_finds_nothing(database):
     with database.write() as connection:
         store(connection, 1, "d", ["apples grow", "pears grow", "plums"], vectors)
     with database.read() as connection:
-        assert INDEX.nearest(connection, set(), vectors[0], 5).ids.size == 0
+        assert INDEX.view(connection, set()).nearest(vectors[0], 5).ids.size == 0
         assert matched(connection, set(), "apples") == []
-        assert INDEX.nearest(connection, {2}, vectors[0], 5).ids.size == 0
+        assert INDEX.view(connection, {2}).nearest(vectors[0], 5).ids.size == 0
         assert matched(connection, {2, 11, 10}, "apples") == []
 
 
@@ -108,7 +108,7 @@ def test_vectors_and_words_come_best_first(database):
     with database.write() as connection:
         ids = store(connection, 1, "d", ["apples " + filler, "apples apples apples " + filler, "plums"], vectors)
     with database.read() as connection:
-        near = INDEX.nearest(connection, {1}, vectors[2], 2)
+        near = INDEX.view(connection, {1}).nearest(vectors[2], 2)
         assert near.ids[0] == ids[2]
         assert near.scores[0] == pytest.approx(1.0, abs=1e-3)
         assert matched(connection, {1}, "which apple?") == [ids[1], ids[0]]
@@ -125,7 +125,7 @@ def test_the_scan_over_bits_loses_little(database):
     with database.read() as connection:
         for at in range(0, 3_000, 100):
             exact = ids[np.argsort(-(vectors @ vectors[at]))[:10]]
-            found = INDEX.nearest(connection, {1}, vectors[at], 10).ids
+            found = INDEX.view(connection, {1}).nearest(vectors[at], 10).ids
             recalls.append(len(set(exact) & set(found)) / 10)
     assert np.mean(recalls) >= 0.97
 
@@ -145,7 +145,7 @@ def test_reading_partitions_agrees_with_the_extensions_own_search(database):
             "SELECT chunk_id, distance FROM search_vectors WHERE bits MATCH vec_bit(?) AND k = 300 AND collection_number = 1",
             (asked,),
         ).fetchall()
-        (partition,) = INDEX._partitions(connection, {1})
+        (partition,) = INDEX.view(connection, {1}).partitions()
         ours = partition.distances(np.frombuffer(asked, np.uint64))
         assert dict(zip(partition.ids.tolist(), ours.tolist(), strict=True)) == {row[0]: int(row[1]) for row in theirs}
 
@@ -160,14 +160,14 @@ def test_removal_is_part_of_the_callers_transaction(database):
         raise RuntimeError
     with database.read() as connection:
         assert matched(connection, {1}, "apples") == [ids[0]]
-        assert set(INDEX.nearest(connection, {1}, vectors[0], 5).ids.tolist()) == set(ids)
+        assert set(INDEX.view(connection, {1}).nearest(vectors[0], 5).ids.tolist()) == set(ids)
     with database.write() as connection:
         INDEX.remove(connection, "d")
         INDEX.remove(connection, "d")
         INDEX.remove(connection, "never there")
     with database.read() as connection:
         assert matched(connection, {1}, "apples") == []
-        assert INDEX.nearest(connection, {1}, vectors[0], 5).ids.size == 0
+        assert INDEX.view(connection, {1}).nearest(vectors[0], 5).ids.size == 0
 
 
 def test_ten_thousand_chunks_are_removed_within_seconds(database):
@@ -197,7 +197,7 @@ def test_merging_ends_and_changes_no_result(database):
             store(connection, 1 + at % 2, f"d{at}", [f"the ferry of pier {at}", "bread"], vectors[2 * at : 2 * at + 2])
     terms = question_terms("the ferry at pier 7")
     with database.read() as connection:
-        before = SearchIndex().matching(connection, {1, 2}, terms, 10)
+        before = SearchIndex().view(connection, {1, 2}).matching(terms, 10)
         assert pieces(connection) > 1
     steps = 0
     more = True
@@ -207,7 +207,7 @@ def test_merging_ends_and_changes_no_result(database):
         steps += 1
     assert 1 < steps < 20
     with database.read() as connection:
-        after = SearchIndex().matching(connection, {1, 2}, terms, 10)
+        after = SearchIndex().view(connection, {1, 2}).matching(terms, 10)
         assert pieces(connection) == 1
     assert after.ids.tolist() == before.ids.tolist()
     assert after.scores.tolist() == before.scores.tolist()

@@ -125,9 +125,10 @@ def test_the_second_stage_reads_nothing_outside_the_scope(database):
     """Asked for every chunk there is, neighbours of the scope's own included."""
     everything = np.arange(1_000, 1_200)
     with database.read() as connection:
-        assert read_candidates(connection, set(), everything) == []
-        assert read_candidates(connection, {3_000}, everything) == []
-        read = read_candidates(connection, {2, 11}, everything)
+        index = SearchIndex()
+        assert read_candidates(index.view(connection, set()), everything) == []
+        assert read_candidates(index.view(connection, {3_000}), everything) == []
+        read = read_candidates(index.view(connection, {2, 11}), everything)
     assert [item.chunk_id for item in read] == [1_020, 1_021, 1_022, 1_110, 1_111, 1_112]
     assert [item.before for item in read] == [1_020, 1_020, 1_021, 1_110, 1_110, 1_111]
     assert [item.after for item in read] == [1_021, 1_022, 1_022, 1_111, 1_112, 1_112]
@@ -173,9 +174,11 @@ def test_foreign_chunks_change_nothing(database, passages, scope, asked, seed):
     index = SearchIndex()
     with pytest.raises(_Undo), database.write() as connection:
         index.add(connection, ours)
-        alone = index.nearest(connection, numbers, question, 10), index.words(connection, numbers, terms)
+        view = index.view(connection, numbers)
+        alone = view.nearest(question, 10), view.words(terms)[0]
         index.add(connection, [row for row in rows if row.collection_number not in numbers])
-        near, words = index.nearest(connection, numbers, question, 10), index.words(connection, numbers, terms)
+        view = index.view(connection, numbers)
+        near, words = view.nearest(question, 10), view.words(terms)[0]
         for before, after in zip(alone, (near, words), strict=True):
             assert before.ids.tolist() == after.ids.tolist()
             assert before.scores.tolist() == after.scores.tolist()

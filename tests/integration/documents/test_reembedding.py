@@ -200,9 +200,7 @@ def test_a_vector_of_another_model_is_neither_compared_nor_stored(box):
     with box.appliance.database.read() as connection:
         for made_by in ("", box.new.sha256):
             with pytest.raises(EmbedderChanged):
-                box.index.nearest(connection, scope, box.old.embed(["harbour0"])[0], 3, made_by=made_by)
-            with pytest.raises(EmbedderChanged):
-                box.index.similarities(connection, scope, np.array([1]), box.old.embed(["x"])[0], made_by=made_by)
+                box.index.view(connection, scope, made_by=made_by)
     stubborn = Search(box.appliance.database, box.appliance.access, lambda: box.new)
     with pytest.raises(EmbedderChanged) as refused:
         stubborn.search(box.alice, "harbour0", 3)

@@ -50,9 +50,10 @@ def found(appliance, index: SearchIndex) -> tuple[int, int]:
     """How many passages the words and the vectors of the whole box find."""
     with appliance.database.read() as connection:
         numbers = set(connection.execute(select(collections.c.number)).scalars())
-        words = index.matching(connection, numbers, question_terms("ferry"), 100)
+        view = index.view(connection, numbers)
+        words = view.matching(question_terms("ferry"), 100)
         assert sum(row[0] for row in connection.exec_driver_sql("SELECT chunk_count FROM search_collections")) == words.ids.size
-        return words.ids.size, sum(part.ids.size for part in index._partitions(connection, numbers))
+        return words.ids.size, sum(part.ids.size for part in view.partitions())
 
 
 def rows(appliance, *tables: str) -> list[int]:
