@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from appliance.chat.models import Message, MessageStatus
-from appliance.chat.store import load_messages, page_at
+from appliance.chat.store import load_messages
 from appliance.inference.selection.records import SelectionRecord, write_record
 from appliance.retrieval.models import Hit
+from appliance.retrieval.pages import page_at
 from appliance.storage.clock import now_ms
 from appliance.storage.leases import LEASE_MS
 from appliance.storage.tables import chunks, citations, conversations, documents, message_nearest, message_passages, messages

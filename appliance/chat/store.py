@@ -190,13 +190,6 @@ def span_text(connection: Connection, document_id: str, start: int, end: int) ->
     return "\n\n".join(row.text[max(0, start - row.start) : end - row.start] for row in rows)
 
 
-def page_at(connection: Connection, document_id: str, position: int) -> int | None:
-    """The page on which the character at `position` of the document's text stands."""
-    statement = select(pages.c.number).where(pages.c.document_id == document_id, pages.c.start <= position)
-    number: int | None = connection.execute(statement.order_by(pages.c.start.desc()).limit(1)).scalar()
-    return number
-
-
 def _conversation(row: Row[Any]) -> Conversation:
     return Conversation(*(getattr(row, field.name) for field in fields(Conversation)))
 

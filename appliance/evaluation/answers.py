@@ -11,8 +11,9 @@ from appliance.chat.models import ABSTAINED, Citation, Message, MessageStatus
 from appliance.chat.sentences import split_sentences
 from appliance.evaluation.corpus import Corpus
 from appliance.evaluation.dataset import Question
-from appliance.evaluation.measures import contains_answer, exact_match, token_f1
+from appliance.evaluation.measures import exact_match, token_f1
 from appliance.identity.models import Principal
+from appliance.language.squad import contains_answer
 
 
 @dataclass(frozen=True, slots=True)

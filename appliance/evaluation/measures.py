@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from appliance.language.squad import compared_words
+
 _TOKEN_BUDGETS = (500, 1_000, 2_000)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(slots=True)
@@ -46,25 +44,14 @@ class RankingMeasures:
 
 def exact_match(answer: str, gold: Iterable[str]) -> bool:
     """Whether the answer is one of the gold ones, after SQuAD's normalisation (Rajpurkar et al. 2016)."""
-    return any(_words(answer) == _words(text) for text in gold)
-
-
-def contains_answer(answer: str, gold: Iterable[str]) -> bool:
-    """Whether the answer has a gold one in it, word for word after that normalisation: what is fair to a quoted sentence."""
-    ours = _words(answer)
-    wanted = [words for words in map(_words, gold) if words]
-    return any(ours[at : at + len(words)] == words for words in wanted for at in range(len(ours) - len(words) + 1))
+    return any(compared_words(answer) == compared_words(text) for text in gold)
 
 
 def token_f1(answer: str, gold: Iterable[str]) -> float:
     """Best overlap of words with a gold answer, as the harmonic mean of precision and recall."""
-    return max((_f1(_words(answer), _words(text)) for text in gold), default=0.0)
+    return max((_f1(compared_words(answer), compared_words(text)) for text in gold), default=0.0)
 
 
 def _f1(ours: list[str], theirs: list[str]) -> float:
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
-
-
-def _words(text: str) -> list[str]:
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.evaluation.measures import RankingMeasures, contains_answer, exact_match, token_f1
+from appliance.evaluation.measures import RankingMeasures, exact_match, token_f1
+from appliance.language.squad import contains_answer
 
 
 def test_a_hit_counts_at_its_rank_and_below():

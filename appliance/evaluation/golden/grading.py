@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from appliance.administration.golden.models import Expected, Question, QuestionOutcome
 from appliance.chat.claims import Ending, Span
 from appliance.chat.models import ABSTAINED, MessageStatus
-from appliance.chat.store import page_at
 from appliance.evaluation.answers import Graded, grade, summary
-from appliance.evaluation.measures import RankingMeasures, contains_answer
+from appliance.evaluation.measures import RankingMeasures
+from appliance.language.squad import contains_answer
 from appliance.retrieval.models import Hit
+from appliance.retrieval.pages import page_at
 
 _OF_TEXT = ("contains_answer", "exact_match", "f1")
 _OF_PROGRAMS = ("tokens_per_answer", "answers_with_citation")
