@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from appliance.administration.ollama_models import OllamaModels
     from appliance.chat.rehearsal import Rehearsal
     from appliance.chat.service import ChatService
+    from appliance.documents.clearing import Clearing
     from appliance.documents.reembedding import Reembedding
     from appliance.documents.service import DocumentService
     from appliance.egress.gate import Gate
@@ -253,6 +254,13 @@ class Appliance:
             embedder_factory=lambda: self.embedder,
             index=SearchIndex(),
         )
+
+    @cached_property
+    def clearing(self) -> Clearing:
+        from appliance.documents.clearing import Clearing
+        from appliance.retrieval.index import SearchIndex
+
+        return Clearing(self.database, self.blobs, self.audit, SearchIndex())
 
     @cached_property
     def chat(self) -> ChatService:

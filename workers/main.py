@@ -115,9 +115,10 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
     else:
         from workers.care import cares
         from workers.golden import declare_golden
-        from workers.maintenance import declare_maintenance
+        from workers.maintenance import declare_clearing, declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
+        declare_clearing(broker, appliance.clearing)
         forget = partial(vars(appliance).pop, "embedders", None)
         declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id), forget)
 

@@ -17,6 +17,7 @@ from workers.sweep import resend_answers, resend_documents, resend_reembedding
 
 SWEEP_PERIOD_S = 3.0
 GOLDEN_PERIOD_S = 5.0
+CLEAR_PERIOD_S = 5.0
 CARE_PERIOD_S = 3_600.0
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,12 @@ class Pending(Protocol):
     """The part of `ChatService`, `DocumentService` and `Reembedding` that is needed here."""
 
     def pending_ids(self) -> Sequence[str]: ...
+
+
+class Clears(Protocol):
+    """The part of `Clearing` that is needed here."""
+
+    def run(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +77,29 @@ def declare_maintenance(
                 log.exception("care.failed", care=item.name)
 
 
+def declare_clearing(broker: NudgedBroker, clearing: Clears) -> None:
+    """Declare the actor `clear()`."""
+
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=QueueName.MAINTENANCE.value,
+        max_retries=0,  # the next one is seconds away
+        time_limit=600_000,  # its own is far shorter, but a large document has its passages removed to the end
+        max_age=10_000,
+        throws=(ApplianceError,),
+        notify_shutdown=True,
+    )
+    def clear() -> None:
+        if count := clearing.run():
+            log.info("clear.done", count=count)
+
+
 class Schedule:
     """When the next sweeps and the next care are due."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sweep_at = self._golden_at = clock()
+        self._sweep_at = self._golden_at = self._clear_at = clock()
         self._care_at = clock() + 60.0  # not while the box starts
 
     def due(self) -> list[str]:
@@ -87,6 +111,9 @@ class Schedule:
         if now >= self._golden_at:
             self._golden_at = now + GOLDEN_PERIOD_S
             names.append("sweep_golden")
+        if now >= self._clear_at:
+            self._clear_at = now + CLEAR_PERIOD_S
+            names.append("clear")
         if now >= self._care_at:
             self._care_at = now + CARE_PERIOD_S
             names.append("care")

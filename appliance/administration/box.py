@@ -18,6 +18,7 @@ from appliance.identity.models import Principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
+from appliance.policy.store import load_collections
 from appliance.settings import Settings
 from appliance.storage import tables
 from appliance.storage.database import Database
@@ -67,7 +68,7 @@ class BoxReview:
         with self._database.read() as connection:
             return BoxState(
                 people=_count(connection, tables.principals),
-                collections=_count(connection, tables.collections),
+                collections=len(load_collections(connection)),
                 chunks=_count(connection, tables.chunks),
                 audit_events=_count(connection, tables.audit_events),
                 documents=_by_status(connection, tables.documents),

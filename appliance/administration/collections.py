@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from appliance.administration.golden import store as golden_store
+from appliance.administration.golden.records import golden_event
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import Conflict, InvalidInput
+from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
 from appliance.policy import store
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE, Grantee
+from appliance.retrieval import slices
 from appliance.storage.database import Database
 from appliance.storage.tables import documents
 
@@ -51,7 +54,7 @@ class CollectionDetail:
 
 
 class Collections:
-    """Making collections, opening them, saying how sensitive they are, listing them."""
+    """Making collections, opening them, saying how sensitive they are, listing and deleting them."""
 
     def __init__(self, database: Database, access: Access, audit: AuditLog, classifications: Sequence[str]) -> None:
         """`classifications` are those of the routing policy, lowest first."""
@@ -109,11 +112,42 @@ class Collections:
             if grantees is not None
         }
         with self._database.write() as connection:
-            stored = store.load_collection(connection, collection_id)
-            assert stored is not None  # nothing deletes a collection
+            stored = _present(connection, collection_id)
             if cleaned is not None:
                 _require_free(connection, cleaned, but=collection_id)
             self._change(connection, principal, stored, wanted, name=cleaned, classification=classification)
+
+    def delete(self, principal: Principal, collection_id: str, *, name: str, documents: int = 0) -> None:
+        """Delete a shared collection, its grants and its golden sets; its documents are out of reach at once and go one by one.
+
+        `name` is the collection's, as the person typed it; `documents` is how many they were told will go with it. Raises
+        `InvalidInput` (`collection.name_mismatch`), and `Conflict` (`collection.holds_documents`) where there are more.
+        """
+        self._access.require_collection(principal, Action.COLLECTION_DELETE, collection_id)
+        with self._database.write() as connection:
+            stored = _present(connection, collection_id)
+            if identity_store.comparable_name(name) != identity_store.comparable_name(stored.name):
+                raise InvalidInput(f"Type {stored.name} to delete that collection.", code="collection.name_mismatch")
+            held = _document_counts(connection).get(collection_id, 0)
+            if held > documents:
+                what = "1 document, which is" if held == 1 else f"{held} documents, which are"
+                raise Conflict(
+                    f"{stored.name} holds {what} deleted with it only where you say so.",
+                    code="collection.holds_documents",
+                    documents=held,
+                )
+            sets = golden_store.load_sets(connection, {collection_id})
+            for found in sets:
+                golden_store.delete_set(connection, found.id)
+                self._audit.append(connection, golden_event(EventName.GOLDEN_DELETED, principal, found))
+            store.delete_collection(connection, collection_id, principal.id)
+            slices.withdraw_collection(connection, stored.number)
+            about = (ResourceRef("collection", collection_id),)
+            facts: dict[str, str | int] = {"documents": held, "golden_sets": len(sets)}
+            sealed = {"name": stored.name}
+            self._audit.append(
+                connection, AuditEvent(EventName.COLLECTION_DELETED, principal, resources=about, facts=facts, sealed=sealed)
+            )
 
     def _change(
         self,
@@ -218,6 +252,13 @@ def _leaves(
 def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grantee]) -> Iterator[tuple[str, str, Grantee]]:
     yield from (("granted", permission, who) for who in sorted(after - before))
     yield from (("revoked", permission, who) for who in sorted(before - after))
+
+
+def _present(connection: Connection, collection_id: str) -> store.StoredCollection:
+    stored = store.load_collection(connection, collection_id)
+    if stored is None:  # deleted between two looks
+        raise NotFound("There is no such thing here.")
+    return stored
 
 
 def _require_free(connection: Connection, name: str, *, but: str | None = None) -> None:

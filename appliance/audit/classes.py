@@ -45,6 +45,7 @@ CLASSES = MappingProxyType(
         EventName.BACKUP_RESTORED: EventClass(_DATASTORE, OTHER),
         EventName.BOX_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.COLLECTION_CREATED: EventClass(_ENTITY_MANAGEMENT, 1),
+        EventName.COLLECTION_DELETED: EventClass(_ENTITY_MANAGEMENT, 4),
         EventName.COLLECTION_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.COLLECTION_UPDATED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.CONVERSATION_CREATED: EventClass(_API, 1),

@@ -31,6 +31,7 @@ class EventName(StrEnum):
     BACKUP_RESTORED = "backup.restored"
     BOX_READ = "box.read"
     COLLECTION_CREATED = "collection.created"
+    COLLECTION_DELETED = "collection.deleted"
     COLLECTION_LISTED = "collection.listed"
     COLLECTION_UPDATED = "collection.updated"
     CONVERSATION_CREATED = "conversation.created"

@@ -20,7 +20,7 @@ _WORKING = (DocumentStatus.PARSING, DocumentStatus.EMBEDDING)
 
 
 class ClaimLost(Exception):
-    """Raised inside the ingest when the document was deleted or has passed to another worker; never reaches a person."""
+    """Raised inside the ingest when the document is gone, its collection is, or another worker has it; never reaches a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def pending_ids(connection: Connection) -> list[str]:
 
 def untried_id(connection: Connection, size_bytes: int) -> str | None:
     """The oldest document that nobody has tried yet and that is no larger than that."""
-    small = and_(documents.c.status == DocumentStatus.PENDING, documents.c.attempts == 0, documents.c.size_bytes <= size_bytes)
+    untried = and_(documents.c.status == DocumentStatus.PENDING, documents.c.attempts == 0)
+    small = and_(untried, documents.c.size_bytes <= size_bytes, _in_place())
     return connection.execute(select(documents.c.id).where(small).order_by(documents.c.uploaded_ms).limit(1)).scalar()
 
 
@@ -109,7 +110,7 @@ def _end(connection: Connection, claim: Claim, **values: object) -> None:
 
 def _free(moment_ms: int) -> ColumnElement[bool]:
     abandoned = and_(documents.c.status.in_(_WORKING), documents.c.lease_until_ms < moment_ms)
-    return or_(documents.c.status == DocumentStatus.PENDING, abandoned)
+    return and_(or_(documents.c.status == DocumentStatus.PENDING, abandoned), _in_place())
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:
@@ -118,4 +119,10 @@ def _held(claim: Claim) -> ColumnElement[bool]:
         documents.c.claimed_by == claim.worker_id,
         documents.c.attempts == claim.attempt,
         documents.c.status.in_(_WORKING),
+        _in_place(),
     )
+
+
+def _in_place() -> ColumnElement[bool]:
+    """Its collection was not deleted: then it is only waiting to be cleared away."""
+    return documents.c.collection_id.in_(select(collections.c.id).where(collections.c.deleted_ms.is_(None)))

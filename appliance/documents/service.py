@@ -17,6 +17,7 @@ from appliance.documents import claims, store
 from appliance.documents.ingest import Ingest
 from appliance.documents.media_types import MediaType, by_extension, file_name
 from appliance.documents.models import Document, DocumentStatus, Page
+from appliance.documents.removal import goes_at_once, remove_unused, take_away
 from appliance.documents.sandbox import ParseLimits, Rectangle, locate_in_child, render_page_in_child
 from appliance.documents.upload import Upload, refusal
 from appliance.documents.windows import PassageEmbedder
@@ -199,20 +200,14 @@ class DocumentService:
         Where it has more than `_AT_ONCE` passages, one transaction takes it away from everybody and its passages go in slices.
         """
         document = self._require(principal, Action.DOCUMENT_DELETE, document_id)
-        at_once = document.status is DocumentStatus.READY and document.chunk_count <= _AT_ONCE
+        at_once = goes_at_once(document, _AT_ONCE)
         with self._database.write(foreign_keys=at_once) as connection:
-            blob_name = store.blob_of(connection, document.id)
+            blob_name = take_away(connection, self._index, document.id, at_once=at_once)
             if blob_name is None:
                 raise NotFound("There is no such thing here.")
-            if at_once:
-                self._index.remove(connection, document.id)
-                store.delete_document(connection, document.id)
-            else:
-                slices.withdraw(connection, document.id)
-                store.detach_document(connection, document.id)
             facts: dict[str, str | int] = {"sha256": document.sha256, "chunks": document.chunk_count}
             self._record(connection, EventName.DOCUMENT_DELETED, principal, document, facts)
-        self._remove_unused(blob_name)
+        remove_unused(self._database, self._blobs, [blob_name])
         if not at_once:
             slices.sweep(self._database)
 
@@ -234,7 +229,7 @@ class DocumentService:
         for name in list(self._blobs.names()):
             modified = self._blobs.modified_s(name)
             if modified is not None and modified < oldest:
-                removed += self._remove_unused(name)
+                removed += remove_unused(self._database, self._blobs, [name])
         return removed + self._blobs.remove_drafts(older_than_s=oldest)
 
     def sweep_passages(self) -> int:
@@ -242,14 +237,6 @@ class DocumentService:
         with self._database.write() as connection:
             slices.abandon_unheld(connection)
         return slices.sweep(self._database)
-
-    def _remove_unused(self, blob_name: str) -> bool:
-        # under the write lock, so that no upload of the same content can come between question and removal
-        with self._database.write() as connection:
-            if store.blob_in_use(connection, blob_name):
-                return False
-            self._blobs.remove(blob_name)
-            return True
 
     def _require(self, principal: Principal, action: Action, document_id: str) -> Document:
         """The document, if its collection allows the act; else as `Access.require` raises, the same for foreign and unknown."""

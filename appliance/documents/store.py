@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from appliance.documents.models import Chunk, Document, DocumentStatus, Page, ParsedDocument
 from appliance.retrieval.slices import free_chunk_id
-from appliance.storage.tables import chunks, documents, message_nearest, message_passages, pages
+from appliance.storage.tables import chunks, collections, documents, message_nearest, message_passages, pages
 
 _ROWS = 1_000
 _SHOWN = tuple(field.name for field in fields(Document))
@@ -38,6 +38,13 @@ def documents_in(connection: Connection, collection_ids: Collection[str]) -> lis
     """Documents of these collections, newest first."""
     found = select(*_COLUMNS).where(documents.c.collection_id.in_(collection_ids))
     return [_document(row) for row in connection.execute(found.order_by(documents.c.uploaded_ms.desc(), documents.c.name))]
+
+
+def documents_of_deleted(connection: Connection, limit: int) -> list[Document]:
+    """Some of the documents whose collections were deleted."""
+    gone = select(collections.c.id).where(collections.c.deleted_ms.is_not(None))
+    found = select(*_COLUMNS).where(documents.c.collection_id.in_(gone)).order_by(documents.c.id).limit(limit)
+    return [_document(row) for row in connection.execute(found)]
 
 
 def blob_of(connection: Connection, document_id: str) -> str | None:

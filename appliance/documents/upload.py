@@ -11,8 +11,9 @@ from appliance.audit.log import AuditLog
 from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document, same_content
-from appliance.errors import ApplianceError, DocumentRejected
+from appliance.errors import ApplianceError, DocumentRejected, NotFound
 from appliance.identity.models import Principal
+from appliance.policy.store import load_collection
 from appliance.storage.blobs import BlobStore, StoredBlob
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
@@ -78,7 +79,10 @@ class Upload:
             raise
         self._writer.finish()  # a large file takes its time to reach the disk: not under the write lock
         with self._database.write() as connection:
-            # under it, so that no deletion of the same content takes the file away in between
+            if load_collection(connection, self._collection_id) is None:
+                self.discard()  # it was deleted since it was asked about
+                raise NotFound("There is no such thing here.")
+            # under the lock, so that no deletion of the same content takes the file away in between
             stored = self._writer.commit()
             existing = same_content(connection, self._collection_id, stored.sha256)
             document = existing or self._document(media_type, stored)

@@ -14,7 +14,14 @@ from appliance.policy.store import load_collection, load_collections
 from appliance.storage.database import Database
 
 _OF_COLLECTIONS = frozenset(
-    {Action.DOCUMENT_LIST, Action.DOCUMENT_READ, Action.DOCUMENT_UPLOAD, Action.DOCUMENT_DELETE, Action.COLLECTION_UPDATE}
+    {
+        Action.COLLECTION_DELETE,
+        Action.COLLECTION_UPDATE,
+        Action.DOCUMENT_DELETE,
+        Action.DOCUMENT_LIST,
+        Action.DOCUMENT_READ,
+        Action.DOCUMENT_UPLOAD,
+    }
 )
 
 

@@ -13,6 +13,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit:read"
     BOX_READ = "box:read"  # state of the box: processes, disk, seal
     COLLECTION_CREATE = "collection:create"
+    COLLECTION_DELETE = "collection:delete"
     COLLECTION_LIST = "collection:list"  # by name, to those who administer
     COLLECTION_UPDATE = "collection:update"  # name and readers
     CONVERSATION_CREATE = "conversation:create"

@@ -35,10 +35,10 @@ def insert_collection(connection: Connection, *, name: str, owner_id: str | None
 
 
 def load_collection(connection: Connection, collection_id: str) -> StoredCollection | None:
-    """One collection with its grants."""
+    """One collection with its grants; None where there is none, or none any more."""
     found = _load(
         connection,
-        select(collections).where(collections.c.id == collection_id),
+        select(collections).where(collections.c.id == collection_id, collections.c.deleted_ms.is_(None)),
         select(grants).where(grants.c.collection_id == collection_id),
     )
     return found[0] if found else None
@@ -46,7 +46,9 @@ def load_collection(connection: Connection, collection_id: str) -> StoredCollect
 
 def load_collections(connection: Connection) -> list[StoredCollection]:
     """All collections with their grants, by number."""
-    return _load(connection, select(collections).order_by(collections.c.number), select(grants))
+    return _load(
+        connection, select(collections).where(collections.c.deleted_ms.is_(None)).order_by(collections.c.number), select(grants)
+    )
 
 
 def rename_collection(connection: Connection, collection_id: str, name: str) -> None:
@@ -55,6 +57,23 @@ def rename_collection(connection: Connection, collection_id: str, name: str) -> 
 
 def classify_collection(connection: Connection, collection_id: str, classification: str) -> None:
     connection.execute(update(collections).where(collections.c.id == collection_id).values(classification=classification))
+
+
+def delete_collection(connection: Connection, collection_id: str, person_id: str) -> None:
+    """Gone for every decision from now on; what it held is left to whoever clears it away.
+
+    Its classification stays: an answer that is being written may rest on it.
+    """
+    connection.execute(delete(grants).where(grants.c.collection_id == collection_id))
+    gone = update(collections).where(collections.c.id == collection_id)
+    connection.execute(gone.values(name="", deleted_ms=now_ms(), deleted_by=person_id))
+
+
+def deleted_by(connection: Connection, collection_id: str) -> tuple[int, str]:
+    """The number of a deleted collection, and the id of the person who deleted it."""
+    wanted = select(collections.c.number, collections.c.deleted_by).where(collections.c.id == collection_id)
+    row = connection.execute(wanted).one()
+    return row.number, row.deleted_by
 
 
 def classifications_of(connection: Connection, collection_ids: Iterable[str]) -> set[str]:

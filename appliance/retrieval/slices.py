@@ -76,6 +76,11 @@ def withdraw(connection: Connection, document_id: str) -> None:
         count_chunks(connection, {found[3]: -found[2]})
 
 
+def withdraw_collection(connection: Connection, collection_number: int) -> None:
+    """No search finds anything in it from now on; its documents are still to be removed."""
+    connection.exec_driver_sql("DELETE FROM search_collections WHERE collection_number = ?", (collection_number,))
+
+
 def abandon(connection: Connection, document_id: str) -> bool:
     """Leave to removal what was stored of a document that is not stored in full; False where there is nothing."""
     left = connection.exec_driver_sql("UPDATE search_hidden SET document_id = NULL WHERE document_id = ?", (document_id,))

@@ -93,6 +93,9 @@ collections = Table(
     Column("owner_id", String(64), ForeignKey("principals.id")),  # set for a person's own collection
     Column("created_ms", Integer, nullable=False),
     Column("classification", String(40), nullable=False, default="internal"),  # one of policies/routing.toml
+    # the row of a deleted one stays, without its name: no number may come again
+    Column("deleted_ms", Integer),
+    Column("deleted_by", String(64), nullable=False, server_default=""),
 )
 grants = Table(
     "grants",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, get, patch, post
+from litestar import Controller, Request, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from litestar.response import Template
 
@@ -13,7 +13,7 @@ from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.administration import CollectionChange, CollectionCreated, CollectionDetailOut, NewCollection
+from web.schemas.administration import CollectionChange, CollectionCreated, CollectionDeletion, CollectionDetailOut, NewCollection
 from web.schemas.documents import CollectionOut
 
 
@@ -65,3 +65,11 @@ class CollectionsController(Controller):
             contributors=data.contributors,
             classification=data.classification,
         )
+
+    @delete(
+        "/api/admin/collections/{collection_id:str}",
+        opt=declares(Action.COLLECTION_DELETE, EventName.COLLECTION_DELETED),
+        sync_to_thread=True,
+    )
+    def delete(self, appliance: Box, principal: Caller, collection_id: FromPath[str], data: JSONBody[CollectionDeletion]) -> None:
+        appliance.collections.delete(principal, collection_id, name=data.name, documents=data.documents)

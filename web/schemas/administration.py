@@ -67,8 +67,15 @@ class CollectionChange(msgspec.Struct, forbid_unknown_fields=True):
     classification: str | None = None
 
 
+class CollectionDeletion(msgspec.Struct, forbid_unknown_fields=True):
+    """The collection's name, typed by the person, and how many documents they were told go with it."""
+
+    name: str
+    documents: int = 0
+
+
 class CollectionDetailOut(msgspec.Struct):
-    """A shared collection with its grants, or somebody's own by name; never what lies inside."""
+    """A shared collection with its grants, or somebody's own by name; how many documents lie inside, never which."""
 
     id: str
     name: str
@@ -77,12 +84,22 @@ class CollectionDetailOut(msgspec.Struct):
     readers: list[str]
     contributors: list[str]
     classification: str
+    document_count: int
 
     @classmethod
     def of(cls, detail: CollectionDetail, names: Mapping[str, str]) -> CollectionDetailOut:
         owner = names.get(detail.owner_id, "") if detail.owner_id else ""
         readers, contributors = sorted(detail.readers), sorted(detail.contributors)
-        return cls(detail.id, detail.name, detail.owner_id is not None, owner, readers, contributors, detail.classification)
+        return cls(
+            detail.id,
+            detail.name,
+            detail.owner_id is not None,
+            owner,
+            readers,
+            contributors,
+            detail.classification,
+            detail.document_count if detail.owner_id is None else 0,
+        )
 
 
 class ProcessOut(msgspec.Struct):

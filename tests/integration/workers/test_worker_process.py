@@ -112,14 +112,14 @@ def test_only_sessions_past_their_end_are_removed(appliance: Appliance, alice: P
 def test_the_schedule_sweeps_often_and_cares_hourly() -> None:
     now = 1_000.0
     schedule = Schedule(lambda: now)
-    assert schedule.due() == ["sweep", "sweep_golden"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear"]
     assert schedule.due() == []
     now += SWEEP_PERIOD_S
     assert schedule.due() == ["sweep"]
     now += 60
-    assert schedule.due() == ["sweep", "sweep_golden", "care"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear", "care"]
     now += CARE_PERIOD_S - 1
-    assert schedule.due() == ["sweep", "sweep_golden"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear"]
     now += 1
     assert "care" in schedule.due()
 
