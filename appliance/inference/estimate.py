@@ -1,8 +1,8 @@
 """Lengths of prompts for models whose tokenizer is not at hand: bounds that hold, instead of guesses that mostly do. Pure.
 
 Above: a vocabulary that falls back to bytes never makes more tokens than there are bytes, one more where a text is given a space
-in front. Below: a token does not reach across words, so there are at least as many tokens as words. What the chat template adds
-is measured once, on the server itself.
+in front. Below: a token does not reach across words, so there are at least as many tokens as words with a letter or a digit; what
+is neither a tokenizer may drop, control characters for one. What the chat template adds is measured once, on the server itself.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def most_tokens(text: str) -> int:
 
 
 def fewest_tokens(messages: Sequence[PromptMessage]) -> int:
-    return sum(len(message.text.split()) for message in messages)
+    return sum(1 for message in messages for word in message.text.split() if any(map(str.isalnum, word)))
 
 
 def check_fits(most: int, answer_tokens: int, context_tokens: int) -> None:

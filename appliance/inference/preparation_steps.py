@@ -7,7 +7,6 @@ the memory a step took is given back when it ends. Each step prints one JSON obj
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -150,8 +149,12 @@ def _loaded(runtime: str, path: str, threads: str) -> Runtime:
 
 
 def _peak_mb() -> int:
-    """The most memory this process has had, in megabytes of 1,000,000 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 // 1_000_000
+    """The most memory this process has had, in megabytes of 1,000,000 bytes.
+
+    Not `ru_maxrss`: that outlives exec, and says what the process had that started this one.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1_024 // 1_000_000
 
 
 def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> dict[str, Any]:

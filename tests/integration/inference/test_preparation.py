@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from appliance.inference.store import ModelStore
 from appliance.storage.digests import digest_of
 
 pytestmark = pytest.mark.models
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def refuse_everything(*arguments: object) -> None:
@@ -187,3 +190,11 @@ def test_a_process_that_dies_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SetupError) as refusal:
         preparation_steps.run_step("measure", "anything", 1, 1)
     assert refusal.value.stable_code == "setup.step_crashed"
+
+
+def test_memory_is_that_of_the_measuring_not_of_who_started_it():
+    held = b"x" * 500_000_000
+    program = "from appliance.inference.preparation_steps import _peak_mb; print(_peak_mb())"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, cwd=ROOT)
+    assert len(held) > 0
+    assert 5 < int(told.stdout) < 250
