@@ -1,8 +1,9 @@
 # make run    install, prepare the models, start the appliance and print where it is
-# make test   every test;  make lint  style, types, import directions;  make bench  the measurements;  make proof  does anything leave?
+# make test   every test, in TESTERS processes;  make lint  style, types, import directions;  make bench  the measurements;  make proof  does anything leave?
 PYTHON ?= python3
 DATA ?=
 PORT ?=
+TESTERS ?= 2
 BIN := .venv/bin
 EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
 
@@ -18,7 +19,7 @@ develop:
 	@$(PYTHON) appliance/install.py --development
 
 test: develop
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 lint: develop
 	$(BIN)/ruff check .
