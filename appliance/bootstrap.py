@@ -19,6 +19,8 @@ from appliance.administration.egress_review import EgressReview
 from appliance.administration.embedding import settle_indexes
 from appliance.administration.golden.conditions import Conditions
 from appliance.administration.golden.gate import GoldenGate
+from appliance.administration.golden.index_gate import IndexGate
+from appliance.administration.golden.index_review import IndexReview
 from appliance.administration.golden.margin import load_margin
 from appliance.administration.golden.service import GoldenSets
 from appliance.administration.people import People
@@ -97,8 +99,10 @@ class Appliance:
         )
         self.people = People(self.database, self.access, self.audit, self.sessions)
         conditions = Conditions(settings, self.silence, self.routing.sha256)
-        self.golden_gate = GoldenGate(load_margin(POLICIES_DIR / "evaluation.toml"), conditions)
+        margin = load_margin(POLICIES_DIR / "evaluation.toml")
+        self.golden_gate = GoldenGate(margin, conditions, IndexGate(margin, settings.passages_limit))
         self.golden = GoldenSets(self.database, self.access, self.audit, self.golden_gate)
+        self.index_review = IndexReview(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
@@ -202,9 +206,11 @@ class Appliance:
 
     @cached_property
     def reembedding(self) -> Reembedding:
+        from appliance.administration.golden.index_trial import IndexTrial
         from appliance.documents.reembedding import Reembedding
 
-        return Reembedding(self.database, self.audit, lambda: self.embedders)
+        trial = IndexTrial(self.database, self.access, self.audit, self.golden_gate.indexes)
+        return Reembedding(self.database, self.audit, lambda: self.embedders, trial)
 
     @cached_property
     def gate(self) -> Gate:

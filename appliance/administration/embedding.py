@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from appliance.administration.golden.index_gate import IndexGate
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict
@@ -18,10 +19,32 @@ from appliance.retrieval.indexes import IndexState
 from appliance.storage.database import Database
 
 
-def begin_embedding(connection: Connection, audit: AuditLog, principal: Principal, version: ModelVersion) -> None:
-    """Have everything embedded anew with this version, which takes over when that is done.
+def take_up(
+    connection: Connection, audit: AuditLog, gate: IndexGate, principal: Principal, version: ModelVersion, *, despite: bool
+) -> None:
+    """Begin, or where golden sets keep the complete index of this version from it, let it take over `despite` them.
 
-    Raises `Conflict`: `model.embedder_format`, and `model.embedding_running` while another one is being made ready.
+    Raises `Conflict` as `begin_embedding`, and `golden.not_compared` for a reason given before there is anything to override.
+    """
+    running = indexes.building(connection)
+    if despite and running is not None and running.model_id == version.id and running.against:
+        indexes.let_through(connection, running.number)
+        return
+    if despite and gate.required(connection):
+        raise Conflict(
+            "Golden sets are asked once everything is embedded; give the reason then, should they speak against it.",
+            code="golden.not_compared",
+        )
+    begin_embedding(connection, audit, principal, version)
+
+
+def begin_embedding(
+    connection: Connection, audit: AuditLog, principal: Principal, version: ModelVersion, *, unconditional: bool = False
+) -> None:
+    """Have everything embedded anew with this version, which takes over when that is done and no golden set speaks against it.
+
+    With `unconditional` it does whatever they say: the way back is never held up. Raises `Conflict`: `model.embedder_format`, and
+    `model.embedding_running` while another one is being made ready.
     """
     if version.format != "onnx":
         raise Conflict("Documents are embedded with ONNX models; this is another format.", code="model.embedder_format")
@@ -32,7 +55,7 @@ def begin_embedding(connection: Connection, audit: AuditLog, principal: Principa
             code="model.embedding_running",
         )
     before = indexes.serving(connection)
-    begun = indexes.begin(connection, version.id, version.sha256, principal.id)
+    begun = indexes.begin(connection, version.id, version.sha256, principal.id, unconditional=unconditional)
     (state,) = [index for index in progress(connection) if index.number == begun.number]
     facts: dict[str, str | int] = {
         "index": begun.number,

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from appliance.administration.embedding import abandon_embedding, begin_embedding, index_states, require_not_embedding
+from appliance.administration.embedding import (
+    abandon_embedding,
+    begin_embedding,
+    index_states,
+    require_not_embedding,
+    take_up,
+)
 from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.heeding import Heeding
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
@@ -148,7 +154,8 @@ class ModelAdministration:
         """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
 
         What the required golden sets say is heeded (`GoldenObjection`) unless a reason is given why not: `despite`.
-        An embedding model takes over later, once everything is embedded with it; until then it is returned as it is.
+        An embedding model takes over later, once everything is embedded with it and no golden set speaks against its index; until
+        then it is returned as it is. A reason lets one through that they keep back.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
         heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
@@ -157,7 +164,7 @@ class ModelAdministration:
             self._require_usable(version)
             heed(connection, version)
             if version.kind == "embedding":
-                begin_embedding(connection, self._audit, principal, version)
+                take_up(connection, self._audit, self._golden.indexes, principal, version, despite=bool(despite))
                 return version
             replaced = records.make_active(connection, version)
             facts: Facts = {"replaced": replaced or "nothing"}
@@ -180,7 +187,7 @@ class ModelAdministration:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
             self._require_usable(before)
             if before.kind == "embedding":
-                begin_embedding(connection, self._audit, principal, before)
+                begin_embedding(connection, self._audit, principal, before, unconditional=True)
                 return before
             records.set_state(connection, current, VersionState.RETIRED)
             records.set_state(connection, before, VersionState.ACTIVE)

@@ -80,6 +80,7 @@ CLASSES = MappingProxyType(
         EventName.GOLDEN_UPDATED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.EMBEDDING_ABANDONED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.EMBEDDING_BEGUN: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.EMBEDDING_COMPARED: EventClass(_ENTITY_MANAGEMENT, OTHER),
         EventName.EMBEDDING_COMPLETED: EventClass(_DATASTORE, OTHER),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),
         EventName.MODEL_ACTIVATED: EventClass(_ENTITY_MANAGEMENT, 3),

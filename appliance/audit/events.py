@@ -54,6 +54,7 @@ class EventName(StrEnum):
     EGRESS_REFUSED = "egress.refused"
     EMBEDDING_ABANDONED = "embedding.abandoned"
     EMBEDDING_BEGUN = "embedding.begun"
+    EMBEDDING_COMPARED = "embedding.compared"
     EMBEDDING_COMPLETED = "embedding.completed"
     FEEDBACK_GIVEN = "feedback.given"
     FEEDBACK_LISTED = "feedback.listed"

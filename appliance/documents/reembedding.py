@@ -2,8 +2,9 @@
 
 Everything is read off the rows: which index is building, which documents it holds, how far it is within one. So the work can be
 killed at any moment and goes on from the last batch. What was uploaded meanwhile is found like all other documents that the new
-index does not hold yet, and the switch happens in a transaction that finds none. Documents that were indexed before word pieces
-were stored get them by the same pass, in the serving index.
+index does not hold yet, and the switch happens in a transaction that finds none. Before it the golden sets are asked in both
+indexes; where they speak against the new one it is kept as it is, and the old one goes on. Documents that were indexed before
+word pieces were stored get them by the same pass, in the serving index.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from appliance.documents.windows import PassageEmbedder, embedded_whole
 from appliance.errors import ApplianceError
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
-from appliance.inference.runtime import model_digest
+from appliance.inference.runtime import Embeds, model_digest
 from appliance.inference.store import records
 from appliance.inference.store.versions import VersionState
 from appliance.retrieval import indexes
@@ -56,6 +57,22 @@ class EmbedderPool(Protocol):
     def release(self) -> None: ...
 
 
+class IndexExamination(Protocol):
+    """What golden sets say of an index that holds everything: `administration.golden.index_trial.IndexTrial`."""
+
+    def unasked(self, connection: Connection, index: IndexRecord) -> bool:
+        """Whether something must be asked before the index is judged."""
+
+    def objection(self, connection: Connection, index: IndexRecord) -> str:
+        """Why it must not take over; empty where it may."""
+
+    def facts(self, connection: Connection, index: IndexRecord) -> dict[str, str | int]:
+        """Why it may, for the audit log."""
+
+    def compare(self, index: IndexRecord, serving: Callable[[], Embeds], coming: Embeds, make_way: Callable[[], bool]) -> bool:
+        """Ask what is not asked; False where somebody waits."""
+
+
 class Superseded(Exception):
     """Raised inside the work when its index was abandoned meanwhile; never reaches a person."""
 
@@ -70,15 +87,20 @@ class _Passage:
 class Reembedding:
     """The work on indexes that are not as they should be. One process at a time does it; for workers, not for people."""
 
-    def __init__(self, database: Database, audit: AuditLog, embedders: Callable[[], EmbedderPool]) -> None:
+    def __init__(
+        self, database: Database, audit: AuditLog, embedders: Callable[[], EmbedderPool], golden: IndexExamination
+    ) -> None:
         self._database = database
         self._audit = audit
         self._embedders = embedders
+        self._golden = golden
 
     def pending_ids(self) -> list[str]:
         """Numbers of the indexes with which something is left to do."""
         with self._database.read() as connection:
-            return indexes.unfinished(connection)
+            index = indexes.building(connection)
+            waiting = str(index.number) if index is not None and self._is_kept_back(connection, index) else ""
+            return [number for number in indexes.unfinished(connection) if number != waiting]
 
     def run(self, make_way: Callable[[], bool] = lambda: False) -> None:
         """Do what is left to do, until it is done or `make_way` says after a batch that somebody waits.
@@ -88,6 +110,8 @@ class Reembedding:
         indexes.sweep(self._database)
         with self._database.read() as connection:
             building, serving = indexes.building(connection), indexes.serving(connection)
+            if building is not None and self._is_kept_back(connection, building):
+                building = None
         try:
             if building is not None:
                 self._make(building, make_way)
@@ -110,8 +134,11 @@ class Reembedding:
                 index = self._held(connection, index)
                 indexes.make_tables(connection, index, embedder.dimensions)
                 index = self._held(connection, index)
-        while not self._switched(index):
-            if not self._next_document(index, embedder, make_way):
+        while not self._decided(index):
+            if self._is_complete(index):
+                if not self._golden.compare(index, pool.serving, embedder, make_way):
+                    return
+            elif not self._next_document(index, embedder, make_way):
                 return
         pool.release()
 
@@ -165,16 +192,37 @@ class Reembedding:
         ).scalar()
         return work.first - 1 if found is None else int(found)
 
-    def _switched(self, index: IndexRecord) -> bool:
-        """Let the index serve, if it holds every document; the model's version changes its state in the same transaction."""
+    def _is_complete(self, index: IndexRecord) -> bool:
         with self._database.read() as connection:
-            if indexes.outstanding(connection, index.number) is not None:
+            return indexes.outstanding(connection, index.number) is None
+
+    def _is_kept_back(self, connection: Connection, index: IndexRecord) -> bool:
+        """Whether golden sets speak against the index as everything is now: then there is nothing to do but to wait."""
+        return bool(index.against) and not self._is_open(connection, index) and bool(self._golden.objection(connection, index))
+
+    def _is_open(self, connection: Connection, index: IndexRecord) -> bool:
+        """Whether a document is missing, or a golden set was not asked."""
+        return indexes.outstanding(connection, index.number) is not None or self._golden.unasked(connection, index)
+
+    def _decided(self, index: IndexRecord) -> bool:
+        """Let the index serve, or say why it does not, if it holds every document and every golden set was asked.
+
+        The model's version changes its state in the same transaction.
+        """
+        with self._database.read() as connection:
+            if self._is_open(connection, self._held(connection, index)):
                 return False
         with self._database.write() as connection:
             current = self._held(connection, index)
-            if indexes.outstanding(connection, index.number) is not None:
+            if self._is_open(connection, current):
                 return False
+            against = self._golden.objection(connection, current)
+            if against:
+                indexes.hold(connection, index.number, against)
+                log.warning("reembedding.kept_back", index=index.number, model=index.model_id)
+                return True
             before = indexes.serving(connection)
+            reasons = self._golden.facts(connection, current)  # of what serves now
             indexes.switch(connection, current)
             replaced = None
             for version in records.load_versions(connection):
@@ -185,6 +233,7 @@ class Reembedding:
             records.set_state(connection, version, VersionState.ACTIVE, replaced=replaced)
             facts: dict[str, str | int] = {"replaced": replaced or "nothing", "sha256": index.sha256}
             facts |= {"dimensions": current.dimensions, "index": index.number, "before": before.number}
+            facts |= reasons
             self._record(connection, EventName.MODEL_ACTIVATED, current, facts)
         log.info("reembedding.switched", index=index.number, model=index.model_id)
         return True

@@ -86,9 +86,11 @@ class SearchIndex:
         removed = Counter(row[1] for row in indexed)
         count_chunks(connection, {number: -count for number, count in removed.items()})
 
-    def view(self, connection: Connection, scope_numbers: Collection[int], *, made_by: str = "") -> IndexView:
-        """What a search within this scope sees, until the transaction ends."""
-        return IndexView(connection, scope_numbers, made_by, self._held)
+    def view(
+        self, connection: Connection, scope_numbers: Collection[int], *, made_by: str = "", number: int | None = None
+    ) -> IndexView:
+        """What a search within this scope sees until the transaction ends: of one index, the serving one unless named."""
+        return IndexView(connection, scope_numbers, made_by, self._held, number)
 
 
 def store_vectors(connection: Connection, index: IndexRecord, rows: Sequence[IndexRow]) -> None:

@@ -11,7 +11,10 @@ from appliance.retrieval.indexes import IndexState, all_indexes
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    """One index: its model, and how much of what people can search it holds. `passages_per_s` is 0 where nothing was embedded."""
+    """One index: its model, and how much of what people can search it holds. `passages_per_s` is 0 where nothing was embedded.
+
+    `against` says why it does not take over although it holds everything.
+    """
 
     number: int
     model_id: str
@@ -25,11 +28,12 @@ class IndexProgress:
     passages: int
     passages_done: int
     passages_per_s: float
+    against: str
 
     @property
     def percent(self) -> int:
         """Rounded down: 100 is said of nothing that is not finished."""
-        return 100 if self.complete else min(99, 100 * self.passages_done // max(1, self.passages))
+        return 100 if self.complete or self.against else min(99, 100 * self.passages_done // max(1, self.passages))
 
     @property
     def sentence(self) -> str:
@@ -37,6 +41,11 @@ class IndexProgress:
         model = self.model_id or "a model that was not recorded"
         if self.state is IndexState.LEAVING:
             return f"the vectors of {model} are being removed"
+        if self.state is IndexState.BUILDING and self.against:
+            return (
+                f"{model} has embedded all {self.passages:,} passages and does not take over: {self.against} "
+                "Questions are answered with the present model"
+            )
         if self.state is IndexState.BUILDING:
             speed = f", {self.passages_per_s:.0f} passages a second" if self.passages_per_s else ""
             return (
@@ -77,6 +86,7 @@ def progress(connection: Connection) -> list[IndexProgress]:
                 passages=passages,
                 passages_done=min(passages, passages_done + index.document_done),
                 passages_per_s=index.passages_per_s,
+                against=index.against if documents_done == documents else "",
             )
         )
     return sorted(found, key=lambda index: (index.state is not IndexState.SERVING, index.number))

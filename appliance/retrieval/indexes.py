@@ -25,7 +25,10 @@ SLICE = 500
 """Vectors that one transaction sweeps away."""
 
 PAUSE_S = 0.1
-_COLUMNS = "number, model_id, sha256, dimensions, state, complete, begun_by, begun_ms, document_id, document_done, passages_per_s"
+_COLUMNS = (
+    "number, model_id, sha256, dimensions, state, complete, begun_by, begun_ms, document_id, document_done, passages_per_s, "
+    "against, unconditional"
+)
 
 
 class EmbedderChanged(Unavailable):
@@ -47,7 +50,8 @@ class IndexRecord:
     """An index of vectors: `model_id` and `sha256` are empty where nobody recorded a model, `dimensions` is 0 without tables.
 
     `complete` says that no document waits to be brought up to date. `document_id`, of which `document_done` passages are in, and
-    `passages_per_s` are the last that was heard of the work on it.
+    `passages_per_s` are the last that was heard of the work on it. `against` says why an index that holds everything does not
+    take over; one that is `unconditional` does, whatever speaks against it.
     """
 
     number: int
@@ -61,6 +65,8 @@ class IndexRecord:
     document_id: str
     document_done: int
     passages_per_s: float
+    against: str
+    unconditional: bool
 
 
 class Tables(NamedTuple):
@@ -91,17 +97,33 @@ def padded(dimensions: int) -> int:
 
 
 def all_indexes(connection: Connection) -> list[IndexRecord]:
-    rows = connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM search_indexes ORDER BY number").fetchall()
-    return [IndexRecord(row[0], row[1], row[2], row[3], IndexState(row[4]), bool(row[5]), *row[6:]) for row in rows]
+    rows = connection.exec_driver_sql(f"SELECT {_COLUMNS} FROM search_indexes ORDER BY number").mappings()
+    return [
+        IndexRecord(
+            **{
+                **row,
+                "state": IndexState(row["state"]),
+                "complete": bool(row["complete"]),
+                "unconditional": bool(row["unconditional"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 def serving(connection: Connection, made_by: str | None = None) -> IndexRecord:
     """The index that questions are answered from. Raises `EmbedderChanged` unless it was made by `made_by`, where given."""
     found = next(index for index in all_indexes(connection) if index.state is IndexState.SERVING)
     if made_by is not None and made_by != found.sha256:
-        raise EmbedderChanged(
-            "The embedding model was changed a moment ago. Try again.", index=found.sha256[:12], given=made_by[:12]
-        )
+        raise _changed(found.sha256, made_by)
+    return found
+
+
+def numbered(connection: Connection, number: int, made_by: str) -> IndexRecord:
+    """One index, whether it serves or not. Raises `EmbedderChanged` where it is leaving or gone, or not made by `made_by`."""
+    found = next((index for index in all_indexes(connection) if index.number == number), None)
+    if found is None or found.state is IndexState.LEAVING or made_by != found.sha256:
+        raise _changed(found.sha256 if found else "", made_by)
     return found
 
 
@@ -118,12 +140,12 @@ def record_model(connection: Connection, model_id: str, sha256: str) -> bool:
     return told.rowcount == 1
 
 
-def begin(connection: Connection, model_id: str, sha256: str, begun_by: str) -> IndexRecord:
+def begin(connection: Connection, model_id: str, sha256: str, begun_by: str, *, unconditional: bool = False) -> IndexRecord:
     """A new index for this model, building. There must be none yet."""
     connection.exec_driver_sql(
-        "INSERT INTO search_indexes(model_id, sha256, dimensions, state, complete, begun_by, begun_ms) "
-        "VALUES (?, ?, 0, 'building', 0, ?, ?)",
-        (model_id, sha256, begun_by, now_ms()),
+        "INSERT INTO search_indexes(model_id, sha256, dimensions, state, complete, begun_by, begun_ms, unconditional) "
+        "VALUES (?, ?, 0, 'building', 0, ?, ?, ?)",
+        (model_id, sha256, begun_by, now_ms(), unconditional),
     )
     begun = building(connection)
     assert begun is not None
@@ -148,9 +170,20 @@ def switch(connection: Connection, index: IndexRecord) -> None:
     """Let a building index serve, and the one that served leave: what is asked after this transaction is asked of the new one."""
     connection.exec_driver_sql("UPDATE search_indexes SET state = 'leaving' WHERE state = 'serving'")
     connection.exec_driver_sql(
-        "UPDATE search_indexes SET state = 'serving', complete = 1, document_id = '', document_done = 0 WHERE number = ?",
+        "UPDATE search_indexes SET state = 'serving', complete = 1, document_id = '', document_done = 0, against = '' "
+        "WHERE number = ?",
         (index.number,),
     )
+
+
+def hold(connection: Connection, number: int, against: str) -> None:
+    """Say why a building index that holds everything does not take over."""
+    connection.exec_driver_sql("UPDATE search_indexes SET against = ? WHERE number = ?", (against, number))
+
+
+def let_through(connection: Connection, number: int) -> None:
+    """Let a building index take over whatever speaks against it."""
+    connection.exec_driver_sql("UPDATE search_indexes SET against = '', unconditional = 1 WHERE number = ?", (number,))
 
 
 def abandon(connection: Connection, index: IndexRecord) -> None:
@@ -237,6 +270,10 @@ def _sweep_slice(database: Database) -> int | None:
         connection.exec_driver_sql("DELETE FROM search_indexed WHERE index_number = ?", (index.number,))
         connection.exec_driver_sql("DELETE FROM search_indexes WHERE number = ?", (index.number,))
         return 0
+
+
+def _changed(index: str, given: str) -> EmbedderChanged:
+    return EmbedderChanged("The embedding model was changed a moment ago. Try again.", index=index[:12], given=given[:12])
 
 
 def _leaving(connection: Connection) -> list[IndexRecord]:

@@ -77,13 +77,18 @@ class Search:
         index: SearchIndex | None = None,
         *,
         reranked: int = RERANKED,
+        number: int | None = None,
     ) -> None:
-        """`embedder_factory` gives the embedder of the serving index, and is called per search; 0 `reranked` is fusion alone."""
+        """`embedder_factory` gives the embedder of the serving index, and is called per search; 0 `reranked` is fusion alone.
+
+        With a `number` it is the index of that number that is asked, and the embedder is that one's.
+        """
         self._database = database
         self._access = access
         self._embedder = embedder_factory
         self._index = index or SearchIndex()
         self._reranked = reranked
+        self._number = number
 
     def search(self, principal: Principal, query: str, limit: int, *, collection_id: str | None = None) -> list[Hit]:
         """The best `limit` chunks this person may read, best first. Raises `Denied` without a principal."""
@@ -114,7 +119,7 @@ class Search:
         embedder = self._embedder()
         asked = _Question(query, embedded(embedder, [query])[0])
         with self._database.read() as connection:
-            return read(self._index.view(connection, scope_numbers, made_by=model_digest(embedder)), asked)
+            return read(self._index.view(connection, scope_numbers, made_by=model_digest(embedder), number=self._number), asked)
 
     def _ranked(self, view: IndexView, asked: _Question) -> Ranking:
         """Vectors and words one after the other: side by side they take turns at the interpreter's lock."""

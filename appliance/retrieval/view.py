@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from appliance.retrieval.hidden import Range, visible
 from appliance.retrieval.impacts import IMPACTS, token
-from appliance.retrieval.indexes import IndexRecord, serving
+from appliance.retrieval.indexes import IndexRecord, numbered, serving
 from appliance.retrieval.partitions import Partition, load_partition, signs
 from appliance.retrieval.postings import Entries, Key, PostingCache, entries_of
 from appliance.retrieval.scores import NONE, STEP_BITS, Scores, joined, summed
@@ -48,11 +48,13 @@ class _Current(NamedTuple):
 class IndexView:
     """Asked while the transaction of `connection` lasts; it looks up once what is there, whatever it is asked."""
 
-    def __init__(self, connection: Connection, scope_numbers: Collection[int], made_by: str, held: Held) -> None:
-        """Raises `EmbedderChanged` unless the serving index was made by the model with this digest."""
+    def __init__(
+        self, connection: Connection, scope_numbers: Collection[int], made_by: str, held: Held, number: int | None = None
+    ) -> None:
+        """Of the index with this number, the serving one where None. Raises `EmbedderChanged` unless `made_by` made it."""
         self.connection = connection
         self.scope_numbers = scope_numbers
-        self.index: IndexRecord = serving(connection, made_by)
+        self.index: IndexRecord = serving(connection, made_by) if number is None else numbered(connection, number, made_by)
         self._current = _current(connection, scope_numbers)
         self._held = held
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.checking import QUESTIONS_LIMIT
 from appliance.administration.golden.conditions import digest_of
-from appliance.administration.golden.gate import GoldenObjection
+from appliance.administration.golden.objection import GoldenObjection
 from appliance.administration.golden.models import Expected, QuestionOutcome, RunStatus, Schedule
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput, NotFound, Unavailable

@@ -9,20 +9,12 @@ from sqlalchemy import Connection
 
 from appliance.administration.golden import runs, store
 from appliance.administration.golden.conditions import Conditions, digest_of
+from appliance.administration.golden.index_gate import IndexGate
 from appliance.administration.golden.margin import Margin, compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, QuestionOutcome, Run, RunStatus
-from appliance.errors import Conflict
+from appliance.administration.golden.objection import GoldenObjection, counted, named
 from appliance.inference.store.versions import ModelVersion
 from appliance.storage.clock import now_ms
-
-_NAMED = 3
-_LONGEST_NAMED = 80
-
-
-class GoldenObjection(Conflict):
-    """Raised when golden sets speak against a version, or do not speak for it yet."""
-
-    code = "golden.objection"
 
 
 class Needed(NamedTuple):
@@ -54,9 +46,10 @@ class _Judged(NamedTuple):
 class GoldenGate:
     """Judges by rows alone; asking the questions is the work of `appliance/evaluation/golden`."""
 
-    def __init__(self, margin: Margin, conditions: Conditions) -> None:
+    def __init__(self, margin: Margin, conditions: Conditions, indexes: IndexGate) -> None:
         self.margin = margin
         self.conditions = conditions
+        self.indexes = indexes
 
     def needed(self, connection: Connection, version: ModelVersion) -> list[Needed]:
         """The required sets that do not speak for or against this version yet."""
@@ -69,8 +62,12 @@ class GoldenGate:
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
         """Return where the version may answer people. Questions and runs are named for collections in `readable` only.
 
-        Raises `GoldenObjection`: `golden.not_run`, `golden.failed` or `golden.regression`.
+        An embedding model may begin; its index is judged when it is complete. Raises `GoldenObjection`: `golden.not_run`,
+        `golden.failed` or `golden.regression`.
         """
+        if version.kind == "embedding":
+            self.indexes.require(connection, version, readable)
+            return
         judged = self._judged(connection, version)
         failed = [(item.run, item.set.collection_id in readable) for item in judged if item.run is not None and item.failed]
         if failed:
@@ -146,19 +143,11 @@ def _regression(version: ModelVersion, worse: list[_Judged], readable: Collectio
     changes = [change for item in worse if item.comparison for change in item.comparison.worse]
     seen = [item for item in worse if item.set.collection_id in readable]
     told = [change for item in seen if item.comparison for change in item.comparison.worse]
-    named = "; ".join(f"“{_shortened(change.text)}”" for change in told[:_NAMED])
-    more = len(changes) - min(len(told), _NAMED)
-    rest = f" and {more} more" if told and more else ""
-    what = "1 question" if len(changes) == 1 else f"{len(changes)} questions"
     return GoldenObjection(
-        f"{version.id} answers {what} of the golden sets wrongly that are answered rightly now{': ' if named else '.'}"
-        f"{named}{rest}{'.' if named else ''}",
+        f"{version.id} answers {counted(len(changes))} of the golden sets wrongly that are answered rightly now"
+        f"{named([change.text for change in told], len(changes))}",
         code="golden.regression",
         worse=len(changes),
         run=next((item.run.id for item in seen if item.run), ""),
         questions=" ".join(change.question_id for change in told)[:2_000],
     )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAMED else f"{text[: _LONGEST_NAMED - 1]}…"

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from appliance.administration.golden.gate import GoldenGate, GoldenObjection
+from appliance.administration.golden.gate import GoldenGate
+from appliance.administration.golden.objection import GoldenObjection
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import InvalidInput

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from appliance.administration.golden.models import Expected, Question, QuestionOutcome
+from appliance.administration.golden.places import place_of
 from appliance.chat.claims import Ending, Span
 from appliance.chat.models import ABSTAINED, MessageStatus
 from appliance.evaluation.answers import Graded, grade, summary
@@ -38,7 +39,6 @@ def outcome_of(
         tokens=ending.prompt_tokens + ending.completion_tokens,
         seconds=round(seconds, 3),
     )
-    ranks = [rank for rank, hit in enumerate(hits, 1) if _serves(connection, expected, hit)]
     return QuestionOutcome(
         question_id=question.id,
         ordinal=question.ordinal,
@@ -46,7 +46,7 @@ def outcome_of(
         text=expected.text,
         right=_right(expected, graded),
         answer=ending.text,
-        rank=ranks[0] if ranks else None,
+        rank=place_of(connection, expected, hits),
         abstained=graded.abstained,
         failed=graded.failed,
         graded=asdict(graded),
@@ -82,17 +82,8 @@ def _right(expected: Expected, graded: Graded) -> bool:
     return (graded.contains or not expected.answers) and (graded.supported > 0 or not expected.document)
 
 
-def _serves(connection: Connection, expected: Expected, hit: Hit) -> bool:
-    """A passage of the document that must be cited; where none is named, one with an expected answer in its words."""
-    if not expected.document:
-        return contains_answer(hit.text, expected.answers)
-    if hit.document_name != expected.document:
-        return False
-    return expected.page is None or hit.page <= expected.page <= (page_at(connection, hit.document_id, hit.end - 1) or hit.page)
-
-
 def _supports(connection: Connection, expected: Expected, hit: Hit, span: Span) -> bool:
-    """As `_serves`, of the words that are cited."""
+    """As `places.serves`, of the words that are cited."""
     if not expected.document:
         exact = len(hit.text) == hit.end - hit.start
         words = hit.text[span.start - hit.start : span.end - hit.start] if exact else hit.text

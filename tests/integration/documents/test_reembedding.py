@@ -488,6 +488,7 @@ def test_documents_without_word_pieces_get_them_in_the_background(box):
 
 def test_the_migration_leaves_to_the_background_what_was_indexed_before_pieces(box):
     from appliance.storage.versions import v0010_embedding_indexes as migration
+    from appliance.storage.versions import v0013_index_comparisons as later
 
     with_pieces, without = box.put("a.txt", *paragraphs(2)), box.put("b.txt", *paragraphs(2, "b"))
     with box.appliance.database.write() as connection:
@@ -495,7 +496,7 @@ def test_the_migration_leaves_to_the_background_what_was_indexed_before_pieces(b
             text("DELETE FROM search_pieces WHERE chunk_id IN (SELECT id FROM chunks WHERE document_id = :d)"), {"d": without}
         )
         for statement in (
-            "DROP TABLE search_indexes", "DROP TABLE search_indexed", "ALTER TABLE search_exact DROP COLUMN token_count",
+            "DROP TABLE index_comparisons", "DROP TABLE search_indexes", "DROP TABLE search_indexed", "ALTER TABLE search_exact DROP COLUMN token_count",
         ):  # fmt: skip
             connection.execute(text(statement))
         from alembic.migration import MigrationContext
@@ -503,6 +504,7 @@ def test_the_migration_leaves_to_the_background_what_was_indexed_before_pieces(b
 
         with Operations.context(MigrationContext.configure(connection)):
             migration.upgrade()
+            later.upgrade()
         assert list(connection.execute(text("SELECT document_id FROM search_indexed")).scalars()) == [with_pieces]
         (index,) = indexes.all_indexes(connection)
         assert (index.number, index.sha256, index.dimensions, index.state, index.complete) == (

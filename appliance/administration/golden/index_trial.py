@@ -1,0 +1,138 @@
+"""Asks the required golden sets in the index that serves and in the one that is to take its place. Searching only.
+
+Each set is one row when it is done, so a crash costs the set in hand, which is asked again. The write lock is held for that row
+alone. What a comparison rests on is part of its row: where documents or questions changed meanwhile it says nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from appliance.administration.golden import comparisons
+from appliance.administration.golden.index_gate import Asked, IndexGate
+from appliance.administration.golden.models import GoldenSet
+from appliance.administration.golden.places import IndexComparison, Place, compared_places, place_of
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.log import AuditLog
+from appliance.errors import ApplianceError, Denied, NotFound
+from appliance.identity.models import SYSTEM, Principal
+from appliance.identity.store import load_principal
+from appliance.inference.runtime import Embeds
+from appliance.policy.access import Access
+from appliance.policy.actions import Action
+from appliance.policy.resources import APPLIANCE
+from appliance.retrieval import indexes
+from appliance.retrieval.index import SearchIndex
+from appliance.retrieval.indexes import IndexRecord
+from appliance.retrieval.search import Search
+from appliance.storage.database import Database
+
+
+class IndexTrial(IndexGate):
+    """The gate with the means to ask."""
+
+    def __init__(self, database: Database, access: Access, audit: AuditLog, gate: IndexGate) -> None:
+        super().__init__(gate.margin, gate.depth)
+        self._database = database
+        self._access = access
+        self._audit = audit
+
+    def compare(self, index: IndexRecord, serving: Callable[[], Embeds], coming: Embeds, make_way: Callable[[], bool]) -> bool:
+        """Ask every set that is not asked yet; False where `make_way` says that somebody waits.
+
+        Ends early, with True, where the index does not hold everything any more.
+        """
+        # indexes of their own: what a search holds in memory is of one index
+        before = Search(self._database, self._access, serving, SearchIndex())
+        now = Search(self._database, self._access, lambda: coming, SearchIndex(), number=index.number)
+        while True:
+            with self._database.read() as connection:
+                # in one snapshot: the digest speaks of documents that the index holds
+                if indexes.outstanding(connection, index.number) is not None:
+                    return True
+                asked = self.next_unasked(connection, index)
+            if asked is None:
+                return True
+            found = self._compared(asked, (before, now), make_way)
+            if found is None:
+                return False
+            if not self._keep(index, asked, found):
+                return True
+
+    def _compared(self, asked: Asked, searches: Sequence[Search], make_way: Callable[[], bool]) -> IndexComparison | None:
+        about = asked.set
+        try:
+            principal = self._principal(about)
+            places = []
+            for question in asked.questions:
+                if make_way():
+                    return None
+                if not question.expected.silent:  # what is to be met with silence has no place
+                    text = question.expected.text
+                    found = [search.search(principal, text, self.depth, collection_id=about.collection_id) for search in searches]
+                    with self._database.read() as connection:
+                        at = [place_of(connection, question.expected, hits) for hits in found]
+                    places.append(Place(question.id, text, at[0], at[1]))
+        except ApplianceError as error:
+            return IndexComparison(about.id, reason_code=error.stable_code, reason=error.sentence)
+        return compared_places(about.id, places, self.depth, self.margin)
+
+    def _principal(self, about: GoldenSet) -> Principal:
+        """The administrator for whom scheduled runs search. Raises `Denied` (`golden.denied`)."""
+        with self._database.read() as connection:
+            principal = load_principal(connection, about.acts_for)
+        if principal is None:
+            raise Denied("The administrator for whom it is asked has no account any more.", code="golden.denied")
+        try:
+            self._access.require(principal, Action.GOLDEN_RUN, APPLIANCE)
+            self._access.require_collection(principal, Action.DOCUMENT_READ, about.collection_id)
+        except (Denied, NotFound) as error:
+            sentence = "The administrator for whom it is asked may not read its collection any more."
+            raise Denied(sentence, code="golden.denied") from error
+        return principal
+
+    def _keep(self, index: IndexRecord, asked: Asked, found: IndexComparison) -> bool:
+        """Store it; False where the index was abandoned meanwhile, or the set deleted."""
+        with self._database.write() as connection:
+            current = indexes.building(connection)
+            if current is None or current.number != index.number or not _is_there(connection, asked.set):
+                return False
+            known = comparisons.kept(connection, index.number).get(asked.set.id)
+            comparisons.keep(connection, index.number, asked.digest, found)
+            same = known is not None and known.digest == asked.digest and known.comparison == found
+            if not same:  # a set that still cannot be asked is told once
+                self._record(connection, index, asked.set, found)
+        return True
+
+    def _record(self, connection: Connection, index: IndexRecord, about: GoldenSet, found: IndexComparison) -> None:
+        facts: dict[str, str | int] = {
+            "index": index.number,
+            "questions": found.compared,
+            "worse": len(found.worse),
+            "better": len(found.better),
+            "first": found.first.now,
+            "first_before": found.first.before,
+            "found": found.found.now,
+            "found_before": found.found.before,
+        }
+        if found.reason_code:
+            facts = {"index": index.number, "reason": found.reason_code}
+        event = AuditEvent(
+            EventName.EMBEDDING_COMPARED,
+            SYSTEM,
+            resources=(
+                ResourceRef("model", index.model_id),
+                ResourceRef("golden_set", about.id),
+                ResourceRef("collection", about.collection_id),
+            ),
+            outcome=Outcome.FAILURE if found.stands_against else Outcome.SUCCESS,
+            on_behalf_of=load_principal(connection, about.acts_for),
+            facts=facts,
+        )
+        self._audit.append(connection, event)
+
+
+def _is_there(connection: Connection, about: GoldenSet) -> bool:
+    return connection.exec_driver_sql("SELECT 1 FROM golden_sets WHERE id = ?", (about.id,)).first() is not None
