@@ -65,6 +65,27 @@ async def test_collections_are_opened_to_people_and_to_everyone(
     assert mine["Board"] is True
 
 
+async def test_a_collection_is_renamed_and_deleted(appliance: Appliance, administrator: Principal) -> None:
+    everybody = frozenset({"group:everyone"})
+    made = appliance.collections.create(administrator, "Board", readers=everybody, contributors=everybody)
+    store_document(appliance, administrator, "minutes.txt", b"Nothing was decided.", made)
+    path = f"/api/admin/collections/{made}"
+    async with signed_in(appliance, "administrator") as client:
+        assert (await client.patch(path, json={"name": "Minutes"})).status_code == 204
+        listed = next(item for item in (await client.get("/api/admin/collections")).json() if item["id"] == made)
+        assert (listed["name"], listed["document_count"]) == ("Minutes", 1)
+        for body, status, code in (
+            ({"name": "Board", "documents": 1}, 400, "collection.name_mismatch"),
+            ({"name": "Minutes"}, 409, "collection.holds_documents"),
+        ):
+            refused = await client.request("DELETE", path, json=body)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+        assert refused.json()["error"]["documents"] == 1
+        assert (await client.request("DELETE", path, json={"name": "Minutes", "documents": 1})).status_code == 204
+        assert (await client.request("DELETE", path, json={"name": "Minutes"})).status_code == 404
+        assert (await client.get("/api/documents")).json() == []
+
+
 async def test_the_box_tells_counts_and_never_names(appliance: Appliance, administrator: Principal, alice: Principal) -> None:
     store_document(appliance, alice, "merger-plans.txt", b"Top secret.")
     async with signed_in(appliance, "administrator") as client:

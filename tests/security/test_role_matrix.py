@@ -35,6 +35,7 @@ CHANGES = (
     ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
     ("POST", "/api/admin/collections", {"name": "Loot"}),
     ("PATCH", "/api/admin/collections/{collection}", {"readers": ["group:everyone"]}),
+    ("DELETE", "/api/admin/collections/{collection}", {"name": "Board"}),
     ("POST", "/api/models/any@1/activate", {}),
     ("POST", "/api/models/any/rollback", {}),
     ("POST", "/api/models/any@1/canary", {"percent": 50}),

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { USUAL } from "./classification.js";
 import { byId, fail, fill, h, toast } from "./dom.js";
+import { plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
 
 const EVERYONE = "group:everyone";
@@ -36,7 +37,12 @@ function line(collection) {
     h("td", { "data-label": "May read" }, names(collection.readers)),
     h("td", { "data-label": "May contribute" }, names(collection.contributors)),
     h("td", { "data-label": "Classification" }, h("span.badge", {}, collection.classification)),
-    h("td.actions", {}, h("button.button.quiet.small", { type: "button", "aria-label": label, onclick: () => change(collection).catch(fail) }, "Change")),
+    h(
+      "td.actions",
+      {},
+      h("button.button.quiet.small", { type: "button", "aria-label": label, onclick: () => change(collection).catch(fail) }, "Change"),
+      h("button.button.quiet.small", { type: "button", "aria-label": `Delete ${collection.name}`, onclick: () => remove(collection).catch(fail) }, "Delete"),
+    ),
   );
 }
 
@@ -90,6 +96,22 @@ const change = (collection) =>
     toast("Saved.");
     await load();
   });
+
+// What it holds is said in the sentence and agreed to by its own box: the box refuses where more has come since.
+function remove(collection) {
+  const { name, document_count: count } = collection;
+  const held = plural(count, "document");
+  const fields = [
+    h("p", {}, "The collection, its grants and its golden sets will be gone for good. Past answers stay, and say that their sources are gone."),
+    count > 0 && h("div.field", {}, h("label.check", {}, h("input", { type: "checkbox", name: "with", required: true }), h("span", {}, `Delete its ${held}, too`, h("span.hint", {}, ` Nobody will find or open ${count === 1 ? "it" : "them"} from then on.`)))),
+    h("div.field", {}, h("label", { for: "typed-name" }, "Type the name of the collection"), h("input", { id: "typed-name", name: "name", type: "text", required: true, autocomplete: "off", "aria-describedby": "typed-hint" }), h("p.hint", { id: "typed-hint" }, name)),
+  ];
+  const save = async (form) => {
+    await api.delete(`/api/admin/collections/${collection.id}`, { body: { name: form.get("name"), documents: form.has("with") ? count : 0 } });
+    toast(`${name} was deleted.`);
+  };
+  return asked(`Delete ${name}?`, fields, "Delete", save, { danger: true }).then(load); // also where more documents have come
+}
 
 const create = () =>
   asked("New collection", [nameField(""), classificationField(USUAL), grantTable({ readers: [], contributors: [] })], "Create", async (form) => {

@@ -2,10 +2,10 @@
 import { h } from "./dom.js";
 
 /** `save` gets the FormData; what it throws is shown inside the dialog. Resolves when the dialog has closed. */
-export function asked(title, fields, yes, save) {
+export function asked(title, fields, yes, save, { danger = false } = {}) {
   return new Promise((resolve) => {
     const problem = h("p.field-error", { role: "alert" });
-    const submit = h("button.button.primary", {}, yes);
+    const submit = h("button.button", { class: danger ? "danger" : "primary" }, yes);
     const cancel = h("button.button", { type: "button", onclick: () => dialog.close() }, "Cancel");
     const form = h("form", {}, fields, problem, h("div.dialog-actions", {}, cancel, submit));
     const dialog = h("dialog.dialog", { "aria-labelledby": "form-title" }, h("h2", { id: "form-title" }, title), form);
