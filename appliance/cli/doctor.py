@@ -151,7 +151,8 @@ def _search_index(appliance: Appliance) -> Iterator[Finding]:
         strange = index.state is IndexState.SERVING and bool(active) and index.sha256 not in active
         digest = f", SHA-256 {index.sha256[:12]}..." if index.sha256 else ""
         what = f"{index.sentence}{digest}"
-        yield Finding("index", "failure" if strange else "ok", f"{what}; another model is active" if strange else what)
+        state = "failure" if strange else "warning" if index.against else "ok"
+        yield Finding("index", state, f"{what}; another model is active" if strange else what)
 
 
 def _queue(appliance: Appliance) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from appliance.administration.golden.models import GoldenSet
+from appliance.administration.golden.places import IndexComparison
 from appliance.cli.output import Output
 from appliance.inference.store.versions import ModelVersion
 from appliance.retrieval.index_progress import IndexProgress
@@ -37,6 +39,33 @@ def line_of(version: ModelVersion) -> str:
 def index_document(index: IndexProgress) -> dict[str, Any]:
     """The index of an embedding model, for programs."""
     return asdict(index) | {"state": index.state.value, "percent": index.percent, "sentence": index.sentence}
+
+
+def comparison_document(about: GoldenSet, found: IndexComparison) -> dict[str, Any]:
+    """What a golden set says of an index, for programs."""
+    moved = {"worse": found.worse, "better": found.better}
+    document = {name: value for name, value in asdict(found).items() if name != "moved"}
+    document |= {name: [place._asdict() for place in places] for name, places in moved.items()}
+    counts = {"first": found.first._asdict(), "found": found.found._asdict()}
+    return document | counts | {"set": about.name, "stands_against": found.stands_against}
+
+
+def comparison_lines(about: GoldenSet, found: IndexComparison) -> list[str]:
+    """The same for people, question by question where something changed."""
+    if found.reason_code:
+        return [f"{about.name}: could not be asked. {found.reason}"]
+    told = (
+        f"{about.name}: of {found.compared} questions the expected passage comes first for {found.first.before}, now "
+        f"{found.first.now}; among the first {found.depth} for {found.found.before}, now {found.found.now}"
+    )
+    lines = [f"{told}: a regression" if found.regressed else told]
+    for mark, places in (("worse ", found.worse), ("better", found.better)):
+        lines += [f"  {mark} {item.text} ({_place(item.before)}, now {_place(item.now)})" for item in places]
+    return lines
+
+
+def _place(place: int | None) -> str:
+    return "not found" if place is None else f"place {place}"
 
 
 def figures_of(version: ModelVersion) -> list[str]:

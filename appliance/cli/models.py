@@ -12,7 +12,15 @@ from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import golden, ollama
 from appliance.cli.acting import acting_principal
-from appliance.cli.model_lines import document_of, figures_of, index_document, line_of, watched
+from appliance.cli.model_lines import (
+    comparison_document,
+    comparison_lines,
+    document_of,
+    figures_of,
+    index_document,
+    line_of,
+    watched,
+)
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
 from appliance.identity.models import Principal
@@ -215,6 +223,14 @@ def _activate(appliance: Appliance, principal: Principal, arguments: argparse.Na
     return _taken_up(appliance, principal, version, output, f"{version.id} is active.")
 
 
+def _compared(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    sets = appliance.index_review.compared(principal, arguments.version)
+    lines = [line for about, found in sets for line in comparison_lines(about, found)]
+    documents = [comparison_document(about, found) for about, found in sets]
+    output.result({"sets": documents}, *(lines or ["No golden set that you may read was asked."]))
+    return 1 if any(found.stands_against for _, found in sets) else 0
+
+
 def _rollback(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
     version = appliance.model_administration.rollback(principal, arguments.name)
     return _taken_up(appliance, principal, version, output, f"{version.id} is active again.")
@@ -269,6 +285,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
     "convert": ("write a GGUF version as a folder for ONNX Runtime GenAI and Foundry Local, as a candidate", _convert),
     "activate": ("let a version answer from the next question on, once the required golden sets were asked", _activate),
+    "compared": ("what golden sets say of the index of an embedding model, question by question", _compared),
     "rollback": (
         "go back to the version that was active before",
         _rollback,

@@ -46,6 +46,8 @@ class IndexProgress:
                 f"{model} has embedded all {self.passages:,} passages and does not take over: {self.against} "
                 "Questions are answered with the present model"
             )
+        if self.state is IndexState.BUILDING and self.documents and self.documents_done == self.documents:
+            return f"{model} has embedded all {self.passages:,} passages and takes over once the required golden sets were asked"
         if self.state is IndexState.BUILDING:
             speed = f", {self.passages_per_s:.0f} passages a second" if self.passages_per_s else ""
             return (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from appliance.administration.golden.models import Expected
 from appliance.inference.store import records
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion, SizeClass, VersionState
@@ -92,6 +95,17 @@ def test_the_page_fits_a_telephone(box, page: Page, versions: list[str]) -> None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_catalogue_says_what_is_known_and_what_is_installed(box, page: Page, versions: list[str]) -> None:
+    box.let_in(page, "administrator", "/admin/models")
+    known = lambda name: page.locator(f'[data-known="{name}"]')
+    expect(known("bge-m3").locator("summary")).to_contain_text("cannot be used")
+    known("qwen3-0.6b").locator("summary").click()
+    expect(known("qwen3-0.6b")).to_contain_text("cloister models import FILE.gguf --name qwen3-0.6b")
+    expect(known("qwen3-0.6b")).to_contain_text("Apache-2.0")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def embedding_version(name: str, digest: str, state: VersionState) -> ModelVersion:
     return ModelVersion(
         id="", kind="embedding", name=name, number=0, format="onnx", quantisation="int8", architecture="bert", parameters_m=22.7,
@@ -134,3 +148,55 @@ def test_another_embedding_model_takes_over_while_the_page_is_open(box, page: Pa
     appliance.reembedding.run()
     expect(card("wider@1").locator("h2 .badge")).to_have_text("active")
     expect(card("usual@1").locator("h2 .badge")).to_have_text("retired")
+
+
+class Named(WordEmbedder):
+    """Of a file; one that is `wrong` finds last what should come first."""
+
+    def __init__(self, digest: str, *, wrong: bool) -> None:
+        self.sha256, self.wrong = digest * 64, wrong
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = super().embed([text.replace("beacon", "lighthouse") for text in texts])
+        return np.stack(
+            [-vector if self.wrong and "beacon" in text else vector for text, vector in zip(texts, vectors, strict=True)]
+        )
+
+
+def test_an_embedding_model_that_finds_less_is_kept_back_and_let_through_with_a_reason(box, page: Page) -> None:
+    appliance, administrator = box.appliance, box.set_up()
+    appliance.models.content.holds = lambda _: True
+    for at in range(10):
+        box.upload(administrator, f"{at}.md", (f"The lighthouse{at} is told of here. " + f"lighthouse{at} " * 20).encode())
+    with appliance.database.write() as connection:
+        for name, digest, state in (("usual", "a", VersionState.ACTIVE), ("wider", "b", VersionState.CANDIDATE)):
+            records.insert_version(connection, embedding_version(name, digest, state))
+        indexes.record_model(connection, "usual@1", "a" * 64)
+    usual, wider = Named("a", wrong=False), Named("b", wrong=True)
+    pool = SimpleNamespace(serving=lambda: usual, coming=lambda _: wider, release=lambda: None)
+    appliance.__dict__["embedders"] = pool
+    made = appliance.golden.create(administrator, box.own_collection(administrator), "Basics").id
+    appliance.golden.add(administrator, made, [Expected(f"beacon{at}", (), f"{at}.md") for at in (1, 2, 3)])
+    appliance.golden.change(administrator, made, required=True)
+    appliance.model_administration.activate(administrator, "wider@1")
+    box.let_in(page, "administrator", "/admin/models")
+    card = page.locator('[data-model="wider@1"]')
+    expect(card.get_by_role("progressbar")).to_be_visible()
+    appliance.reembedding.run()
+    expect(card).to_contain_text("for 3 questions of the golden sets the expected passage is found further down")
+    card.get_by_text("What golden sets say of it").click()
+    expect(card.locator("[data-compared]")).to_contain_text("beacon2 place 1, now not found")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Activate all the same: wider@1").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("“beacon1”")
+    dialog.get_by_label("Activate all the same, because").fill("It is four times as fast.")
+    dialog.get_by_role("button", name="Activate all the same").click()
+    expect(page.get_by_role("button", name="Activate all the same: wider@1")).to_have_count(0)
+    pool.serving = lambda: wider
+    appliance.reembedding.run()
+    expect(card.locator("h2 .badge")).to_have_text("active")
+    card.get_by_text("What golden sets say of it").click()
+    expect(card.locator("[data-compared]")).to_contain_text("speaks against it")

@@ -174,3 +174,8 @@ def test_an_index_of_another_model_than_the_active_one_is_a_failure_and_one_in_t
         indexes.begin(connection, "next@1", "c" * 64, "system")
     closed.close()
     assert "next@1 is embedding the documents" in examine()["index"]["sentence"]
+    with closed.database.write() as connection:
+        indexes.hold(connection, 2, "2 questions find nothing.")
+    closed.close()
+    found = examine()["index"]
+    assert (found["state"], "does not take over: 2 questions" in found["sentence"]) == ("warning", True)

@@ -22,6 +22,7 @@ from web.schemas.golden import (
     GoldenSetChange,
     GoldenSetDetail,
     GoldenSetOut,
+    IndexComparisonOut,
     Made,
     NewGoldenSet,
     Override,
@@ -155,6 +156,10 @@ class GoldenController(Controller):
         for run in begun[:1]:  # one after the other: whoever works on the first goes on with the next
             queue.enqueue_golden(run.id)
         return [RunOut.of(run) for run in begun]
+
+    @get("/api/models/{version_id:str}/comparison", opt=_READS, sync_to_thread=True)
+    def comparison(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> list[IndexComparisonOut]:
+        return [IndexComparisonOut.of(about, found) for about, found in appliance.index_review.compared(principal, version_id)]
 
     @post(
         "/api/models/{version_id:str}/override",

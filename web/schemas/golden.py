@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from appliance.administration.golden.models import Detail, Expected, Overview, QuestionOutcome, Result, Run, Schedule
+from appliance.administration.golden.models import Detail, Expected, GoldenSet, Overview, QuestionOutcome, Result, Run, Schedule
 from appliance.administration.golden.models import Question as GoldenQuestion
+from appliance.administration.golden.places import IndexComparison, Place
 
 
 class NewGoldenSet(msgspec.Struct, forbid_unknown_fields=True):
@@ -218,4 +219,51 @@ class ResultOut(msgspec.Struct):
             result.comparison.compared if result.comparison else 0,
             result.comparison.allowed if result.comparison else 0,
             [OutcomeOut.of(item, result.before.get(item.question_id)) for item in result.outcomes],
+        )
+
+
+class PlaceOut(msgspec.Struct):
+    """A question and the place of the first passage that serves, None where there was none."""
+
+    question_id: str
+    text: str
+    before: int | None
+    now: int | None
+
+    @classmethod
+    def of(cls, place: Place) -> PlaceOut:
+        return cls(place.question_id, place.text, place.before, place.now)
+
+
+class IndexComparisonOut(msgspec.Struct):
+    """One set, searched in the index that served and in that of another model."""
+
+    set_id: str
+    name: str
+    compared: int
+    depth: int
+    first_before: int
+    first: int
+    found_before: int
+    found: int
+    stands_against: bool
+    reason: str
+    worse: list[PlaceOut]
+    better: list[PlaceOut]
+
+    @classmethod
+    def of(cls, about: GoldenSet, found: IndexComparison) -> IndexComparisonOut:
+        return cls(
+            set_id=about.id,
+            name=about.name,
+            compared=found.compared,
+            depth=found.depth,
+            first_before=found.first.before,
+            first=found.first.now,
+            found_before=found.found.before,
+            found=found.found.now,
+            stands_against=found.stands_against,
+            reason=found.reason,
+            worse=[PlaceOut.of(place) for place in found.worse],
+            better=[PlaceOut.of(place) for place in found.better],
         )

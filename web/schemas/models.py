@@ -67,7 +67,10 @@ class ModelVersionOut(msgspec.Struct):
 
 
 class IndexOut(msgspec.Struct):
-    """The index of one embedding model: its digest and dimension, and how much of what can be searched it holds."""
+    """The index of one embedding model: its digest and dimension, and how much of what can be searched it holds.
+
+    `against` says why it does not take over although it holds everything.
+    """
 
     number: int
     model_id: str
@@ -82,6 +85,7 @@ class IndexOut(msgspec.Struct):
     passages_per_s: float
     percent: int
     sentence: str
+    against: str
 
     @classmethod
     def of(cls, index: IndexProgress) -> IndexOut:
@@ -99,6 +103,7 @@ class IndexOut(msgspec.Struct):
             passages_per_s=index.passages_per_s,
             percent=index.percent,
             sentence=index.sentence,
+            against=index.against,
         )
 
 

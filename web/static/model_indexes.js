@@ -10,6 +10,7 @@ export function indexNote(index) {
   if (!index) return null;
   if (index.state === "leaving") return h("p.hint", {}, "Its vectors are being removed.");
   if (index.state === "serving" && index.complete) return h("p.hint", {}, `The index holds ${count(index.passages)} passages of it, ${index.dimensions} numbers each.`);
+  if (index.against) return h("p.notice.error", { role: "status" }, `Everything is embedded, and it does not take over: ${index.against} The present model goes on.`);
   const speed = index.passages_per_s ? `, ${Math.round(index.passages_per_s)} a second` : "";
   const words =
     index.state === "building"
@@ -19,12 +20,15 @@ export function indexNote(index) {
   return h("div", {}, h("progress", { max: 100, value: done, "aria-label": `Embedding with ${index.model_id}` }), h("p.hint", { role: "status" }, words));
 }
 
+// whoever serves, and whether another one is kept back: what the buttons of the cards depend on
+const standing = (indexes) => indexes.filter((index) => index.state === "serving" || index.against).map((index) => `${index.number} ${index.against}`).join();
+
 const working = (index) => index.state !== "serving" || !index.complete;
 
-/** Calls `shown` with the indexes whenever they have changed, and `switched` once another model serves; until nothing is left to do. */
+/** Calls `shown` with the indexes again and again, and `switched` once another model serves or is kept back, while there is work. */
 export class IndexWatch {
   #timer = 0;
-  #serving = "";
+  #standing = "";
 
   constructor(shown, switched) {
     this.shown = shown;
@@ -35,7 +39,7 @@ export class IndexWatch {
   async begin() {
     clearTimeout(this.#timer);
     const indexes = await api.get("/api/models/indexes");
-    this.#serving = indexes.find((index) => index.state === "serving")?.model_id ?? "";
+    this.#standing = standing(indexes);
     this.#again(indexes);
     return indexes;
   }
@@ -48,7 +52,7 @@ export class IndexWatch {
   async #ask() {
     const indexes = await api.get("/api/models/indexes").catch(() => null); // the next try may find the box again
     if (indexes === null) this.#timer = setTimeout(() => this.#ask(), PAUSE_MS);
-    else if (indexes.find((index) => index.state === "serving")?.model_id !== this.#serving) this.switched();
+    else if (standing(indexes) !== this.#standing) this.switched();
     else {
       this.shown(indexes);
       this.#again(indexes);

@@ -3,6 +3,7 @@ import { letAnswer, letTry } from "./activation.js";
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { asked } from "./form_dialog.js";
+import { comparison } from "./model_comparison.js";
 import { IndexWatch, indexNote } from "./model_indexes.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
@@ -84,6 +85,7 @@ function actions(model, last, index) {
   return h(
     "div.card-actions",
     {},
+    index?.against && act("Activate all the same", letThrough),
     embedding && act("Abandon", abandon),
     model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
@@ -107,7 +109,7 @@ const card = (model, active, indexes) =>
     { "data-model": model.id },
     h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
     h("h2", {}, model.id, " ", stateOf(model)),
-    model.kind === "embedding" && h("div.index-note", { "data-index": model.id }, indexNote(ofModel(indexes, model))),
+    model.kind === "embedding" && [h("div.index-note", { "data-index": model.id }, indexNote(ofModel(indexes, model))), comparison(model, ofModel(indexes, model))],
     facts(model),
     more(model),
     actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1, ofModel(indexes, model)),
@@ -141,7 +143,7 @@ async function done(sentence) {
 
 const path = (model) => `/api/models/${encodeURIComponent(model.id)}`;
 
-const IN_BACKGROUND = "Every document is embedded with it in the background. Until that is done the present model finds the passages, then it takes over at once. It can be abandoned at any time.";
+const IN_BACKGROUND = "Every document is embedded with it in the background. Until that is done the present model finds the passages. Then the required golden sets are searched with both, and it takes over at once unless they speak against it. It can be abandoned at any time.";
 
 async function activate(model) {
   if (model.kind === "embedding") return embed(model);
@@ -155,6 +157,10 @@ async function embed(model) {
   if (!(await confirmed(`Embed the documents with ${model.id}?`, { detail, yes: "Embed", danger: false }))) return;
   await api.post(`${path(model)}/activate`);
   await done(`The documents are being embedded with ${model.id}.`);
+}
+
+async function letThrough(model) {
+  if ((await letAnswer(path(model))) === "done") await done(`${model.id} takes over in a moment.`);
 }
 
 async function abandon(model) {

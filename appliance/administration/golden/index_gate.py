@@ -65,7 +65,7 @@ class IndexGate:
         if not against:
             return ""
         worse = sum(len(item.worse) for item in against)
-        return f"{counted(worse)} of the golden sets {_find(worse)}."
+        return f"for {counted(worse)} of the golden sets the expected passage is found further down, or not at all."
 
     def facts(self, connection: Connection, index: IndexRecord) -> dict[str, str | int]:
         """What the audit log keeps of why the index took over."""
@@ -93,7 +93,8 @@ class IndexGate:
             worse = [(item.set, place) for item in against if item.comparison for place in item.comparison.worse]
             told = [place.text for about, place in worse if about.collection_id in readable]
             raise GoldenObjection(
-                f"With {version.id} {counted(len(worse))} of the golden sets {_find(len(worse))}{named(told, len(worse))}",
+                f"With {version.id} the expected passage of {counted(len(worse))} of the golden sets is found further down, "
+                f"or not at all{named(told, len(worse))}",
                 code="golden.regression",
                 worse=len(worse),
             )
@@ -129,7 +130,3 @@ class IndexGate:
         told = [serving.number, serving.sha256, index.number, index.sha256, about.acts_for, generation, self.depth]
         told += [astuple(self.margin), sorted((item.id, item.expected.sha256) for item in questions)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _find(number: int) -> str:
-    return f"{'finds' if number == 1 else 'find'} the expected passage further down, or not at all"

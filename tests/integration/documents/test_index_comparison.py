@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from appliance.administration.golden.models import Expected
 from appliance.administration.golden.objection import GoldenObjection
+from appliance.cli import main
 from appliance.documents import reembedding as passes
 from appliance.errors import Conflict, Denied, NotFound
 from appliance.identity.models import Role
@@ -84,7 +85,7 @@ def box(appliance, administrator, monkeypatch) -> Gated:
     return Gated(appliance, administrator)
 
 
-def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_why(box) -> None:
+def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_why(box, capsys) -> None:
     box.require()
     box.forget(1, 3)
     with pytest.raises(Conflict) as early:
@@ -93,8 +94,8 @@ def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_
     box.replace()
     assert box.state() == {1: ("old@1", "serving"), 2: ("new@1", "building")}
     assert box.appliance.models.active("embedding").id == "old@1"
-    assert box.against() == "2 questions of the golden sets find the expected passage further down, or not at all."
-    assert "does not take over: 2 questions" in box.models.indexes(box.administrator)[1].sentence
+    assert box.against() == "for 2 questions of the golden sets the expected passage is found further down, or not at all."
+    assert "does not take over: for 2 questions" in box.models.indexes(box.administrator)[1].sentence
     assert box.found("berth1?")[0] == f"The {named(1)} is told of here", "the old index goes on"
     ((outcome, facts),) = box.compared()
     assert (outcome, facts["questions"], facts["worse"], facts["found_before"], facts["found"]) == ("failure", 5, 2, 5, 3)
@@ -113,6 +114,9 @@ def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_
     with pytest.raises(GoldenObjection) as refused:
         box.models.activate(other, "new@1")
     assert "2 questions" in refused.value.sentence and "berth" not in refused.value.sentence
+    assert main(["models", "compared", "new@1", "--as", "administrator", "--data", str(box.appliance.settings.data_dir)]) == 1
+    told = capsys.readouterr().out
+    assert "comes first for 5, now 3" in told and "worse  berth1? (place 1, now not found)" in told
     clerk = box.appliance.people.create(box.administrator, "clerk", PASSWORD, frozenset({Role.EMPLOYEE}))
     with pytest.raises(Denied):
         box.models.activate(clerk, "new@1", despite="I like it")
@@ -170,7 +174,7 @@ def test_a_crash_or_somebody_who_waits_costs_the_set_in_hand_alone(box) -> None:
     box.passes.run(lambda: any("berth0?" in words for words in box.old.read))
     assert (box.against(), box.compared()) == ("", [])
     box.passes.run()
-    assert box.against().startswith("2 questions")
+    assert box.against().startswith("for 2 questions")
     assert len(box.compared()) == 1
     # abandoned, nothing of it stays, and another one can be tried
     box.models.abandon(box.administrator, "new@1")
@@ -192,14 +196,14 @@ def test_documents_and_questions_that_come_meanwhile_are_asked_about_too(box) ->
     box.old.on_embed = lambda: upload() if next(reads) == 1 else None  # at the second question
     box.passes.run()
     assert box.count("search_exact_2") == box.count("chunks") == PASSAGES + 2
-    assert box.against().startswith("2 questions")
+    assert box.against().startswith("for 2 questions")
     assert [outcome for outcome, _ in box.compared()] == ["failure"] * 2, "once for the documents of before, once for all"
     # kept back, it is kept up to date
     box.put("later.txt", *paragraphs(1, "later"))
     assert box.passes.pending_ids() == ["2"]
     assert box.against() == "", "it does not hold everything"
     box.passes.run()
-    assert box.against().startswith("2 questions") and box.count("search_exact_2") == box.count("chunks")
+    assert box.against().startswith("for 2 questions") and box.count("search_exact_2") == box.count("chunks")
     # a question that nobody asks any more speaks against nobody
     box.appliance.golden.delete_question(box.administrator, box.set_id, box.questions[1])
     assert box.passes.pending_ids() == ["2"]
