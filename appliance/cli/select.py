@@ -119,8 +119,11 @@ def _decision(selection: Selection, *, full: bool) -> Iterator[str]:
         assert selection.refusal is not None
         yield f"{selection.classification}: nothing answers. {selection.refusal.sentence}"
     else:
-        where = won.offer.destination or won.device
+        through = f", driven by {won.library}" if won.library not in {"", "cpu"} else ""
+        where = won.offer.destination or f"{won.device}{through}"
         yield f"{selection.classification}: {won.offer.model_id} through {won.offer.runtime} on {where}. {won.sentence}"
+    for passed in won.passed_over if full and won is not None else ():
+        yield f"  not on {passed.sentence} ({passed.reason})"
     for candidate in selection.candidates if full else ():
         if candidate != won:
             yield f"  not {candidate.offer.model_id} through {candidate.offer.runtime}: {candidate.sentence} ({candidate.reason})"

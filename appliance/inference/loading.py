@@ -60,6 +60,7 @@ class Loader:
                     context_tokens=min(self._context_tokens, version.context_tokens),
                     threads=self._threads,
                     device=key.device,
+                    library=key.library,
                     slots=self._slots,
                     adapters=content.adapters if content else (),
                     template=modelfile.template if modelfile else "",

@@ -28,6 +28,7 @@ class RuntimeKey:
     model_id: str
     device: str = "cpu"
     destination: str = ""
+    library: str = "cpu"
 
 
 @dataclass(slots=True)

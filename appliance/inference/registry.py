@@ -25,11 +25,14 @@ DEFAULT_SLOTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether a runtime can be used on this box; `reason` says in a sentence why not."""
+    """Whether a runtime can be used on this box; `reason` says in a sentence why not.
+
+    `libraries` are what its build computes with, in the words of `appliance.inference.devices.LIBRARIES`.
+    """
 
     usable: bool
     reason: str = ""
-    devices: tuple[str, ...] = ("cpu",)
+    libraries: tuple[str, ...] = ("cpu",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,10 @@ class LoadRequest:
     """What a runtime is asked to load. `path` is a verified file or folder, None for a model that lives in a server.
 
     `destination` is where that server is: an address of this machine (Ollama), or the name of a destination of the egress `gate`
-    (openai_http); what it calls the model stands in `model.source`, as "ollama:NAME" or "destination:PLACE:NAME". `slots` is how
-    many answers it should work on at once, where it can; `adapters` are LoRA files and how strongly each applies;
-    `template` is the TEMPLATE of the version's Modelfile, for runtimes that write conversations down themselves.
+    (openai_http); what it calls the model stands in `model.source`, as "ollama:NAME" or "destination:PLACE:NAME". `device` is
+    one of this box ("rocm:0") and `library` what of the runtime's build drives it ("hip"). `slots` is how many answers it should
+    work on at once, where it can; `adapters` are LoRA files and how strongly each applies; `template` is the TEMPLATE of the
+    version's Modelfile, for runtimes that write conversations down themselves.
     """
 
     model: Model
@@ -47,6 +51,7 @@ class LoadRequest:
     context_tokens: int
     threads: int
     device: str = "cpu"
+    library: str = "cpu"
     slots: int = DEFAULT_SLOTS
     adapters: tuple[tuple[Path, float], ...] = ()
     template: str = ""

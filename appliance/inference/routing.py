@@ -49,7 +49,8 @@ class Router:
         Raises `Denied` or `Unavailable` where none may or can answer.
         """
         chosen = selection.require()
-        key = RuntimeKey(chosen.offer.runtime, chosen.offer.model_id, chosen.device, chosen.offer.destination)
+        offer = chosen.offer
+        key = RuntimeKey(offer.runtime, offer.model_id, chosen.device, offer.destination, chosen.library)
         with self._pool.use(key, told) as runtime:
             yield runtime.under(selection.classification) if isinstance(runtime, SendsElsewhere) else runtime
 

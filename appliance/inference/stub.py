@@ -13,6 +13,7 @@ import numpy.typing as npt
 from appliance.egress.seal.layers import Strength
 from appliance.errors import InvalidInput
 from appliance.identity.models import Role
+from appliance.inference.devices import DeviceKind
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.pool import RuntimePool
@@ -90,7 +91,7 @@ def stub_router(runtime: Runtime) -> Router:
         choosers=frozenset({Role.ADMINISTRATOR}),
         memory_headroom_mb=0,
         device_headroom_mb=0,
-        devices=("cpu",),
+        devices=(DeviceKind.CPU,),
         order=("model", "runtime", "size", "device"),
         rules=dict.fromkeys(classifications, rule),
     )

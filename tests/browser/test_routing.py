@@ -19,7 +19,7 @@ MACHINE = Hardware(
     cores=8,
     memory_total_mb=32_000,
     memory_available_mb=20_000,
-    accelerators=(Accelerator("cuda:0", "gpu", "A graphics card", 24_000, 21_000),),
+    accelerators=(Accelerator("cuda:0", "A graphics card", 24_000, 21_000),),
     remarks=("Neural processors could not be looked at: accel0 is there, but the kernel does not say what it is.",),
 )
 OFFERS = [

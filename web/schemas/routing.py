@@ -21,7 +21,10 @@ class AcceleratorOut(msgspec.Struct):
 
 
 class HardwareOut(msgspec.Struct):
-    """What the appliance may use of the machine; `remarks` says what could not be looked at."""
+    """What the appliance may use of the machine.
+
+    `providers` are ONNX Runtime's execution providers; `remarks` says what could not be looked at.
+    """
 
     processor: str
     architecture: str
@@ -32,11 +35,20 @@ class HardwareOut(msgspec.Struct):
     memory_available_mb: int
     memory_limit_mb: int | None
     accelerators: list[AcceleratorOut]
+    providers: list[str]
     remarks: list[str]
 
     @classmethod
     def of(cls, hardware: Hardware) -> HardwareOut:
         return msgspec.convert(hardware, cls, from_attributes=True)
+
+
+class PassedOverOut(msgspec.Struct):
+    """A faster device of this box and why it is not used."""
+
+    device: str
+    reason: str
+    sentence: str
 
 
 class CandidateOut(msgspec.Struct):
@@ -45,6 +57,8 @@ class CandidateOut(msgspec.Struct):
     model: str
     runtime: str
     device: str
+    library: str
+    passed_over: list[PassedOverOut]
     destination: str
     state: str
     reason: str
@@ -57,6 +71,8 @@ class CandidateOut(msgspec.Struct):
             offer.model_id,
             offer.runtime,
             candidate.device,
+            candidate.library,
+            [PassedOverOut(one.device, str(one.reason), one.sentence) for one in candidate.passed_over],
             offer.destination,
             offer.state,
             str(candidate.reason),

@@ -5,7 +5,8 @@ import { plural } from "./figures.js";
 
 const MB = 1_000_000;
 const SEALS = { none: "none: its programs could reach the network", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
-const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}`);
+const driver = ({ library }) => (library && library !== "cpu" ? `, driven by ${library}` : "");
+const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}${driver(candidate)}`);
 const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];
 
 function decision({ classification, winner, refusal, others }) {
@@ -15,6 +16,7 @@ function decision({ classification, winner, refusal, others }) {
     h("h3", {}, classification, " ", h("span.badge", { class: winner ? "ok" : "bad" }, winner ? "is answered" : "is refused")),
     h("p", {}, winner ? named(winner) : refusal),
     winner && h("p.muted.small", {}, winner.sentence),
+    winner && winner.passed_over.length > 0 && h("ul.reasons", {}, winner.passed_over.map((one) => h("li", { "data-reason": one.reason }, "Not on ", one.sentence))),
     others.length > 0 &&
       h(
         "details",
@@ -39,6 +41,7 @@ function box(found, seal) {
     pair("Cores", `${found.cores}${quota}`),
     pair("Memory", found.memory_total_mb ? `${size(found.memory_total_mb * MB)}, ${size(found.memory_available_mb * MB)} free${limit}` : "unknown"),
     found.accelerators.length > 0 ? found.accelerators.map((device) => pair(device.device, `${device.name}, ${memoryOf(device)}`)) : pair("Beside it", "no graphics or neural processor was found"),
+    found.providers.length > 0 && pair("ONNX Runtime", found.providers.join(" ")),
     pair("Seal", SEALS[seal] ?? seal),
     found.remarks.map((remark) => pair("Unknown", remark)),
   ];

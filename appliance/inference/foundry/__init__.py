@@ -15,14 +15,14 @@ PROVIDERS = {
     "qnn": "QNNExecutionProvider",
     "webgpu": "WebGpuExecutionProvider",
 }
-"""Devices by the SDK's name for their execution provider."""
+"""Libraries by the SDK's name for their execution provider."""
 
 
 def _probe() -> Availability:
     if find_spec("foundry_local_sdk") is None:
         return Availability(usable=False, reason="foundry-local-sdk is not installed; it comes with the extra foundry.")
     # the SDK fetches every other execution provider over the network, which it is never asked to do here
-    return Availability(usable=True, devices=("cpu",))
+    return Availability(usable=True, libraries=("cpu",))
 
 
 def _load(request: LoadRequest) -> Runtime:
@@ -32,7 +32,14 @@ def _load(request: LoadRequest) -> Runtime:
         raise SetupError("Foundry Local needs a model folder.", code="inference.no_file")
     if request.adapters or request.template:
         raise InvalidInput("Foundry Local takes neither adapters nor a TEMPLATE.", code="inference.unsupported")
-    return FoundryRuntime(request.model, request.path, request.context_tokens, request.threads, device=request.device)
+    return FoundryRuntime(
+        request.model,
+        request.path,
+        request.context_tokens,
+        request.threads,
+        device=request.device,
+        library=request.library,
+    )
 
 
 SPEC = RuntimeSpec("foundry", "Foundry Local", frozenset({"genai"}), _probe, _load)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError, Unavailable
+from appliance.inference.devices import drives
 from appliance.inference.foundry import PROVIDERS
 from appliance.inference.genai.native import CONFIG, folder_settings
 from appliance.inference.store.content import BESIDE_FOLDERS
@@ -36,11 +37,10 @@ _models = 0
 class CatalogueModel:
     """A folder in the local catalogue, loaded. Raises `SetupError` for an unusable one, `Unavailable` where loading fails."""
 
-    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str) -> None:
+    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str, library: str = "cpu") -> None:
         settings = folder_settings(folder)
-        kind, _, number = device.partition(":")
-        if kind not in PROVIDERS or number not in {"", "0"}:
-            raise SetupError(f"Foundry Local has no device named {device}.", code="inference.device")
+        if library not in PROVIDERS or not drives(library, device) or device.partition(":")[2] not in {"", "0"}:
+            raise SetupError(f"Foundry Local drives no {device} through {library}.", code="inference.device")
         self._manager = _enter(folder.parent)
         self.closed = threading.Event()
         self._in_use = threading.Lock()
@@ -49,13 +49,13 @@ class CatalogueModel:
             with failures("inference.load_failed", f"The model folder {folder.name} cannot be loaded"):
                 self._catalogue = self._manager.get_catalog(_sdk().CatalogType.LOCAL)
                 with _bounded(folder, settings, context_tokens, threads) as bounded:
-                    self._model = self._registered(bounded, PROVIDERS[kind])
+                    self._model = self._registered(bounded, PROVIDERS[library])
                     self._model.load()
                 provider = self._model.info.runtime.execution_provider
         except BaseException:
             self.close()
             raise
-        self.device = next((name for name, known in PROVIDERS.items() if known == provider), provider)
+        self.device = _used(provider, device)
 
     def _registered(self, folder: Path, provider: str) -> Any:
         with _sdk().ModelInfoBuilder() as described:
@@ -86,6 +86,14 @@ class CatalogueModel:
             finally:
                 self._model = None
                 _leave()
+
+
+def _used(provider: str, wanted: str) -> str:
+    """The device that the SDK says it computes on; empty where it says what is not known here."""
+    library = next((name for name, known in PROVIDERS.items() if known == provider), "")
+    if drives(library, wanted):
+        return wanted
+    return "cpu" if library == "cpu" else ""
 
 
 @contextmanager

@@ -40,19 +40,20 @@ class FoundryRuntime:
         threads: int,
         *,
         device: str = "cpu",
+        library: str = "cpu",
         waiting_limit: int = WAITING_LIMIT,
         hardware: Hardware | None = None,
     ) -> None:
         """`hardware` is the box as it was found; it is looked at where it is not given."""
         self._tokenizer = ChatTokenizer(folder)
-        self._native = CatalogueModel(folder, context_tokens=context_tokens, threads=threads, device=device)
+        self._native = CatalogueModel(folder, context_tokens=context_tokens, threads=threads, device=device, library=library)
         self._model = model
         self._context_tokens = context_tokens
         self._line = WaitingLine(waiting_limit)
         self.device = self._native.device
-        best = best_device(hardware or probe_hardware())
+        best = (hardware or probe_hardware()).best()
         self._detail = ""
-        if best.partition(":")[0] != self.device:
+        if best != self.device:
             self._detail = f"It computes on {self.device}, although this box has {best}."
             log.warning("device_below_best", runtime="foundry", model=model.id, device=self.device, best=best)
 
@@ -198,9 +199,3 @@ class _Answer:
             raise Unavailable(f"{_FAILED}.", code="inference.failed")
         read = check_whole(used.prompt_tokens, fewest_tokens(self._request.messages))
         return Delta("", finish, Usage(prompt_tokens=read, completion_tokens=used.completion_tokens))
-
-
-def best_device(hardware: Hardware) -> str:
-    """The card with most memory, else a neural processor, else the cores."""
-    found = sorted(hardware.accelerators, key=lambda one: (one.kind == "gpu", one.memory_total_mb), reverse=True)
-    return found[0].device if found else "cpu"

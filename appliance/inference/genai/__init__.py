@@ -9,8 +9,8 @@ from appliance.errors import SetupError
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
 
-PROVIDERS = {"cuda": "cuda", "dml": "dml", "openvino": "OpenVINO", "qnn": "qnn", "webgpu": "webgpu"}
-"""Devices by the name that ONNX Runtime GenAI has for their execution provider; "cpu" is what is there without any."""
+PROVIDERS = {"cuda": "cuda", "dml": "dml", "openvino": "OpenVINO", "qnn": "qnn", "ryzenai": "RyzenAI", "webgpu": "webgpu"}
+"""Libraries by the name that ONNX Runtime GenAI has for their execution provider; "cpu" is what is there without any."""
 
 
 def _probe() -> Availability:
@@ -19,8 +19,8 @@ def _probe() -> Availability:
     if not all(found):
         return Availability(usable=False, reason="onnxruntime-genai is not installed; it comes with the extra genai.")
     files = {path.name for place in places for folder in (place, place / "capi") for path in folder.glob("*onnxruntime*")}
-    devices = [name for name in PROVIDERS if any(f"providers_{name}." in file or f"genai-{name}." in file for file in files)]
-    return Availability(usable=True, devices=("cpu", *devices))
+    built = [name for name in PROVIDERS if any(f"providers_{name}." in file or f"genai-{name}." in file for file in files)]
+    return Availability(usable=True, libraries=("cpu", *built))
 
 
 def _load(request: LoadRequest) -> Runtime:
@@ -28,7 +28,14 @@ def _load(request: LoadRequest) -> Runtime:
 
     if request.path is None:
         raise SetupError("ONNX Runtime GenAI needs a model folder.", code="inference.no_file")
-    return GenaiRuntime(request.model, request.path, request.context_tokens, request.threads, device=request.device)
+    return GenaiRuntime(
+        request.model,
+        request.path,
+        request.context_tokens,
+        request.threads,
+        device=request.device,
+        library=request.library,
+    )
 
 
 SPEC = RuntimeSpec("genai", "ONNX Runtime GenAI", frozenset({"genai"}), _probe, _load)

@@ -12,44 +12,47 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import InvalidInput, SetupError, Unavailable
+from appliance.inference.devices import NEURAL, drives, kind_of
 from appliance.inference.folder_tokenizer import read_json
 from appliance.inference.genai import PROVIDERS
 from appliance.inference.telemetry import silence
 
 CONFIG = "genai_config.json"
+_HAVE_MEMORY = frozenset({"cpu", "cuda", "dml", "webgpu"})
 
 
 class GenaiModel:
     """A loaded folder. Raises `SetupError` for an unusable one, `Unavailable` (`inference.load_failed`) where loading fails."""
 
-    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str) -> None:
+    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str, library: str = "cpu") -> None:
         settings = folder_settings(folder)
         silence()
-        import onnxruntime_genai as library
+        import onnxruntime_genai
 
-        silence(library)
-        provider = device.partition(":")[0]
-        if provider != "cpu" and provider not in PROVIDERS:
-            raise SetupError(f"ONNX Runtime GenAI has no device named {device}.", code="inference.device")
+        silence(onnxruntime_genai)
+        if library not in {"cpu", *PROVIDERS} or not drives(library, device):
+            raise SetupError(f"ONNX Runtime GenAI drives no {device} through {library}.", code="inference.device")
         # without spinning: threads that wait for each other would hold cores that other work of the box needs
         session = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
-        self._library: Any = library
+        self._library: Any = onnxruntime_genai
         self._context_tokens = context_tokens
         try:
-            config = library.Config(str(folder))
+            config = self._library.Config(str(folder))
             config.overlay(json.dumps({"model": {"decoder": {"session_options": session}}}))
             config.clear_providers()
-            if provider != "cpu":
-                config.append_provider(PROVIDERS[provider])
-            self._model = library.Model(config)
-            options = library.GeneratorParams(self._model)
+            if library != "cpu":
+                config.append_provider(PROVIDERS[library])
+                for name, value in _options(library, device).items():
+                    config.set_provider_option(PROVIDERS[library], name, value)
+            self._model = self._library.Model(config)
+            options = self._library.GeneratorParams(self._model)
             options.set_search_options(max_length=context_tokens)
-            self._opened: Any = library.Generator(self._model, options)
+            self._opened: Any = self._library.Generator(self._model, options)
         except RuntimeError as error:
             raise Unavailable(
                 f"The model folder {folder.name} cannot be loaded: {_first_line(error)}", code="inference.load_failed"
             ) from error
-        self.device = _device(str(self._model.device_type), device)
+        self.device = _device(str(self._model.device_type).lower(), device, library)
         ends = settings["model"]["eos_token_id"]
         self._ends = frozenset(ends if isinstance(ends, list) else [ends])
 
@@ -146,10 +149,22 @@ def _failures() -> Iterator[None]:
         raise Unavailable(f"The language model stopped working. {_first_line(error)}", code="inference.failed") from error
 
 
-def _device(loaded: str, wanted: str) -> str:
-    """What the library says that it computes on, with the number that was asked for."""
-    name = loaded.lower()
-    return wanted if wanted.partition(":")[0] == name else name
+def _options(library: str, device: str) -> dict[str, str]:
+    """What tells the execution provider which of its devices is meant; without it, OpenVINO's is the processor."""
+    kind, number = kind_of(device), device.partition(":")[2] or "0"
+    if library == "openvino":
+        return {"device_type": "NPU" if kind in NEURAL else f"GPU.{number}"}
+    return {"device_id": number} if library in {"cuda", "dml"} else {}
+
+
+def _device(loaded: str, wanted: str, library: str) -> str:
+    """Where it computes, by what the library says of the model's memory; empty where that does not tell.
+
+    Neural processors read the box's own memory, so the library says "cpu" of them too.
+    """
+    if loaded == library:
+        return wanted
+    return loaded if library in _HAVE_MEMORY else ""
 
 
 def _first_line(error: Exception) -> str:

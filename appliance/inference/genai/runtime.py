@@ -39,6 +39,7 @@ class GenaiRuntime:
         threads: int,
         *,
         device: str = "cpu",
+        library: str = "cpu",
         waiting_limit: int = WAITING_LIMIT,
     ) -> None:
         trained = int(folder_settings(folder)["model"]["context_length"])
@@ -48,7 +49,7 @@ class GenaiRuntime:
                 code="setup.context_tokens",
             )
         self._tokenizer = ChatTokenizer(folder)
-        self._native = GenaiModel(folder, context_tokens=context_tokens, threads=threads, device=device)
+        self._native = GenaiModel(folder, context_tokens=context_tokens, threads=threads, device=device, library=library)
         self._model = model
         self._context_tokens = context_tokens
         self._read: list[int] = []

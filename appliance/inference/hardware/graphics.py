@@ -37,7 +37,7 @@ def _asked(handle: object, number: int) -> Accelerator:
     import pynvml
 
     name, held = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Accelerator(f"cuda:{number}", "gpu", str(name), held.total // MB, held.free // MB)
+    return Accelerator(f"cuda:{number}", str(name), held.total // MB, held.free // MB)
 
 
 def amd(root: Path) -> list[Accelerator]:
@@ -49,7 +49,7 @@ def amd(root: Path) -> list[Accelerator]:
         total = int(_text(folder / "mem_info_vram_total") or 0)
         free = total - int(_text(folder / "mem_info_vram_used") or 0)
         name = _text(folder / "product_name") or f"AMD graphics {_text(folder / 'device')}"
-        found.append(Accelerator(f"rocm:{len(found)}", "gpu", name, total // MB, free // MB))
+        found.append(Accelerator(f"rocm:{len(found)}", name, total // MB, free // MB))
     return found
 
 
@@ -61,7 +61,7 @@ def intel(root: Path) -> list[Accelerator]:
             continue
         built_in = "PCI_SLOT_NAME=0000:00:02." in _text(folder / "uevent")
         name = f"Intel graphics {_text(folder / 'device')}{' (built in)' if built_in else ''}"
-        found.append(Accelerator(f"xpu:{len(found)}", "gpu", name, shares_memory=built_in))
+        found.append(Accelerator(f"xpu:{len(found)}", name, shares_memory=built_in))
     return found
 
 
@@ -69,7 +69,7 @@ def apple(_: Path) -> list[Accelerator]:
     """Apple's own processors carry one, and it shares their memory."""
     if (platform.system(), platform.machine()) != ("Darwin", "arm64"):
         return []
-    return [Accelerator("metal:0", "gpu", "Apple graphics", shares_memory=True)]
+    return [Accelerator("metal:0", "Apple graphics", shares_memory=True)]
 
 
 def _cards(root: Path) -> Iterator[Path]:

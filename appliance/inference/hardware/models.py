@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
+
+from appliance.inference.devices import SPEED, DeviceKind, kind_of
 
 MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """A device beside the processor; `device` is what a runtime is told to use: "cuda:0", "rocm:0", "xpu:0", "metal:0", "npu:0".
+    """A device beside the processor; `device` is its kind and number: "cuda:0", "rocm:0", "intel_npu:0".
 
-    Memory is 0 where it is not known. A device that `shares_memory` takes it from the box's own.
+    Memory is 0 where it is not known. A device that `shares_memory` takes it from the box's own. Raises `ValueError` for a kind
+    that `DeviceKind` does not know.
     """
 
     device: str
-    kind: Literal["gpu", "npu"]
     name: str
     memory_total_mb: int = 0
     memory_free_mb: int = 0
     shares_memory: bool = False
+
+    def __post_init__(self) -> None:
+        kind_of(self.device)
+
+    @property
+    def kind(self) -> DeviceKind:
+        return kind_of(self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,19 @@ class Hardware:
     remarks: tuple[str, ...] = ()
 
     def accelerator(self, device: str) -> Accelerator | None:
-        """The first accelerator that `device` names: "cuda:0" itself, "cuda" any of its kind, "gpu" and "npu" any such."""
-        for found in self.accelerators:
-            if device in {found.device, found.device.partition(":")[0], found.kind}:
-                return found
-        return None
+        """The one named so: "cuda:1"."""
+        return next((found for found in self.accelerators if found.device == device), None)
+
+    def of_kind(self, kind: DeviceKind) -> tuple[str, ...]:
+        """Every device of this kind; the processor is always there."""
+        if kind is DeviceKind.CPU:
+            return (str(DeviceKind.CPU),)
+        return tuple(found.device for found in self.accelerators if found.kind is kind)
+
+    def best(self) -> str:
+        """The device that is fastest as a rule: of the fastest kind there is the one with most memory."""
+        found = sorted(self.accelerators, key=lambda one: (SPEED.index(one.kind), -one.memory_total_mb))
+        return found[0].device if found else str(DeviceKind.CPU)
 
     def as_document(self) -> dict[str, Any]:
         """For JSON."""

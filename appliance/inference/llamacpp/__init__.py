@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SPEC", "LlamaCppRuntime"]
 
-_GPU_LIBRARIES = ("cuda", "hip", "vulkan", "metal", "sycl")
+LIBRARIES = ("cuda", "hip", "vulkan", "metal", "sycl")
+"""What it may be built with beside the processor's own; each is a file of its package."""
 
 
 def __getattr__(name: str) -> Any:
@@ -32,8 +33,8 @@ def _probe() -> Availability:
     if found is None or found.origin is None:
         return Availability(usable=False, reason="llama-cpp-python is not installed.")
     libraries = [path.name for path in (Path(found.origin).parent / "lib").glob("*ggml-*")]
-    gpus = tuple(kind for kind in _GPU_LIBRARIES if any(f"ggml-{kind}" in name for name in libraries))
-    return Availability(usable=True, devices=("cpu", *gpus))
+    built = tuple(library for library in LIBRARIES if any(f"ggml-{library}" in name for name in libraries))
+    return Availability(usable=True, libraries=("cpu", *built))
 
 
 def _load(request: LoadRequest) -> Runtime:
@@ -49,6 +50,7 @@ def _load(request: LoadRequest) -> Runtime:
         request.threads,
         slots=request.slots,
         device=request.device,
+        library=request.library,
         adapters=[Adapter(path, scale) for path, scale in request.adapters],
         template=request.template,
     )

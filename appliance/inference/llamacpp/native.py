@@ -27,6 +27,7 @@ BATCH_TOKENS = 256
 _ABORTED = 2
 _FLASH_ATTENTION = 1  # without it a unified cache costs every sequence the length of all
 _ALL_LAYERS = 999
+_COUNT_ALIKE = frozenset({"cuda", "hip", "sycl"})
 
 
 class DecodeAborted(Exception):
@@ -41,10 +42,17 @@ class Adapter:
     scale: float = 1.0
 
 
+def card_number(device: str, library: str) -> int | None:
+    """The number of the card as the library counts; None where that is not known: Vulkan counts cards of all makers together."""
+    number = device.partition(":")[2]
+    return int(number) if library in _COUNT_ALIKE and number else None
+
+
 class NativeModel:
     """Weights and vocabulary of one GGUF file, and one context to decode several sequences in.
 
     `context_tokens` is the room of all sequences together; `outputs` is for how many tokens of a batch the next one can be asked.
+    `card` is the one to use where there are several; without it, all of them share the layers.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class NativeModel:
         sequences: int = 1,
         outputs: int = 1,
         gpu: bool = False,
+        card: int | None = None,
         adapters: Sequence[Adapter] = (),
     ) -> None:
         lib = self._lib = library()
@@ -64,6 +73,10 @@ class NativeModel:
         self._reading = threading.Lock()  # the vocabulary is used beside a running answer, and must outlive each use
         parameters = lib.llama_model_default_params()
         parameters.n_gpu_layers = _ALL_LAYERS if gpu else 0
+        if card is not None:
+            parameters.split_mode, parameters.main_gpu = lib.LLAMA_SPLIT_MODE_NONE, card
+        self.layers_on_gpu = bool(gpu and lib.llama_supports_gpu_offload())
+        """Whether its layers are on a card: where the library finds none, it computes on the processor without a word."""
         # read, not mapped: the kernels repack most weights, and a mapped file would stay in memory beside the copy
         parameters.load_mode = lib.LLAMA_LOAD_MODE_NONE
         self._model = lib.llama_model_load_from_file(str(path).encode(), parameters)

@@ -11,7 +11,7 @@ from appliance.errors import ApplianceError, InvalidInput, SetupError
 from appliance.inference.llamacpp.dialect import dialect_of
 from appliance.inference.llamacpp.drafting import GUESSES
 from appliance.inference.llamacpp.engine import Engine
-from appliance.inference.llamacpp.native import Adapter, NativeModel
+from appliance.inference.llamacpp.native import Adapter, NativeModel, card_number
 from appliance.inference.llamacpp.room import require_free_memory
 from appliance.inference.llamacpp.sampling import Sampling, grammar_of
 from appliance.inference.llamacpp.slots import Ticket
@@ -39,6 +39,7 @@ class LlamaCppRuntime:
         slots: int = DEFAULT_SLOTS,
         waiting_limit: int | None = None,
         device: str = "cpu",
+        library: str = "cpu",
         adapters: Sequence[Adapter] = (),
         drafting: bool = True,
         template: str = "",
@@ -52,7 +53,6 @@ class LlamaCppRuntime:
         require_free_memory(path, model.id)
         self._model = model
         self._context_tokens = context_tokens
-        self._device = device
         self._native = NativeModel(
             path,
             name=model.id,
@@ -61,8 +61,10 @@ class LlamaCppRuntime:
             sequences=_SEQUENCES_PER_SLOT * slots,
             outputs=slots + GUESSES,
             gpu=device != "cpu",
+            card=card_number(device, library),
             adapters=adapters,
         )
+        self._device = device if self._native.layers_on_gpu or device == "cpu" else "cpu"
         try:
             self._dialect = dialect_of(self._native, template)
         except ApplianceError:

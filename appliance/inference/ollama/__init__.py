@@ -22,6 +22,9 @@ OUTSIDE = (
     "This process is sealed: it reaches the Ollama that the box starts itself (setting ollama_program), or one that "
     "destinations.toml names, and no other."
 )
+LIBRARIES = ("cpu", "cuda", "hip", "metal", "vulkan")
+"""What its makers build it with. A server does not say which of them it has; where it computes is seen once it has loaded."""
+
 _KNOCK_S = 0.3
 _SEALED = frozenset({errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENETUNREACH})
 
@@ -45,7 +48,7 @@ def _probe(address: str) -> Availability:
             return Availability(usable=False, reason=OUTSIDE)
         there = "is installed here, but does not answer" if find_ollama() else "is not installed here, and none answers"
         return Availability(usable=False, reason=f"Ollama {there} at {DEFAULT_ADDRESS}.")
-    return Availability(usable=True)
+    return Availability(usable=True, libraries=LIBRARIES)
 
 
 def _knock(address: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from appliance.inference.devices import SPEED, kind_of, library_for
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.selection.models import (
     CHOICE_DENIED,
@@ -14,12 +16,13 @@ from appliance.inference.selection.models import (
     WON,
     Candidate,
     Offer,
+    PassedOver,
     Reason,
     Refusal,
     Selection,
     SelectionRequest,
 )
-from appliance.inference.selection.objections import Objection, of_box, of_device, of_policy, of_version
+from appliance.inference.selection.objections import of_box, of_device, of_policy, of_version
 from appliance.inference.selection.policy import RoutingPolicy, Rule
 
 _SIZES = ("medium", "small", "micro")  # a larger model answers better
@@ -42,7 +45,7 @@ def select(hardware: Hardware, offers: Sequence[Offer], policy: RoutingPolicy, r
     able.sort(key=lambda candidate: (candidate.reason is not Reason.CANARY, *_preference(candidate, policy, rule)))
     winner, *others = able
     sentence = f"It could answer, but {winner.offer.model_id} comes first."
-    beaten = [Candidate(other.offer, Reason.LESS_PREFERRED, sentence, other.device) for other in others]
+    beaten = [replace(other, reason=Reason.LESS_PREFERRED, sentence=sentence) for other in others]
     return Selection(request.classification, (winner, *beaten, *lost), winner, None, policy.sha256)
 
 
@@ -50,41 +53,63 @@ def _judge(offer: Offer, hardware: Hardware, policy: RoutingPolicy, request: Sel
     for objections in (of_version(offer, request), of_policy(offer, policy, request), of_box(offer, request)):
         for reason, sentence in objections:
             return Candidate(offer, reason, sentence)
-    device, objection = _place(offer, hardware, policy, request)
-    if objection is not None:
-        return Candidate(offer, *objection)
+    reason, sentence = Reason.PREFERRED, "It comes first among those that may and can answer."
     if request.chosen:
-        return Candidate(offer, Reason.BY_HAND, "It was chosen by hand.", device)
-    if offer.state == "canary":
-        return Candidate(offer, Reason.CANARY, "This conversation is in its share of trials.", device)
-    return Candidate(offer, Reason.PREFERRED, "It comes first among those that may and can answer.", device)
+        reason, sentence = Reason.BY_HAND, "It was chosen by hand."
+    elif offer.state == "canary":
+        reason, sentence = Reason.CANARY, "This conversation is in its share of trials."
+    if offer.destination:  # what runs elsewhere needs no device of ours
+        return Candidate(offer, reason, sentence)
+    return _placed(Candidate(offer, reason, sentence), hardware, policy, request)
 
 
-def _place(offer: Offer, hardware: Hardware, policy: RoutingPolicy, request: SelectionRequest) -> tuple[str, Objection | None]:
-    """The first device in the policy's order on which it fits; what runs elsewhere needs none of ours."""
-    if offer.destination:
-        return "", None
-    listed = " or ".join(sorted(offer.devices)) or "nothing"
-    objection: Objection = Reason.NO_DEVICE, f"It runs on {listed}, which this box lacks or the routing policy leaves out."
+def _placed(candidate: Candidate, hardware: Hardware, policy: RoutingPolicy, request: SelectionRequest) -> Candidate:
+    """On the first device in the policy's order that it can drive and on which it fits; lost where there is none."""
+    offer = candidate.offer
+    passed: list[PassedOver] = []
     for kind in policy.devices:
-        for device in sorted(offer.devices):
-            if device.partition(":")[0] != kind:
+        library = library_for(kind, offer.libraries)
+        for device in hardware.of_kind(kind):
+            if library is None:
+                passed.append(PassedOver(device, Reason.NO_LIBRARY, f"{_named(device, hardware)}: {_no_library(offer)}"))
                 continue
             found = next(of_device(device, offer, hardware, policy, request), None)
             if found is None:
-                return device, None
-            if found[0] is not Reason.NO_DEVICE:
-                objection = found
-    return "", objection
+                passed += _left_out(device, hardware, policy)
+                return replace(candidate, device=device, library=library, passed_over=tuple(passed))
+            passed.append(PassedOver(device, found[0], f"{_named(device, hardware)}: {found[1]}"))
+    short = [(one.reason, one.sentence) for one in passed if one.reason is not Reason.NO_LIBRARY]
+    listed = " or ".join(sorted(offer.libraries)) or "nothing"
+    nothing = f"It computes through {listed}; this box has no device for that, or the routing policy leaves it out."
+    return Candidate(offer, *(short[-1] if short else (Reason.NO_DEVICE, nothing)))
+
+
+def _left_out(chosen: str, hardware: Hardware, policy: RoutingPolicy) -> list[PassedOver]:
+    """Devices of kinds that the policy does not list and that are faster as a rule than the chosen one's."""
+    faster = SPEED[: SPEED.index(kind_of(chosen))]
+    found = [device for kind in faster if kind not in policy.devices for device in hardware.of_kind(kind)]
+    sentence = "The routing policy leaves it out."
+    return [PassedOver(device, Reason.DEVICE_FORBIDDEN, f"{_named(device, hardware)}: {sentence}") for device in found]
+
+
+def _named(device: str, hardware: Hardware) -> str:
+    accelerator = hardware.accelerator(device)
+    return device if accelerator is None else f"{device} ({accelerator.name})"
+
+
+def _no_library(offer: Offer) -> str:
+    return (
+        f"The build of {offer.runtime} on this box cannot drive it; it has {' and '.join(sorted(offer.libraries)) or 'nothing'}."
+    )
 
 
 def _preference(candidate: Candidate, policy: RoutingPolicy, rule: Rule) -> tuple[Any, ...]:
-    offer, kind = candidate.offer, candidate.device.partition(":")[0]
+    offer = candidate.offer
     ranks = {
         "model": rule.model_rank(offer.name),
         "runtime": rule.runtimes.index(offer.runtime),
         "size": _SIZES.index(offer.size_class) if offer.size_class in _SIZES else len(_SIZES),
-        "device": policy.devices.index(kind) if kind in policy.devices else len(policy.devices),
+        "device": policy.devices.index(kind_of(candidate.device)) if candidate.device else len(policy.devices),
     }
     return (*(ranks[criterion] for criterion in policy.order), *_total_order(offer))
 

@@ -76,6 +76,8 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "destination": offer.destination,
         "state": offer.state,
         "device": candidate.device,
+        "library": candidate.library,
+        "passed_over": [asdict(one) for one in candidate.passed_over],
         "reason": str(candidate.reason),
         "sentence": candidate.sentence,
     }

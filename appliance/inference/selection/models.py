@@ -43,6 +43,9 @@ class Reason(StrEnum):
     NO_DEVICE = "no_device"
     MEMORY_UNKNOWN = "memory_unknown"
     MEMORY_SHORT = "memory_short"
+    # of a device that would have been faster
+    NO_LIBRARY = "no_library"
+    DEVICE_FORBIDDEN = "device_forbidden"
     # it could have answered
     LESS_PREFERRED = "less_preferred"
 
@@ -65,8 +68,9 @@ OF_THE_BOX = frozenset({Reason.UNUSABLE, Reason.CONTEXT_SHORT, Reason.NO_DEVICE,
 class Offer:
     """A model in a version, through a runtime, at a place. `destination` is empty for this box, else a named one elsewhere.
 
-    `memory_mb` is what it takes when loaded, its context included; 0 is unknown. `devices` are what its runtime can use here.
-    `unusable` is the sentence of a runtime that cannot run on this box, empty where it can.
+    `memory_mb` is what it takes when loaded, its context included; 0 is unknown. `libraries` are what its runtime was built
+    with (`appliance.inference.devices.LIBRARIES`), which says which devices it can drive. `unusable` is the sentence of a
+    runtime that cannot run on this box, empty where it can.
     """
 
     runtime: str
@@ -79,7 +83,7 @@ class Offer:
     state: str = "active"  # "candidate", "canary", "active", "retired"
     canary_percent: int = 0
     canary_group: str = ""
-    devices: tuple[str, ...] = ("cpu",)
+    libraries: tuple[str, ...] = ("cpu",)
     destination: str = ""
     unusable: str = ""
 
@@ -108,13 +112,27 @@ class SelectionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A device of this box that would be faster than the one chosen, and why it is not used."""
+
+    device: str
+    reason: Reason
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """An offer with the reason it won or lost; `device` is where it would run, empty where it would not or is elsewhere."""
+    """An offer with the reason it won or lost.
+
+    `device` is where it would run and `library` what would drive that; both are empty where it would not run or is elsewhere.
+    """
 
     offer: Offer
     reason: Reason
     sentence: str
     device: str = ""
+    library: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from appliance.inference.devices import unknown_libraries
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.selection.models import Offer, Reason, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
@@ -54,6 +55,8 @@ def of_policy(offer: Offer, policy: RoutingPolicy, request: SelectionRequest) ->
 
 def of_box(offer: Offer, request: SelectionRequest) -> Iterator[Objection]:
     """Of this box, whatever the device."""
+    if unknown := unknown_libraries(offer.libraries):
+        yield Reason.UNUSABLE, f"Its runtime computes through {' and '.join(unknown)}, of which nothing is known here."
     if offer.unusable:
         yield Reason.UNUSABLE, offer.unusable
     if offer.context_tokens < request.context_tokens:
@@ -66,11 +69,8 @@ def of_box(offer: Offer, request: SelectionRequest) -> Iterator[Objection]:
 def of_device(
     device: str, offer: Offer, hardware: Hardware, policy: RoutingPolicy, request: SelectionRequest
 ) -> Iterator[Objection]:
-    """Against running it on this one device; a model that is loaded already has taken its memory."""
+    """Against running it on this one device of the box; a model that is loaded already has taken its memory."""
     accelerator = hardware.accelerator(device)
-    if accelerator is None and device != "cpu":
-        yield Reason.NO_DEVICE, f"This box has no {device}."
-        return
     if accelerator is None or accelerator.shares_memory:
         where, headroom = "this box", policy.memory_headroom_mb
         total, free = hardware.memory_total_mb, hardware.memory_available_mb

@@ -28,7 +28,7 @@ def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec]
             state=version.state,
             canary_percent=version.canary_percent or 0,
             canary_group=version.canary_group or "",
-            devices=available[name].devices,
+            libraries=available[name].libraries,
             destination=_destination(version),
             unusable="" if available[name].usable else available[name].reason or f"{spec.title} cannot run on this box.",
         )

@@ -13,9 +13,9 @@ from typing import Any
 from appliance.egress.seal.layers import Strength
 from appliance.errors import SetupError
 from appliance.identity.models import Role
+from appliance.inference.devices import DeviceKind
 from appliance.inference.selection.models import DEFAULT_CLASSIFICATION
 
-DEVICES = ("cuda", "rocm", "metal", "xpu", "vulkan", "gpu", "npu", "cpu")
 CRITERIA = ("model", "runtime", "size", "device")
 
 
@@ -42,7 +42,7 @@ class RoutingPolicy:
     choosers: frozenset[Role]
     memory_headroom_mb: int
     device_headroom_mb: int
-    devices: tuple[str, ...]
+    devices: tuple[DeviceKind, ...]
     order: tuple[str, ...]
     rules: Mapping[str, Rule]
     sha256: str = ""
@@ -95,7 +95,7 @@ def parse_policy(text: str, origin: str = "routing.toml", *, runtimes: Iterable[
         choosers=frozenset(Role(name) for name in reading.words(values, "choosers", "", among=tuple(Role))),
         memory_headroom_mb=reading.megabytes(values, "memory_headroom_mb"),
         device_headroom_mb=reading.megabytes(values, "device_headroom_mb"),
-        devices=reading.words(values, "devices", "", among=DEVICES),
+        devices=tuple(DeviceKind(name) for name in reading.words(values, "devices", "", among=tuple(DeviceKind))),
         order=order,
         rules={name: _rule(reading, rules[name], f"rules.{name}.", known) for name in classifications},
         sha256=hashlib.sha256(text.encode()).hexdigest(),

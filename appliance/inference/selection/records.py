@@ -16,18 +16,21 @@ _POLICY_CHARACTERS = 16
 class SelectionRecord:
     """Which model answered and why, or the code of the refusal.
 
-    `lost` maps every other candidate ("model@1 runtime", with the destination where it runs elsewhere) to the code of the
-    reason. `policy` is the beginning of the digest of the routing policy that was in force.
+    `device` was chosen and `library` drives it; `passed_over` maps each faster device of the box to the code of the reason why it
+    was not. `lost` maps every other candidate ("model@1 runtime", with the destination where it runs elsewhere) to the code of
+    the reason. `policy` is the beginning of the digest of the routing policy that was in force.
     """
 
     classification: str
     model: str = ""
     runtime: str = ""
     device: str = ""
+    library: str = ""
     destination: str = ""
     reason: str = ""
     refusal: str = ""
     lost: Mapping[str, str] = field(default_factory=dict)
+    passed_over: Mapping[str, str] = field(default_factory=dict)
     policy: str = ""
 
 
@@ -48,9 +51,11 @@ def record_of(selection: Selection) -> SelectionRecord:
         model=won.offer.model_id,
         runtime=won.offer.runtime,
         device=won.device,
+        library=won.library,
         destination=won.offer.destination,
         reason=str(won.reason),
         lost=lost,
+        passed_over={one.device: str(one.reason) for one in won.passed_over},
         policy=policy,
     )
 

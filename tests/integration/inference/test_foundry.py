@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.foundry import SPEC
-from appliance.inference.foundry.runtime import FoundryRuntime, best_device
+from appliance.inference.foundry.runtime import FoundryRuntime
 from appliance.inference.hardware.models import Accelerator, Hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.inference.registry import LoadRequest
@@ -21,8 +21,8 @@ from appliance.inference.registry import LoadRequest
 pytestmark = pytest.mark.models
 SYSTEM = PromptMessage("system", "Answer briefly.")
 STORY = "Tell a long story about a lighthouse."
-CARD = Accelerator("cuda:0", "gpu", "A card", 24_000)
-NPU = Accelerator("npu:0", "npu", "A neural processor", shares_memory=True)
+CARD = Accelerator("cuda:0", "A card", 24_000)
+NPU = Accelerator("intel_npu:0", "A neural processor", shares_memory=True)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,22 @@ def test_a_graph_that_is_cut_off_is_refused_and_leaves_nothing_behind(genai_mode
     assert [path.name for path in tmp_path.iterdir()] == ["cut"]
 
 
-@pytest.mark.parametrize(("device", "kind"), [("abacus", SetupError), ("cuda:1", SetupError), ("cuda:0", Unavailable)])
-def test_a_device_that_is_not_there_is_refused_not_replaced(genai_model, genai_folder, device, kind: type[ApplianceError]):
+@pytest.mark.parametrize(
+    ("device", "library", "kind"),
+    [
+        ("abacus", "cpu", SetupError),
+        ("cuda:0", "cpu", SetupError),
+        ("cuda:0", "abacus", SetupError),
+        ("rocm:0", "hip", SetupError),
+        ("cuda:1", "cuda", SetupError),
+        ("cuda:0", "cuda", Unavailable),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_not_replaced(
+    genai_model, genai_folder, device, library, kind: type[ApplianceError]
+):
     with pytest.raises(kind):
-        FoundryRuntime(genai_model, genai_folder, 512, 1, device=device, hardware=Hardware())
+        FoundryRuntime(genai_model, genai_folder, 512, 1, device=device, library=library, hardware=Hardware())
 
 
 def test_a_prompt_that_does_not_fit_is_refused_not_cut(runtime: FoundryRuntime):
@@ -192,9 +204,9 @@ def test_an_answer_nobody_ever_reads_frees_its_place(runtime: FoundryRuntime):
 
 
 def test_the_best_device_is_the_largest_card_then_a_neural_processor():
-    assert best_device(Hardware()) == "cpu"
-    assert best_device(Hardware(accelerators=(NPU,))) == "npu:0"
-    assert best_device(Hardware(accelerators=(NPU, CARD, Accelerator("cuda:1", "gpu", "Small", 8_000)))) == "cuda:0"
+    assert Hardware().best() == "cpu"
+    assert Hardware(accelerators=(NPU,)).best() == "intel_npu:0"
+    assert Hardware(accelerators=(NPU, CARD, Accelerator("cuda:1", "Small", 8_000))).best() == "cuda:0"
 
 
 def test_its_health_names_the_device_that_is_used(runtime: FoundryRuntime):

@@ -76,10 +76,21 @@ def test_a_context_beyond_the_training_of_the_model_is_refused(genai_model: Mode
     assert refusal.value.stable_code == "setup.context_tokens"
 
 
-@pytest.mark.parametrize(("device", "kind"), [("abacus", SetupError), ("cuda:7", Unavailable)])
-def test_a_device_that_is_not_there_is_refused_not_replaced(genai_model, genai_folder, device, kind: type[ApplianceError]):
+@pytest.mark.parametrize(
+    ("device", "library", "kind"),
+    [
+        ("abacus", "cpu", SetupError),
+        ("cuda:7", "cpu", SetupError),
+        ("rocm:0", "hip", SetupError),
+        ("intel_npu:0", "cuda", SetupError),
+        ("cuda:7", "cuda", Unavailable),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_not_replaced(
+    genai_model, genai_folder, device, library, kind: type[ApplianceError]
+):
     with pytest.raises(kind):
-        GenaiRuntime(genai_model, genai_folder, 512, 1, device=device)
+        GenaiRuntime(genai_model, genai_folder, 512, 1, device=device, library=library)
 
 
 def test_a_prompt_that_does_not_fit_is_refused_not_cut(runtime: GenaiRuntime):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.inference.cores import available_cores
+from appliance.inference.devices import DeviceKind
 from appliance.inference.hardware import graphics, probe
 from appliance.inference.hardware.control_groups import MemoryLimit, cpu_quota, memory_limit
 from appliance.inference.hardware.graphics import amd, apple, intel, nvidia
@@ -164,7 +165,7 @@ def test_cards_of_amd_and_intel_by_what_the_kernel_shows(tmp_path):
         f"{drm}/card2/device/uevent": "DRIVER=i915\nPCI_SLOT_NAME=0000:03:00.0\n",
     }
     root = tree(tmp_path, files)
-    assert amd(root) == [Accelerator("rocm:0", "gpu", "AMD graphics 0x744c", 24_000, 23_000)]
+    assert amd(root) == [Accelerator("rocm:0", "AMD graphics 0x744c", 24_000, 23_000)]
     assert [(found.device, found.shares_memory) for found in intel(root)] == [("xpu:0", True), ("xpu:1", False)]
     assert nvidia(root) == []
 
@@ -194,8 +195,8 @@ def test_nvidia_cards_by_their_library(tmp_path, monkeypatch):
     monkeypatch.setattr(graphics, "find_spec", lambda _: object())
     root = tree(tmp_path, {"proc/driver/nvidia/version": "580"})
     assert nvidia(root) == [
-        Accelerator("cuda:0", "gpu", "A card 0", 24_000, 1_000),
-        Accelerator("cuda:1", "gpu", "A card 1", 24_000, 2_000),
+        Accelerator("cuda:0", "A card 0", 24_000, 1_000),
+        Accelerator("cuda:1", "A card 1", 24_000, 2_000),
     ]
     assert nvml.ended == [1]
 
@@ -224,8 +225,8 @@ def test_neural_processors_by_their_driver(tmp_path):
         tmp_path, {f"{accel}/accel0/device/uevent": "DRIVER=intel_vpu\n", f"{accel}/accel1/device/uevent": "DRIVER=odd\n"}
     )
     assert [(found.device, found.name) for found in neural_processors(root)] == [
-        ("npu:0", "Intel neural processor"),
-        ("npu:1", "accelerator (odd)"),
+        ("intel_npu:0", "Intel neural processor"),
+        ("other_npu:0", "accelerator (odd)"),
     ]
 
 
@@ -241,16 +242,14 @@ def test_apple_shares_its_memory(monkeypatch):
     assert apple(Path("/"))[0].shares_memory
 
 
-def test_devices_are_found_by_number_kind_or_class():
-    found = Hardware(
-        accelerators=(Accelerator("cuda:0", "gpu", "a"), Accelerator("cuda:1", "gpu", "b"), Accelerator("npu:0", "npu", "c"))
-    )
-    assert found.accelerator("cuda:1").name == "b"
-    assert found.accelerator("cuda").name == "a"
-    assert found.accelerator("gpu").name == "a"
-    assert found.accelerator("npu").name == "c"
-    assert found.accelerator("rocm") is None
-    assert found.accelerator("") is None
+def test_devices_are_found_by_name_and_by_kind():
+    cards = Accelerator("cuda:0", "a"), Accelerator("cuda:1", "b"), Accelerator("intel_npu:0", "c")
+    found = Hardware(accelerators=cards)
+    assert found.accelerator("cuda:1") == cards[1]
+    assert [found.accelerator(name) for name in ("cuda", "gpu", "cpu", "")] == [None] * 4
+    assert found.of_kind(DeviceKind.CUDA) == ("cuda:0", "cuda:1")
+    assert found.of_kind(DeviceKind.ROCM) == ()
+    assert found.of_kind(DeviceKind.CPU) == ("cpu",)
 
 
 def test_this_machine_can_be_looked_at():

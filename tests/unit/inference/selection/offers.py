@@ -18,25 +18,25 @@ BOXES = {
         cores=8,
         memory_total_mb=16_000,
         memory_available_mb=12_000,
-        accelerators=(Accelerator("cuda:0", "gpu", "a card", 24_000, 23_000),),
+        accelerators=(Accelerator("cuda:0", "a card", 24_000, 23_000),),
     ),
     "small card": Hardware(
         cores=8,
         memory_total_mb=64_000,
         memory_available_mb=60_000,
-        accelerators=(Accelerator("cuda:0", "gpu", "an old card", 4_000, 3_800),),
+        accelerators=(Accelerator("cuda:0", "an old card", 4_000, 3_800),),
     ),
     "metal": Hardware(
         cores=8,
         memory_total_mb=16_000,
         memory_available_mb=10_000,
-        accelerators=(Accelerator("metal:0", "gpu", "a shared one", shares_memory=True),),
+        accelerators=(Accelerator("metal:0", "a shared one", shares_memory=True),),
     ),
     "npu": Hardware(
         cores=8,
         memory_total_mb=16_000,
         memory_available_mb=10_000,
-        accelerators=(Accelerator("npu:0", "npu", "a neural one", shares_memory=True),),
+        accelerators=(Accelerator("intel_npu:0", "a neural one", shares_memory=True),),
     ),
     "unknown": Hardware(),
 }
@@ -48,12 +48,14 @@ OFFERS = {
     "medium": Offer("llamacpp", "mistral@1", "mistral", size_class="medium", memory_mb=9_000, context_tokens=32_768),
     "genai": Offer("genai", "phi@1", "phi", size_class="small", memory_mb=2_900, context_tokens=8_192),
     "card": Offer(
-        "llamacpp", "gemma@1", "gemma", size_class="small", memory_mb=6_000, context_tokens=8_192, devices=("cuda:0", "cpu")
+        "llamacpp", "gemma@1", "gemma", size_class="small", memory_mb=6_000, context_tokens=8_192, libraries=("cuda", "cpu")
     ),
-    "card only": Offer("foundry", "deep@1", "deep", size_class="small", memory_mb=3_000, context_tokens=8_192, devices=("cuda",)),
-    "npu only": Offer("foundry", "tiny@1", "tiny", memory_mb=900, context_tokens=2_048, devices=("npu",)),
-    "metal": Offer("ollama", "llama@1", "llama", size_class="small", memory_mb=3_000, context_tokens=8_192, devices=("metal",)),
-    "far": Offer("openai", "big@1", "big", size_class="medium", context_tokens=131_072, destination="lan-server", devices=()),
+    "card only": Offer(
+        "foundry", "deep@1", "deep", size_class="small", memory_mb=3_000, context_tokens=8_192, libraries=("cuda",)
+    ),
+    "npu only": Offer("foundry", "tiny@1", "tiny", memory_mb=900, context_tokens=2_048, libraries=("openvino",)),
+    "metal": Offer("ollama", "llama@1", "llama", size_class="small", memory_mb=3_000, context_tokens=8_192, libraries=("metal",)),
+    "far": Offer("openai", "big@1", "big", size_class="medium", context_tokens=131_072, destination="lan-server", libraries=()),
     "broken": Offer("genai", "broken@1", "broken", memory_mb=300, context_tokens=4_096, unusable="It is not installed."),
     "unmeasured": Offer("llamacpp", "unmeasured@1", "unmeasured", context_tokens=4_096),
     "candidate": Offer("llamacpp", "smol@2", "smol", memory_mb=300, context_tokens=4_096, state="candidate"),
@@ -82,7 +84,7 @@ classifications = ["public", "internal", "confidential", "secret"]
 choosers = ["administrator"]
 memory_headroom_mb = 500
 device_headroom_mb = 500
-devices = ["cuda", "metal", "npu", "cpu"]
+devices = ["cuda", "metal", "intel_npu", "cpu"]
 order = ["model", "runtime", "size", "device"]
 """
 RULE = """
@@ -115,7 +117,7 @@ def policy_text(head: str = HEAD, **changes: dict[str, object]) -> str:
 POLICIES: dict[str, RoutingPolicy] = {
     "usual": parse_policy(policy_text()),
     "genai first": parse_policy(policy_text(internal={"runtimes": ["genai", "llamacpp"]})),
-    "processor only": parse_policy(policy_text(HEAD.replace('"cuda", "metal", "npu", ', ""))),
+    "processor only": parse_policy(policy_text(HEAD.replace('"cuda", "metal", "intel_npu", ', ""))),
     "largest first": parse_policy(policy_text(HEAD.replace('"model", "runtime", "size"', '"size", "model", "runtime"'))),
     "roomy": parse_policy(policy_text(HEAD.replace("memory_headroom_mb = 500", "memory_headroom_mb = 10000"))),
     "anybody chooses": parse_policy(policy_text(HEAD.replace('["administrator"]', '["administrator", "employee"]'))),

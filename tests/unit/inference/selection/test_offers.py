@@ -19,7 +19,7 @@ def load(_):
 SPECS = {
     name: RuntimeSpec(name, name, frozenset({taken}), lambda available=available: available, load)
     for name, taken, available in (
-        ("llamacpp", "gguf", Availability(usable=True, devices=("cuda:0", "cpu"))),
+        ("llamacpp", "gguf", Availability(usable=True, libraries=("cuda", "cpu"))),
         ("genai", "genai", Availability(usable=False, reason="It is not installed.")),
         ("ollama", "served", Availability(usable=True)),
         ("openai_http", "served", Availability(usable=True)),
@@ -55,7 +55,7 @@ def test_a_version_is_offered_by_each_runtime_that_takes_its_format():
         "canary",
         7,
     )
-    assert (offer.context_tokens, offer.devices, offer.destination, offer.unusable) == (4_096, ("cuda:0", "cpu"), "", "")
+    assert (offer.context_tokens, offer.libraries, offer.destination, offer.unusable) == (4_096, ("cuda", "cpu"), "", "")
 
 
 def test_a_runtime_that_cannot_run_is_offered_with_its_reason():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.egress.seal.layers import Strength
+from appliance.inference.devices import drives, kind_of
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import Offer, Reason, SelectionRequest
 from appliance.inference.selection.objections import in_canary_share
@@ -25,7 +26,7 @@ offer = st.builds(
     state=st.sampled_from(["candidate", "canary", "active", "active", "active", "retired", "odd"]),
     canary_percent=st.integers(0, 100),
     canary_group=st.sampled_from(["", "pilots"]),
-    devices=st.sampled_from([("cpu",), ("cuda:0", "cpu"), ("npu",), ()]),
+    libraries=st.sampled_from([("cpu",), ("cuda", "cpu"), ("openvino",), ("abacus", "cpu"), ()]),
     destination=st.sampled_from(["", "", "lan-server", "elsewhere"]),
     unusable=st.sampled_from(["", "", "", "It is not installed."]),
 )
@@ -66,8 +67,9 @@ def test_what_wins_is_allowed_and_fits(hardware, offered, policy, asked):
     assert won.context_tokens >= asked.context_tokens
     assert not asked.chosen or (asked.chosen in {won.model_id, won.name} and asked.roles & policy.choosers)
     if not won.destination:
-        assert selection.winner.device in won.devices
-        assert selection.winner.device.partition(":")[0] in policy.devices
+        assert selection.winner.library in won.libraries
+        assert drives(selection.winner.library, selection.winner.device)
+        assert kind_of(selection.winner.device) in policy.devices
         assert selection.winner.device == "cpu" or hardware.accelerator(selection.winner.device)
         assert won.memory_mb > 0
 

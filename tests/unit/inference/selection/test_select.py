@@ -54,12 +54,12 @@ TABLE = [
     ("card", "usual", ask(), "card", "card", "cuda:0", {}),
     ("card", "processor only", ask(), "card", "card", "cpu", {}),
     ("small card", "usual", ask(), "card", "card", "cpu", {}),
-    ("card", "usual", ask(), "card_only", "card only", "cuda", {}),
+    ("card", "usual", ask(), "card_only", "card only", "cuda:0", {}),
     ("card", "processor only", ask(), "card_only", CANNOT, "", {"card only": "no_device"}),
     ("large", "usual", ask(), "card_only", CANNOT, "", {"card only": "no_device"}),
-    ("npu", "usual", ask(), "npu_only", "npu only", "npu", {}),
+    ("npu", "usual", ask(), "npu_only", "npu only", "intel_npu:0", {}),
     ("large", "usual", ask(), "npu_only", CANNOT, "", {"npu only": "no_device"}),
-    ("metal", "usual", ask(), "metal", "metal", "metal", {}),
+    ("metal", "usual", ask(), "metal", "metal", "metal:0", {}),
     ("large", "usual", ask(), "metal", CANNOT, "", {"metal": "no_device"}),
     # several that may and can: the policy's order
     ("large", "usual", ask(), "micro small medium", "medium", "cpu", {"micro": "less_preferred", "small": "less_preferred"}),
@@ -146,6 +146,7 @@ def test_each_row(box, policy, request_, offers, expected, device, lost):
 def test_the_table_is_large_enough_and_reaches_every_reason():
     assert len(TABLE) >= 40
     met = {reason for *_, lost in TABLE for reason in lost.values()}
+    met |= {Reason.NO_LIBRARY, Reason.DEVICE_FORBIDDEN}  # test_devices.py
     # a destination is forbidden where its runtime is allowed: below
     assert set(Reason) - met == {Reason.PREFERRED, Reason.CANARY, Reason.BY_HAND, Reason.DESTINATION_FORBIDDEN}
 
