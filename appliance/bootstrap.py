@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.collections import Collections
+from appliance.administration.crashed_loads import CrashedLoads
 from appliance.administration.egress_review import EgressReview
 from appliance.administration.embedding import settle_indexes
 from appliance.administration.golden.conditions import Conditions
@@ -37,6 +38,7 @@ from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
 from appliance.inference.cores import answers_at_once, available_cores
 from appliance.inference.hardware.probe import probe_hardware
+from appliance.inference.load_marks import Load, LoadMarks
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
 from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
@@ -111,6 +113,8 @@ class Appliance:
             self.database,
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
+        self.load_marks = LoadMarks(settings.data_dir / "loading")
+        self.crashed_loads = CrashedLoads(self.database, self.audit, self.models, self.load_marks)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
         self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
@@ -138,6 +142,7 @@ class Appliance:
             self.models,
             catalogue,
             golden=self.golden_gate,
+            marks=self.load_marks,
             ollama_address=self.ollama_address,
         )
 
@@ -181,7 +186,8 @@ class Appliance:
         from appliance.inference.embedders import Embedders
 
         def of(model_id: str) -> Embedder:
-            return load_embedder(self.models, threads=self.threads, model_id=model_id)
+            with self.load_marks.around(Load(self.models.model(model_id).sha256, "onnxruntime"), model_id):
+                return load_embedder(self.models, threads=self.threads, model_id=model_id)
 
         return Embedders(of, self._serving_model)
 
@@ -236,6 +242,7 @@ class Appliance:
             threads=self.threads,
             slots=self.answers_at_once,
             spec_of=lambda name: runtime_spec(name, self.runtimes()),
+            marks=self.load_marks,
         )
         pool = RuntimePool(loader)
         return Router(hardware=probe_hardware, offers=self.offers, policy=self.routing, seal=self.seal, pool=pool)
@@ -301,7 +308,8 @@ class Appliance:
 
     def offers(self) -> list[Offer]:
         """What may be selected from: installed models through the runtimes of this box."""
-        return offers_of(self.models.versions(), self.runtimes(), self.settings.context_tokens)
+        crashed = self.load_marks.crashed()
+        return offers_of(self.models.versions(), self.runtimes(), self.settings.context_tokens, crashed)
 
     def runtimes(self) -> dict[str, RuntimeSpec]:
         """Every installed runtime by name; Ollama's is that of the Ollama which the box starts itself, where it does."""

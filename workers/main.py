@@ -86,6 +86,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
     appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB[queue])
     try:
         broker = make_broker(settings)
+        appliance.crashed_loads.record()
         _declare(queue, broker, appliance, worker_id)
         _release(appliance, queue)
         ended = _serve_broker(settings, queue, broker, appliance)
@@ -93,6 +94,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
         if not ended:
             # a thread still runs native code: taking its memory away would crash
             log.warning("worker.abandoned_work", queue=queue.value)
+            appliance.load_marks.withdraw()
             os._exit(0)
     finally:
         appliance.close()
@@ -171,6 +173,7 @@ def _end_if_broken(appliance: Appliance) -> None:
     reason = router.broken() if router is not None else ""
     if reason:
         log.error("worker.broken", reason=reason)
+        appliance.load_marks.withdraw()
         os._exit(EXIT_BROKEN)
 
 

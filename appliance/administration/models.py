@@ -23,6 +23,7 @@ from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Conflict, InvalidInput
 from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
+from appliance.inference.load_marks import LoadMarks
 from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
@@ -58,9 +59,13 @@ class ModelAdministration:
         catalogue: Catalogue,
         *,
         golden: GoldenGate,
+        marks: LoadMarks,
         ollama_address: str = "",
     ) -> None:
-        """`ollama_address` is where the Ollama of this box answers, the usual place where it is empty."""
+        """`marks` say what crashed while it was loaded; `ollama_address` is where the Ollama of this box answers, the usual
+        place where it is empty.
+        """
+        self._marks = marks
         self._ollama_address = ollama_address
         self._golden = golden
         self._heeding = Heeding(database, access, audit, golden)
@@ -153,6 +158,7 @@ class ModelAdministration:
     def activate(self, principal: Principal, version_id: str, *, despite: str = "") -> ModelVersion:
         """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
 
+        One that is active already is tried again, where it crashed while it was loaded.
         What the required golden sets say is heeded (`GoldenObjection`) unless a reason is given why not: `despite`.
         An embedding model takes over later, once everything is embedded with it and no golden set speaks against its index; until
         then it is returned as it is. A reason lets one through that they keep back.
@@ -161,6 +167,9 @@ class ModelAdministration:
         heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
         with heeding as heed, self._database.write() as connection:
             version = records.load_version(connection, version_id)
+            if self._marks.forget(version.sha256) and version.state is VersionState.ACTIVE:
+                self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"tried_again": "yes"})
+                return version
             self._require_usable(version)
             heed(connection, version)
             if version.kind == "embedding":
@@ -186,6 +195,7 @@ class ModelAdministration:
             if current is None or before is None:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
             self._require_usable(before)
+            self._marks.forget(before.sha256)
             if before.kind == "embedding":
                 begin_embedding(connection, self._audit, principal, before, unconditional=True)
                 return before

@@ -84,6 +84,7 @@ CLASSES = MappingProxyType(
         EventName.EMBEDDING_COMPLETED: EventClass(_DATASTORE, OTHER),
         EventName.MIGRATION_APPLIED: EventClass(_LIFECYCLE, 8),
         EventName.MODEL_ACTIVATED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_CRASHED: EventClass(_LIFECYCLE, OTHER),
         EventName.MODEL_DELETED: EventClass(_ENTITY_MANAGEMENT, 4),
         EventName.MODEL_IMPORTED: EventClass(_ENTITY_MANAGEMENT, 1),
         EventName.MODEL_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),

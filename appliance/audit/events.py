@@ -70,6 +70,7 @@ class EventName(StrEnum):
     GOLDEN_UPDATED = "golden.updated"
     MIGRATION_APPLIED = "migration.applied"
     MODEL_ACTIVATED = "model.activated"
+    MODEL_CRASHED = "model.crashed"
     MODEL_DELETED = "model.deleted"
     MODEL_IMPORTED = "model.imported"
     MODEL_LISTED = "model.listed"

@@ -18,6 +18,7 @@ from appliance.audit.log import utc_text
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError, NotFound, Unavailable
+from appliance.inference.load_marks import load_crashed
 from appliance.retrieval.indexes import IndexState
 from appliance.settings import load_settings
 from appliance.storage.blobs import sealed_bytes
@@ -26,6 +27,7 @@ from appliance.supervisor import wire
 from appliance.supervisor.redis_server import find_redis_server
 
 _DISK_LOW = 0.05
+TRY_AGAIN = "Activate another one, or this one again to have it tried once more: `cloister models activate`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,11 @@ def _wanted_files(appliance: Appliance) -> dict[str, int]:
 
 
 def _models(appliance: Appliance) -> Iterator[Finding]:
-    versions = appliance.models.versions()
+    versions, crashed = appliance.models.versions(), {load.sha256 for load in appliance.load_marks.crashed()}
     for version in versions:
+        if version.sha256 in crashed:
+            yield Finding("model", "failure", f"{load_crashed(version.id)} {TRY_AGAIN}")
+            continue
         if version.format == "served":
             yield Finding("model", "ok", f"{version.id}, in a server, {version.state.value}")
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from appliance.errors import NotFound
 from appliance.inference.instructed import InstructedRuntime
+from appliance.inference.load_marks import Load, LoadMarks
 from appliance.inference.pool import RuntimeKey, Told
 from appliance.inference.registry import LoadRequest, RuntimeSpec, runtime_spec
 from appliance.inference.runtime import Runtime
@@ -32,8 +33,10 @@ class Loader:
         threads: int,
         slots: int,
         spec_of: Callable[[str], RuntimeSpec] = runtime_spec,
+        marks: LoadMarks | None = None,
     ) -> None:
-        """`gate` is asked for only by a model in a server."""
+        """`gate` is asked for only by a model in a server; `marks` remember what crashed while it was loaded."""
+        self._marks = marks
         self._spec_of = spec_of
         self._models = models
         self._gate = gate
@@ -53,7 +56,8 @@ class Loader:
         watch = _watched(version.size_bytes, told)
         content = None if version.format == "served" else self._models.open_version(version.id, watch)
         try:
-            runtime = self._spec_of(key.runtime).load(
+            runtime = self._marked(
+                self._spec_of(key.runtime),
                 LoadRequest(
                     model=version.as_model(),
                     path=content.path if content else None,
@@ -66,12 +70,18 @@ class Loader:
                     template=modelfile.template if modelfile else "",
                     destination=key.destination,
                     gate=self._gate() if key.destination else None,
-                )
+                ),
             )
         finally:
             if content is not None:
                 content.close()  # what is loaded is in the runtime's own memory
         return InstructedRuntime(runtime, modelfile) if modelfile else runtime
+
+    def _marked(self, spec: RuntimeSpec, request: LoadRequest) -> Runtime:
+        if request.path is None or self._marks is None:
+            return spec.load(request)
+        with self._marks.around(Load(request.model.sha256, spec.name), request.model.id):
+            return spec.load(request)
 
 
 def _watched(total: int, told: Told) -> Watch:

@@ -10,6 +10,7 @@ from appliance.inference.devices import SPEED, kind_of, library_for
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.selection.models import (
     CHOICE_DENIED,
+    LOAD_CRASHED,
     NO_PERMITTED_RUNTIME,
     OF_POLICY,
     OF_THE_BOX,
@@ -124,6 +125,9 @@ def _choice_denied(offers: Sequence[Offer], policy: RoutingPolicy, request: Sele
 def _refusal(lost: Sequence[Candidate], request: SelectionRequest) -> Refusal:
     reasons = {candidate.reason for candidate in lost}
     about = f"questions about {request.classification} documents"
+    if Reason.LOAD_CRASHED in reasons:
+        sentence = f"The language model for {about} crashed while it was loaded, and again, so it is not loaded again."
+        return Refusal(LOAD_CRASHED, sentence, denied=False)
     if reasons & OF_THE_BOX:
         sentence = f"No model that may answer {about} can run on this box at the moment."
         return Refusal(NO_PERMITTED_RUNTIME, sentence, denied=False)

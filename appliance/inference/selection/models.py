@@ -13,6 +13,7 @@ DEFAULT_CLASSIFICATION = "internal"
 """What a collection is until an administrator says otherwise; the routing policy must know it."""
 
 NO_PERMITTED_RUNTIME = "inference.no_permitted_runtime"
+LOAD_CRASHED = "inference.load_crashed"
 CHOICE_DENIED = "inference.choice_denied"
 
 
@@ -39,6 +40,7 @@ class Reason(StrEnum):
     SEAL_MISSING = "seal_missing"
     # this box
     UNUSABLE = "unusable"
+    LOAD_CRASHED = "load_crashed"
     CONTEXT_SHORT = "context_short"
     NO_DEVICE = "no_device"
     MEMORY_UNKNOWN = "memory_unknown"
@@ -61,7 +63,16 @@ OF_POLICY = frozenset(
         Reason.SEAL_MISSING,
     }
 )
-OF_THE_BOX = frozenset({Reason.UNUSABLE, Reason.CONTEXT_SHORT, Reason.NO_DEVICE, Reason.MEMORY_UNKNOWN, Reason.MEMORY_SHORT})
+OF_THE_BOX = frozenset(
+    {
+        Reason.UNUSABLE,
+        Reason.LOAD_CRASHED,
+        Reason.CONTEXT_SHORT,
+        Reason.NO_DEVICE,
+        Reason.MEMORY_UNKNOWN,
+        Reason.MEMORY_SHORT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,8 @@ class Offer:
     libraries: tuple[str, ...] = ("cpu",)
     destination: str = ""
     unusable: str = ""
+    crashed: str = ""
+    """Why it is not loaded again: it ended its process too often while this runtime loaded it."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from appliance.inference.load_marks import Load, load_crashed
 from appliance.inference.registry import RuntimeSpec
 from appliance.inference.selection.models import Offer
 from appliance.inference.store.versions import ModelVersion
@@ -13,8 +14,16 @@ _SERVED_BY = {"ollama": "ollama", "destination": "openai_http"}
 """By the kind of its source, the one runtime that reaches a model inside a server: "ollama:NAME", "destination:PLACE:NAME"."""
 
 
-def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec], context_tokens: int) -> list[Offer]:
-    """An offer for each pair that fits together, those included that cannot run here: why is part of the answer."""
+def offers_of(
+    versions: Iterable[ModelVersion],
+    specs: Mapping[str, RuntimeSpec],
+    context_tokens: int,
+    crashed: Collection[Load] = frozenset(),
+) -> list[Offer]:
+    """An offer for each pair that fits together, those included that cannot run here: why is part of the answer.
+
+    `crashed` is what ended its process too often while it was loaded.
+    """
     available = {name: spec.probe() for name, spec in specs.items()}
     return [
         Offer(
@@ -31,6 +40,7 @@ def offers_of(versions: Iterable[ModelVersion], specs: Mapping[str, RuntimeSpec]
             libraries=available[name].libraries,
             destination=_destination(version),
             unusable="" if available[name].usable else available[name].reason or f"{spec.title} cannot run on this box.",
+            crashed=load_crashed(version.id) if Load(version.sha256, name) in crashed else "",
         )
         for version in versions
         for name, spec in specs.items()

@@ -57,6 +57,7 @@ OFFERS = {
     "metal": Offer("ollama", "llama@1", "llama", size_class="small", memory_mb=3_000, context_tokens=8_192, libraries=("metal",)),
     "far": Offer("openai", "big@1", "big", size_class="medium", context_tokens=131_072, destination="lan-server", libraries=()),
     "broken": Offer("genai", "broken@1", "broken", memory_mb=300, context_tokens=4_096, unusable="It is not installed."),
+    "crashed": Offer("llamacpp", "bad@1", "bad", memory_mb=300, context_tokens=4_096, crashed="It crashed."),
     "unmeasured": Offer("llamacpp", "unmeasured@1", "unmeasured", context_tokens=4_096),
     "candidate": Offer("llamacpp", "smol@2", "smol", memory_mb=300, context_tokens=4_096, state="candidate"),
     "canary": Offer("llamacpp", "smol@3", "smol", memory_mb=300, context_tokens=4_096, state="canary", canary_percent=100),

@@ -49,6 +49,7 @@ TABLE = [
     ("large", "usual", ask(), "unmeasured", CANNOT, "", {"unmeasured": "memory_unknown"}),
     ("large", "usual", ask(), "broken micro", "micro", "cpu", {"broken": "unusable"}),
     ("large", "usual", ask(), "broken", CANNOT, "", {"broken": "unusable"}),
+    ("large", "usual", ask(), "crashed micro", "micro", "cpu", {"crashed": "load_crashed"}),
     ("large", "usual", ask(context_tokens=5_000), "micro", CANNOT, "", {"micro": "context_short"}),
     ("large", "usual", ask(context_tokens=5_000), "micro genai", "genai", "cpu", {"micro": "context_short"}),
     ("card", "usual", ask(), "card", "card", "cuda:0", {}),
@@ -149,6 +150,13 @@ def test_the_table_is_large_enough_and_reaches_every_reason():
     met |= {Reason.NO_LIBRARY, Reason.DEVICE_FORBIDDEN}  # test_devices.py
     # a destination is forbidden where its runtime is allowed: below
     assert set(Reason) - met == {Reason.PREFERRED, Reason.CANARY, Reason.BY_HAND, Reason.DESTINATION_FORBIDDEN}
+
+
+def test_a_model_that_crashed_while_it_was_loaded_is_a_reason_of_its_own():
+    selection = select(BOXES["large"], [OFFERS["crashed"], OFFERS["far"]], POLICIES["usual"], ask())
+    with pytest.raises(Unavailable, match="crashed while it was loaded") as refused:
+        selection.require()
+    assert refused.value.stable_code == "inference.load_crashed"
 
 
 def test_a_runtime_that_is_allowed_may_still_not_be_asked_elsewhere():
