@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
+from appliance.administration.catalogue_review import CatalogueReview
 from appliance.administration.collections import Collections
 from appliance.administration.crashed_loads import CrashedLoads
 from appliance.administration.egress_review import EgressReview
@@ -129,18 +130,27 @@ class Appliance:
             offers=self.offers,
             seal=self.seal,
         )
+        self.catalogue = Catalogue(POLICIES_DIR / "models.toml")
+        self.catalogue_review = CatalogueReview(
+            database=self.database,
+            access=self.access,
+            audit=self.audit,
+            catalogue=self.catalogue,
+            policy=self.routing,
+            hardware=probe_hardware,
+            runtimes=self.runtimes,
+        )
 
     @cached_property
     def model_administration(self) -> ModelAdministration:
         from appliance.administration.models import ModelAdministration
 
-        catalogue = Catalogue(POLICIES_DIR / "models.toml")
         return ModelAdministration(
             self.database,
             self.access,
             self.audit,
             self.models,
-            catalogue,
+            self.catalogue,
             golden=self.golden_gate,
             marks=self.load_marks,
             ollama_address=self.ollama_address,

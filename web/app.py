@@ -42,6 +42,7 @@ from web.bodies import BodyRequest
 from web.controllers.assets import AssetsController
 from web.controllers.audit import AuditController
 from web.controllers.box import BoxController
+from web.controllers.catalogue import CatalogueController
 from web.controllers.chat import ChatController
 from web.controllers.collections import CollectionsController
 from web.controllers.documents import DocumentsController
@@ -81,6 +82,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     PeopleController,
     QualityController,
     RoutingController,
+    CatalogueController,
     SessionsController,
     SetupController,
 )

@@ -12,6 +12,7 @@ from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import golden, ollama
 from appliance.cli.acting import acting_principal
+from appliance.cli.catalogue_lines import lines_of
 from appliance.cli.model_lines import (
     comparison_document,
     comparison_lines,
@@ -114,6 +115,12 @@ def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, out
         "indexes": [index_document(item) for item in indexes],
     }
     output.result(documents, *lines, *(f"index        {item.sentence}" for item in indexes))
+    return 0
+
+
+def _catalogue(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
+    known = appliance.catalogue_review.known(principal)
+    output.result({"models": [model.as_document() for model in known]}, *(line for model in known for line in lines_of(model)))
     return 0
 
 
@@ -276,6 +283,7 @@ def _told(output: Output, version: ModelVersion, *sentences: str) -> int:
 
 VERBS: dict[str, tuple[str, Act]] = {
     "list": ("every version with its state", _list),
+    "catalogue": ("the models this product knows: memory, licence, what runs them here, how they come in", _catalogue),
     "import": ("take in a model from a file, a folder, a stick or a package", _import),
     "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
     "connect": ("let a model answer that stays in an Ollama on this box, or in a server that destinations.toml names", _connect),
@@ -309,6 +317,7 @@ VERBS: dict[str, tuple[str, Act]] = {
 }
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "list": lambda _: None,
+    "catalogue": lambda _: None,
     "import": _import_arguments,
     "pull": _pull_arguments,
     "connect": _connect_arguments,

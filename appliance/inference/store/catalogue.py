@@ -11,8 +11,8 @@ from typing import Any
 
 from appliance.errors import SetupError
 from appliance.inference.registry import BUILT_IN
-from appliance.inference.store.memory import CONTEXT_TOKENS, kv_bytes_per_token
-from appliance.inference.store.versions import SizeClass, size_class
+from appliance.inference.store.memory import CONTEXT_TOKENS, kv_bytes_per_token, working_mb
+from appliance.inference.store.versions import Kind, SizeClass, size_class
 
 FILE = "models.toml"
 
@@ -27,10 +27,18 @@ BITS_PER_WEIGHT: Mapping[str, float] = {
 """Average over a file, scales included (ggml's block sizes; Q4_K_M keeps some tensors in six bits; "1-bit" is ternary weights in
 blocks of 256, TQ2_0). Files of small models are larger, since their embedding tables are a larger share."""
 
-_SOURCE_KINDS = frozenset({"package", "ollama", "gguf", "genai", "alias"})
+EMBEDDER = "embedder"
+"""Stands for a runtime where the source of an embedding model is named: the embedder of the box is built in."""
+
+_SOURCE_KINDS: Mapping[str, frozenset[str]] = {
+    "language": frozenset({"package", "ollama", "gguf", "genai", "alias", "served"}),
+    "embedding": frozenset({"package", "onnx"}),
+}
+"""What the box can use of each kind of model: a source that nothing here can run is no source."""
+_RUNTIMES: Mapping[str, frozenset[str]] = {"language": BUILT_IN, "embedding": frozenset({EMBEDDER})}
 _KEYS = frozenset(
     {"title", "kind", "parameters_m", "context_tokens", "layers", "kv_heads", "head_length", "vocabulary", "template", "licence",
-     "quantisations", "source", "note"}
+     "quantisations", "source", "note", "unusable"}
 )  # fmt: skip
 
 
@@ -39,7 +47,8 @@ class Source:
     """Where a runtime finds the model: `kind` says what `value` is."""
 
     runtime: str
-    kind: str  # "package" (distribution:path), "ollama" (name), "gguf" or "genai" (publisher/name), "alias" (Foundry Local)
+    kind: str
+    """ "package" (distribution:path), "ollama", "served", "alias" (name there), "gguf", "genai", "onnx" (publisher/name)."""
     value: str
 
 
@@ -49,7 +58,7 @@ class Entry:
 
     name: str
     title: str
-    kind: str
+    kind: Kind
     parameters_m: float
     context_tokens: int
     layers: int
@@ -61,19 +70,21 @@ class Entry:
     quantisations: tuple[str, ...]
     sources: tuple[Source, ...]
     note: str = ""
+    unusable: str = ""
+    """Why it cannot be brought in, where it has no source."""
 
     @property
     def size_class(self) -> SizeClass:
         return size_class(self.parameters_m)
 
     def memory_mb(self, quantisation: str, context_tokens: int = CONTEXT_TOKENS) -> int:
-        """Weights and the cache of one full context; megabytes of 1,000,000 bytes."""
+        """Weights, the cache of one full context, working memory; megabytes of 1,000,000 bytes, as `needed_mb` of a file."""
         weights = self.parameters_m * 1e6 * BITS_PER_WEIGHT[quantisation] / 8
         per_token = kv_bytes_per_token(
             layers=self.layers, kv_heads=self.kv_heads, key_length=self.head_length, value_length=self.head_length
         )
         cache = per_token * min(context_tokens, self.context_tokens) if self.kind == "language" else 0
-        return round((weights + cache) / 1e6)
+        return round((weights + cache) / 1e6 + working_mb(self.kind, self.vocabulary))
 
 
 class Catalogue:
@@ -106,14 +117,14 @@ def _entry(name: str, table: Any) -> Entry:
     for key in ("parameters_m", "context_tokens", "layers", "kv_heads", "head_length", "vocabulary"):
         if not isinstance(table.get(key), int | float) or table[key] <= 0:
             raise _wrong(f"{name} has no {key}")
-    if table["kind"] not in {"language", "embedding"}:
+    if table["kind"] not in _SOURCE_KINDS:
         raise _wrong(f"{name} is of the unknown kind {table['kind']}")
     quantisations = table.get("quantisations", [])
     if not quantisations or set(quantisations) - set(BITS_PER_WEIGHT):
         raise _wrong(f"{name} names an unknown quantisation, or none")
-    sources = table.get("source", {})
-    if not sources or not isinstance(sources, dict):
-        raise _wrong(f"{name} has no source")
+    sources, unusable = table.get("source", {}), str(table.get("unusable", ""))
+    if not isinstance(sources, dict) or bool(sources) == bool(unusable):
+        raise _wrong(f"{name} has no source, or is called unusable although it has one")
     return Entry(
         name=name,
         title=table["title"],
@@ -127,14 +138,15 @@ def _entry(name: str, table: Any) -> Entry:
         template=table["template"],
         licence=table["licence"],
         quantisations=tuple(quantisations),
-        sources=tuple(_source(name, runtime, value) for runtime, value in sources.items()),
+        sources=tuple(_source(name, table["kind"], runtime, value) for runtime, value in sources.items()),
         note=str(table.get("note", "")),
+        unusable=unusable,
     )
 
 
-def _source(name: str, runtime: str, value: Any) -> Source:
+def _source(name: str, model_kind: str, runtime: str, value: Any) -> Source:
     kind, _, rest = str(value).partition(":")
-    if runtime not in BUILT_IN or kind not in _SOURCE_KINDS or not rest:
+    if runtime not in _RUNTIMES[model_kind] or kind not in _SOURCE_KINDS[model_kind] or not rest:
         raise _wrong(f"{name} has the unknown source {runtime} = {value!r}")
     return Source(runtime, kind, rest)
 

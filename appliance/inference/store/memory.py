@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.errors import InvalidInput
 from appliance.inference.hardware.probe import probe_hardware
-from appliance.inference.store.versions import Facts
+from appliance.inference.store.versions import Facts, Kind
 
 CONTEXT_TOKENS = 4_096
 """The context that memory needs are stated for; a model trained for less is counted with less."""
@@ -24,8 +24,12 @@ def needed_mb(facts: Facts, size_bytes: int, context_tokens: int = CONTEXT_TOKEN
     """Weights, cache of a full context, and the scores of one step over the whole vocabulary."""
     context = min(context_tokens, facts.context_tokens or context_tokens)
     scored = _SCORED if facts.format == "gguf" else min(_SCORED_ELSEWHERE, context)
-    scores = 4 * facts.vocabulary * scored if facts.kind == "language" else 0
-    return round((size_bytes + facts.kv_bytes_per_token * context + scores) / 1e6) + _ACTIVATIONS_MB
+    return round((size_bytes + facts.kv_bytes_per_token * context) / 1e6 + working_mb(facts.kind, facts.vocabulary, scored))
+
+
+def working_mb(kind: Kind, vocabulary: int, scored: int = _SCORED) -> float:
+    """What a model takes beside weights and cache: scores of so many tokens over the whole vocabulary, and activations."""
+    return (4 * vocabulary * scored / 1e6 if kind == "language" else 0) + _ACTIVATIONS_MB
 
 
 def box_mb() -> int:

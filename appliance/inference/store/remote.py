@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import InvalidInput, NotFound, Unavailable
-from appliance.inference.store.catalogue import Catalogue, Entry
+from appliance.inference.store.catalogue import Catalogue, Entry, Source
 from appliance.inference.store.contents import read_json
 from appliance.inference.store.incoming import Incoming, copied, look
 from appliance.storage.digests import Watch, digest_of
@@ -31,21 +32,24 @@ def named(source: str, catalogue: Catalogue, ollama_dir: Path) -> Incoming:
     entry = catalogue.entry(source)
     if entry is None:
         raise NotFound(f"The catalogue has no model {source}.", code="model.not_in_catalogue")
-    return _installed(entry) or _elsewhere(entry, ollama_dir)
+    return replace(_installed(entry) or _elsewhere(entry, ollama_dir), suggested_name=entry.name)
+
+
+def installed_file(source: Source) -> Path | None:
+    """The file of an installed package, None for other sources and where it is not installed; its code is never imported."""
+    if source.kind != "package":
+        return None
+    distribution, _, path = source.value.partition(":")
+    try:
+        file = Path(str(metadata.distribution(distribution).locate_file(path)))
+    except metadata.PackageNotFoundError:
+        return None
+    return file if file.is_file() else None
 
 
 def _installed(entry: Entry) -> Incoming | None:
-    """The file of an installed package; its code is never imported."""
-    for source in entry.sources:
-        if source.kind == "package":
-            distribution, _, path = source.value.partition(":")
-            try:
-                file = Path(str(metadata.distribution(distribution).locate_file(path)))
-            except metadata.PackageNotFoundError:
-                continue
-            if file.is_file():
-                return look(file)[0]
-    return None
+    files = filter(None, map(installed_file, entry.sources))
+    return next((look(file)[0] for file in files), None)
 
 
 def _elsewhere(entry: Entry, ollama_dir: Path) -> Incoming:
@@ -55,6 +59,8 @@ def _elsewhere(entry: Entry, ollama_dir: Path) -> Incoming:
                 return _of_ollama(source.value, ollama_dir)
             except InvalidInput:
                 continue  # not there; the refusal below names all places
+    if entry.unusable:
+        raise InvalidInput(f"{entry.title} cannot be used here. {entry.unusable}", code="model.unusable")
     raise _closed(entry.title, ", ".join(f"{source.kind} {source.value}" for source in entry.sources))
 
 

@@ -53,8 +53,9 @@ def test_all_quantisations_are_used_and_fewer_bits_need_less_memory():
 
 
 def test_the_computed_memory_of_the_default_is_near_its_files():
-    weights = ENTRIES["smollm2-135m-instruct"].memory_mb("Q8_0", context_tokens=0)
-    assert weights == pytest.approx(144.8, rel=0.03)  # the file is 144,811,072 bytes
+    entry = ENTRIES["smollm2-135m-instruct"]
+    facts = Facts("gguf", "language", "", "llama", "Q8_0", 134.5, 8_192, 23_040, 49_152, chat_template=True, licence="")
+    assert entry.memory_mb("Q8_0") == pytest.approx(needed_mb(facts, 144_811_072), rel=0.03)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,8 @@ def test_the_computed_memory_of_the_default_is_near_its_files():
         (ENTRY.replace('ollama = "ollama:x"', ""), "no source"),
         (ENTRY.replace('ollama = "ollama:x"', 'ollama = "https:x"'), "unknown source"),
         (ENTRY.replace("ollama =", "teleport ="), "unknown source"),
+        (ENTRY.replace('"language"', '"embedding"'), "unknown source"),  # nothing here embeds with what Ollama holds
+        (ENTRY.replace('licence = "MIT"', 'licence = "MIT"\nunusable = "No."'), "unusable although it has one"),
         ("[[", "cannot be read"),
     ],
 )
