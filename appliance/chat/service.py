@@ -92,21 +92,28 @@ class ChatService:
         self._access.require(principal, Action.CONVERSATION_CREATE, APPLIANCE)
         return {offer.model_id: offer.state for offer in self._router.choices(principal.roles)}
 
-    def conversations(self, principal: Principal) -> list[Conversation]:
-        """The principal's own, newest first."""
+    def conversations(
+        self, principal: Principal, *, before: tuple[int, str] | None = None, limit: int | None = None
+    ) -> list[Conversation]:
+        """The principal's own, newest first; a page of them is the first `limit` after that time of change and id."""
         self._access.require(principal, Action.CONVERSATION_LIST, APPLIANCE)
         with self._database.write() as connection:
-            found = store.list_conversations(connection, principal.id)
+            found = store.list_conversations(connection, principal.id, before=before, limit=limit)
             event = AuditEvent(name=EventName.CONVERSATION_LISTED, principal=principal, facts={"count": len(found)})
             self._audit.append(connection, event)
         return found
 
-    def conversation(self, principal: Principal, conversation_id: str) -> tuple[Conversation, list[Message]]:
-        """A conversation with all its messages. Raises `NotFound` for what is not the principal's."""
+    def conversation(
+        self, principal: Principal, conversation_id: str, *, before: int | None = None, latest: int | None = None
+    ) -> tuple[Conversation, list[Message]]:
+        """A conversation with its messages: all, or the `latest`, of those with an ordinal below `before` where it is given.
+
+        Raises `NotFound` for what is not the principal's.
+        """
         conversation = self._require(principal, Action.CONVERSATION_READ, conversation_id)
         readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
         with self._database.write() as connection:
-            messages = store.load_messages(connection, conversation_id, readable)
+            messages = store.load_messages(connection, conversation_id, readable, before=before, latest=latest)
             self._record(connection, EventName.CONVERSATION_READ, principal, conversation)
         return conversation, messages
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, tuple_, update
 
 from appliance.chat.models import Citation, Conversation, Feedback, FeedbackKind, Message, MessageStatus, Nearest
 from appliance.inference.selection.records import read_record
@@ -52,10 +52,14 @@ def load_conversation(connection: Connection, conversation_id: str) -> Conversat
     return None if row is None else _conversation(row)
 
 
-def list_conversations(connection: Connection, principal_id: str) -> list[Conversation]:
-    """Newest first."""
+def list_conversations(
+    connection: Connection, principal_id: str, *, before: tuple[int, str] | None = None, limit: int | None = None
+) -> list[Conversation]:
+    """Newest first, at most `limit`; those that come after the one of this time and id where `before` is given."""
     statement = select(conversations).where(conversations.c.principal_id == principal_id)
-    ordered = statement.order_by(conversations.c.updated_ms.desc(), conversations.c.id)
+    if before is not None:
+        statement = statement.where(tuple_(conversations.c.updated_ms, conversations.c.id) < tuple_(*before))
+    ordered = statement.order_by(conversations.c.updated_ms.desc(), conversations.c.id.desc()).limit(limit)
     return [_conversation(row) for row in connection.execute(ordered)]
 
 
@@ -95,7 +99,7 @@ def load_messages(
     conversation_id: str,
     readable: Collection[str],
     *,
-    before: ColumnElement[int] | None = None,
+    before: ColumnElement[int] | int | None = None,
     latest: int | None = None,
 ) -> list[Message]:
     """Messages in order, all or the `latest`, of those with an ordinal below `before` where it is given.

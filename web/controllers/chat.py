@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 from litestar import Controller, Request, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream, Template
 
 from appliance.administration.samples import SUGGESTED_QUESTIONS
@@ -16,8 +16,23 @@ from web.answer_events import FROM_THE_START, answer_events
 from web.dependencies import Box, Caller, Jobs
 from web.guards import declares
 from web.pages import page
-from web.schemas.chat import Asked, ConversationOut, ConversationWithMessages, MessageOut, NewConversation, NewQuestion
+from web.schemas.chat import (
+    Asked,
+    ConversationOut,
+    ConversationPage,
+    ConversationWithMessages,
+    MessageOut,
+    NewConversation,
+    NewQuestion,
+)
 from web.sse import event_stream
+
+PAGE_CONVERSATIONS = 50
+PAGE_MESSAGES = 40
+"""Even, so that a page begins with a question."""
+
+Place: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=2**53)]
+"""A time in milliseconds, or an ordinal."""
 
 _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
@@ -30,8 +45,17 @@ class ChatController(Controller):
         return await asyncio.to_thread(page, request, "chat.html", suggestions=SUGGESTED_QUESTIONS, chooses=chooses)
 
     @get("/api/conversations", opt=declares(Action.CONVERSATION_LIST, EventName.CONVERSATION_LISTED), sync_to_thread=True)
-    def conversations(self, appliance: Box, principal: Caller) -> list[ConversationOut]:
-        return [ConversationOut.of(conversation) for conversation in appliance.chat.conversations(principal)]
+    def conversations(
+        self,
+        appliance: Box,
+        principal: Caller,
+        before_ms: Place = None,
+        before_id: FromQuery[str] = "",
+    ) -> ConversationPage:
+        before = None if before_ms is None else (before_ms, before_id)
+        found = appliance.chat.conversations(principal, before=before, limit=PAGE_CONVERSATIONS + 1)
+        page = [ConversationOut.of(conversation) for conversation in found[:PAGE_CONVERSATIONS]]
+        return ConversationPage(page, more=len(found) > PAGE_CONVERSATIONS)
 
     @get(
         "/api/model-choices",
@@ -54,9 +78,12 @@ class ChatController(Controller):
         opt=declares(Action.CONVERSATION_READ, EventName.CONVERSATION_READ),
         sync_to_thread=True,
     )
-    def conversation(self, appliance: Box, principal: Caller, conversation_id: FromPath[str]) -> ConversationWithMessages:
-        conversation, messages = appliance.chat.conversation(principal, conversation_id)
-        return ConversationWithMessages(ConversationOut.of(conversation), [MessageOut.of(message) for message in messages])
+    def conversation(
+        self, appliance: Box, principal: Caller, conversation_id: FromPath[str], before: Place = None
+    ) -> ConversationWithMessages:
+        conversation, found = appliance.chat.conversation(principal, conversation_id, before=before, latest=PAGE_MESSAGES + 1)
+        page = [MessageOut.of(message) for message in found[-PAGE_MESSAGES:]]
+        return ConversationWithMessages(ConversationOut.of(conversation), page, earlier=len(found) > PAGE_MESSAGES)
 
     @delete(
         "/api/conversations/{conversation_id:str}",

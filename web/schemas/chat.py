@@ -34,6 +34,13 @@ class ConversationOut(msgspec.Struct):
         return msgspec.convert(conversation, cls, from_attributes=True)
 
 
+class ConversationPage(msgspec.Struct):
+    """Newest first; where there are `more`, they follow the last one's `updated_ms` and `id`."""
+
+    conversations: list[ConversationOut]
+    more: bool
+
+
 class CitationOut(msgspec.Struct):
     """Offsets count characters (code points): `answer_*` in the answer, `start` and `end` in the document's text.
 
@@ -117,8 +124,11 @@ class MessageOut(msgspec.Struct):
 
 
 class ConversationWithMessages(msgspec.Struct):
+    """Its latest messages, or the latest below an ordinal; whether there are `earlier` ones."""
+
     conversation: ConversationOut
     messages: list[MessageOut]
+    earlier: bool
 
 
 class Asked(msgspec.Struct):

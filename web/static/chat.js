@@ -107,8 +107,8 @@ async function arrive() {
     title(found.conversation.title);
     scope.fix(found.conversation.collection_id);
     model.fix(found.conversation.chosen_model);
-    fill(messages);
-    for (const message of found.messages) show(message, textBefore(found.messages, message));
+    fill(messages, found.earlier && earlier(found.messages[0].ordinal));
+    for (const message of found.messages) messages.append(shown(message, textBefore(found.messages, message)));
     state.keeping = true;
     keepInSight();
   } catch (error) {
@@ -125,14 +125,40 @@ function textBefore(all, message) {
 
 // asking ---------------------------------------------------------------------------------------------------------------------
 
-function show(message, asked = "") {
-  if (message.role === "user") {
-    messages.append(questionView(message));
-    return;
-  }
+function shown(message, asked = "") {
+  if (message.role === "user") return questionView(message);
   const view = new AnswerView(message, { retry: () => ask(asked) });
-  messages.append(view.element);
   if (inProgress(message)) follow(message, view);
+  return view.element;
+}
+
+/** What stands above the first message that is shown; whoever scrolls up to it, or presses it, sees those before. */
+function earlier(ordinal) {
+  const { visit, conversation } = state;
+  const load = async () => {
+    if (button.hasAttribute("aria-disabled")) return;
+    button.setAttribute("aria-disabled", "true"); // and not `disabled`, which would take the focus away
+    try {
+      const found = await api.get(`/api/conversations/${conversation.id}?before=${ordinal}`);
+      if (visit !== state.visit) return;
+      const focused = document.activeElement === button;
+      const below = scroll.scrollHeight - scroll.scrollTop;
+      watch.disconnect();
+      button.replaceWith(
+        ...(found.earlier ? [earlier(found.messages[0].ordinal)] : []),
+        ...found.messages.map((message) => shown(message, textBefore(found.messages, message))),
+      );
+      scroll.scrollTop = scroll.scrollHeight - below; // what was read stays where it is
+      if (focused) scroll.focus();
+    } catch (error) {
+      toast(error.message, "error");
+      button.removeAttribute("aria-disabled");
+    }
+  };
+  const button = h("button.button.quiet.small.wide.earlier", { type: "button", onclick: load }, "Show earlier questions");
+  const watch = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && load(), { root: scroll });
+  watch.observe(button);
+  return button;
 }
 
 async function ask(text) {
@@ -157,7 +183,7 @@ async function ask(text) {
     if (visit === state.visit) {
       draft.replaceWith(questionView(stored));
       sending.remove();
-      show(answer, asked);
+      messages.append(shown(answer, asked));
       keepInSight();
     }
     threads.load().then(() => visit === state.visit && title(threads.find(conversation.id)?.title ?? "")).catch(() => {});

@@ -12,6 +12,9 @@ function dayOf(milliseconds) {
   return "Earlier";
 }
 
+/** Whether a conversation stands further down in the list than another one. */
+const follows = (one, other) => one.updated_ms < other.updated_ms || (one.updated_ms === other.updated_ms && one.id < other.id);
+
 /** `open(id)` shows a conversation, `gone(id)` is told of a deleted one. */
 export class Threads {
   constructor(place, { open, gone }) {
@@ -20,11 +23,40 @@ export class Threads {
     this.gone = gone;
     this.conversations = [];
     this.current = "";
+    this.more = false;
+    // whoever scrolls to the end need not press the button
+    this.end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.#older(), { root: place, rootMargin: "0px 0px 240px 0px" });
   }
 
+  /** The newest ones; those that were shown further down stay. */
   async load() {
-    this.conversations = await api.get("/api/conversations");
+    const { conversations, more } = await api.get("/api/conversations");
+    const last = conversations.at(-1);
+    const seen = new Set(conversations.map(({ id }) => id));
+    const kept = more ? this.conversations.filter((known) => !seen.has(known.id) && follows(known, last)) : [];
+    if (kept.length === 0) this.more = more;
+    this.conversations = [...conversations, ...kept];
     this.draw();
+  }
+
+  async #older() {
+    if (this.loading || !this.more) return;
+    this.loading = true;
+    try {
+      const last = this.conversations.at(-1);
+      const { conversations, more } = await api.get(`/api/conversations?before_ms=${last.updated_ms}&before_id=${last.id}`);
+      const known = new Set(this.conversations.map(({ id }) => id));
+      const fresh = conversations.filter(({ id }) => !known.has(id));
+      this.conversations.push(...fresh);
+      this.more = more;
+      const focused = this.place.querySelector(".threads-more") === document.activeElement;
+      this.draw();
+      if (focused && fresh.length) this.place.querySelector(`a[href="/chat/${fresh[0].id}"]`)?.focus();
+    } catch (error) {
+      toast(error.message, "error");
+    } finally {
+      this.loading = false;
+    }
   }
 
   /** The conversation as the list knows it. */
@@ -54,7 +86,11 @@ export class Threads {
         h("h2.threads-day", {}, day),
         h("ul", {}, conversations.map((conversation) => this.#item(conversation))),
       ]),
+      this.more && h("button.button.quiet.small.wide.threads-more", { type: "button", onclick: () => this.#older() }, "Show older conversations"),
     );
+    this.end.disconnect();
+    const button = this.place.querySelector(".threads-more");
+    if (button) this.end.observe(button);
   }
 
   #item(conversation) {
