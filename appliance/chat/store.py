@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal, select, tuple_, update
 
 from appliance.chat.models import Citation, Conversation, Feedback, FeedbackKind, Message, MessageStatus, Nearest
 from appliance.inference.selection.records import read_record
@@ -58,7 +58,7 @@ def list_conversations(
     """Newest first, at most `limit`; those that come after the one of this time and id where `before` is given."""
     statement = select(conversations).where(conversations.c.principal_id == principal_id)
     if before is not None:
-        statement = statement.where(tuple_(conversations.c.updated_ms, conversations.c.id) < tuple_(*before))
+        statement = statement.where(tuple_(conversations.c.updated_ms, conversations.c.id) < tuple_(*map(literal, before)))
     ordered = statement.order_by(conversations.c.updated_ms.desc(), conversations.c.id.desc()).limit(limit)
     return [_conversation(row) for row in connection.execute(ordered)]
 
