@@ -29,7 +29,7 @@ from appliance.inference.store import records
 from appliance.inference.store.versions import VersionState
 from appliance.retrieval import indexes
 from appliance.retrieval.index import IndexRow, store_pieces, store_vectors
-from appliance.retrieval.indexes import IndexRecord, IndexState, Outstanding, tables_of
+from appliance.retrieval.indexes import IndexRecord, IndexState, Judgement, Outstanding, tables_of
 from appliance.retrieval.pieces import packed_pieces
 from appliance.storage.database import Database
 
@@ -60,14 +60,7 @@ class EmbedderPool(Protocol):
 class IndexExamination(Protocol):
     """What golden sets say of an index that holds everything: `administration.golden.index_trial.IndexTrial`."""
 
-    def unasked(self, connection: Connection, index: IndexRecord) -> bool:
-        """Whether something must be asked before the index is judged."""
-
-    def objection(self, connection: Connection, index: IndexRecord) -> str:
-        """Why it must not take over; empty where it may."""
-
-    def facts(self, connection: Connection, index: IndexRecord) -> dict[str, str | int]:
-        """Why it may, for the audit log."""
+    def judge(self, connection: Connection, index: IndexRecord) -> Judgement: ...
 
     def compare(self, index: IndexRecord, serving: Callable[[], Embeds], coming: Embeds, make_way: Callable[[], bool]) -> bool:
         """Ask what is not asked; False where somebody waits."""
@@ -198,11 +191,15 @@ class Reembedding:
 
     def _is_kept_back(self, connection: Connection, index: IndexRecord) -> bool:
         """Whether golden sets speak against the index as everything is now: then there is nothing to do but to wait."""
-        return bool(index.against) and not self._is_open(connection, index) and bool(self._golden.objection(connection, index))
+        judgement = self._judgement(connection, index) if index.against else None
+        return judgement is not None and bool(judgement.against)
 
-    def _is_open(self, connection: Connection, index: IndexRecord) -> bool:
-        """Whether a document is missing, or a golden set was not asked."""
-        return indexes.outstanding(connection, index.number) is not None or self._golden.unasked(connection, index)
+    def _judgement(self, connection: Connection, index: IndexRecord) -> Judgement | None:
+        """None where a document is missing, or a golden set was not asked."""
+        if indexes.outstanding(connection, index.number) is not None:
+            return None
+        judgement = self._golden.judge(connection, index)
+        return None if judgement.open else judgement
 
     def _decided(self, index: IndexRecord) -> bool:
         """Let the index serve, or say why it does not, if it holds every document and every golden set was asked.
@@ -210,19 +207,18 @@ class Reembedding:
         The model's version changes its state in the same transaction.
         """
         with self._database.read() as connection:
-            if self._is_open(connection, self._held(connection, index)):
+            if self._judgement(connection, self._held(connection, index)) is None:
                 return False
         with self._database.write() as connection:
             current = self._held(connection, index)
-            if self._is_open(connection, current):
+            judgement = self._judgement(connection, current)
+            if judgement is None:
                 return False
-            against = self._golden.objection(connection, current)
-            if against:
-                indexes.hold(connection, index.number, against)
+            if judgement.against:
+                indexes.hold(connection, index.number, judgement.against)
                 log.warning("reembedding.kept_back", index=index.number, model=index.model_id)
                 return True
             before = indexes.serving(connection)
-            reasons = self._golden.facts(connection, current)  # of what serves now
             indexes.switch(connection, current)
             replaced = None
             for version in records.load_versions(connection):
@@ -233,7 +229,7 @@ class Reembedding:
             records.set_state(connection, version, VersionState.ACTIVE, replaced=replaced)
             facts: dict[str, str | int] = {"replaced": replaced or "nothing", "sha256": index.sha256}
             facts |= {"dimensions": current.dimensions, "index": index.number, "before": before.number}
-            facts |= reasons
+            facts |= judgement.facts
             self._record(connection, EventName.MODEL_ACTIVATED, current, facts)
         log.info("reembedding.switched", index=index.number, model=index.model_id)
         return True

@@ -13,7 +13,7 @@ from appliance.retrieval.indexes import IndexState, all_indexes
 class IndexProgress:
     """One index: its model, and how much of what people can search it holds. `passages_per_s` is 0 where nothing was embedded.
 
-    `against` says why it does not take over although it holds everything.
+    `against` says why it does not take over although it holds everything; an `unconditional` one does, whatever golden sets say.
     """
 
     number: int
@@ -29,6 +29,7 @@ class IndexProgress:
     passages_done: int
     passages_per_s: float
     against: str
+    unconditional: bool
 
     @property
     def percent(self) -> int:
@@ -47,7 +48,8 @@ class IndexProgress:
                 "Questions are answered with the present model"
             )
         if self.state is IndexState.BUILDING and self.documents and self.documents_done == self.documents:
-            return f"{model} has embedded all {self.passages:,} passages and takes over once the required golden sets were asked"
+            when = "in a moment" if self.unconditional else "once the required golden sets were asked"
+            return f"{model} has embedded all {self.passages:,} passages and takes over {when}"
         if self.state is IndexState.BUILDING:
             speed = f", {self.passages_per_s:.0f} passages a second" if self.passages_per_s else ""
             return (
@@ -89,6 +91,7 @@ def progress(connection: Connection) -> list[IndexProgress]:
                 passages_done=min(passages, passages_done + index.document_done),
                 passages_per_s=index.passages_per_s,
                 against=index.against if documents_done == documents else "",
+                unconditional=index.unconditional,
             )
         )
     return sorted(found, key=lambda index: (index.state is not IndexState.SERVING, index.number))

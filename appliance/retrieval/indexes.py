@@ -8,6 +8,7 @@ serving one and takes its place in one transaction. What served before, or was a
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -67,6 +68,16 @@ class IndexRecord:
     passages_per_s: float
     against: str
     unconditional: bool
+
+
+class Judgement(NamedTuple):
+    """What is said of a building index that holds everything: whether something is still to be asked, and if not, what stands
+    against it (empty where nothing does) and what the audit log keeps of why it may take over.
+    """
+
+    open: bool
+    against: str
+    facts: Mapping[str, str | int]
 
 
 class Tables(NamedTuple):

@@ -199,4 +199,4 @@ def test_an_embedding_model_that_finds_less_is_kept_back_and_let_through_with_a_
     appliance.reembedding.run()
     expect(card.locator("h2 .badge")).to_have_text("active")
     card.get_by_text("What golden sets say of it").click()
-    expect(card.locator("[data-compared]")).to_contain_text("speaks against it")
+    expect(card.locator("[data-compared]")).to_contain_text("spoke against it")

@@ -11,6 +11,7 @@ import pytest
 from appliance.administration.golden.checking import QUESTIONS_LIMIT, checked
 from appliance.administration.golden.margin import Margin, compare_runs, load_margin
 from appliance.administration.golden.models import Expected, QuestionOutcome, Schedule
+from appliance.administration.golden.places import Place, compared_places
 from appliance.administration.golden.schedule import next_due_ms
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import InvalidInput, SetupError
@@ -178,3 +179,21 @@ def test_supposing_a_version_retires_its_elders_and_every_trial_but_its_own() ->
                                    "reed@2": "retired"}  # fmt: skip
     assert states() == {"harbour@1": "active", "harbour@2": "candidate", "harbour@3": "retired", "reed@1": "active",
                         "reed@2": "retired"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("places", "regressed", "worse", "better"),
+    [
+        ([(1, 1), (None, None), (9, 10)], False, 0, 0),  # beyond the depth is as good as not found
+        ([(1, 2), (1, 1)], False, 1, 0),  # one may be lost
+        ([(1, 2), (1, 3)], True, 2, 0),  # found, and no longer first
+        ([(2, None), (3, None)], True, 2, 0),  # never first, and no longer found
+        ([(2, None), (3, 9), (4, 1), (5, 1)], True, 2, 2),  # first places do not make up for what is not found
+        ([(1, None), (1, None), (None, 1), (9, 1)], False, 2, 2),
+        ([], False, 0, 0),
+    ],
+)
+def test_an_index_is_worse_where_more_lost_the_first_place_or_every_place(places, regressed, worse, better) -> None:
+    given = [Place(str(at), "Who?", *place) for at, place in enumerate(places)]
+    found = compared_places("s", given, 8, MARGIN)
+    assert (found.regressed, len(found.worse), len(found.better)) == (regressed, worse, better)

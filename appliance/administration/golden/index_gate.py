@@ -17,7 +17,7 @@ from appliance.administration.golden.objection import GoldenObjection, counted, 
 from appliance.administration.golden.places import IndexComparison
 from appliance.inference.store.versions import ModelVersion
 from appliance.retrieval import indexes
-from appliance.retrieval.indexes import IndexRecord
+from appliance.retrieval.indexes import IndexRecord, Judgement
 from appliance.storage.clock import now_ms
 
 _RETRY_MS = 600_000
@@ -52,27 +52,22 @@ class IndexGate:
         """A required set of which nothing is known as it is now: not asked yet, or changed since, or documents were."""
         return next((item for item in self._asked(connection, index) if item.comparison is None), None)
 
-    def unasked(self, connection: Connection, index: IndexRecord) -> bool:
-        """Whether a set must be asked before this index takes over or is kept from it."""
-        return self.next_unasked(connection, index) is not None
-
-    def objection(self, connection: Connection, index: IndexRecord) -> str:
-        """Why the index does not take over, in numbers: no question is named. Empty where nothing stands against it."""
-        against = self._against(connection, index)
-        failed = [item for item in against if item.reason_code]
-        if failed:
-            return f"a golden set could not be asked: {failed[0].reason}"[:_LONGEST]
-        if not against:
-            return ""
-        worse = sum(len(item.worse) for item in against)
-        return f"for {counted(worse)} of the golden sets the expected passage is found further down, or not at all."
-
-    def facts(self, connection: Connection, index: IndexRecord) -> dict[str, str | int]:
-        """What the audit log keeps of why the index took over."""
+    def judge(self, connection: Connection, index: IndexRecord) -> Judgement:
+        """In numbers: no question is named."""
         if index.unconditional:
-            return {"golden": "unheeded"}
-        asked = sum(item.comparison is not None for item in self._asked(connection, index))
-        return {"golden_sets": asked} if asked else {}
+            return Judgement(open=False, against="", facts={"golden": "unheeded"})
+        asked = [item.comparison for item in self._asked(connection, index)]
+        known = [item for item in asked if item is not None]
+        if len(known) < len(asked):
+            return Judgement(open=True, against="", facts={})
+        failed = next((item for item in known if item.reason_code), None)
+        worse = sum(len(item.worse) for item in known if item.regressed)
+        against = ""
+        if failed is not None:
+            against = f"a golden set could not be asked: {failed.reason}"[:_LONGEST]
+        elif worse:
+            against = f"for {counted(worse)} of the golden sets the expected passage is found further down, or not at all."
+        return Judgement(open=False, against=against, facts={"golden_sets": len(known)} if known else {})
 
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
         """Return unless an index of this version is kept from taking over. Questions are named for `readable` collections only.
@@ -98,10 +93,6 @@ class IndexGate:
                 code="golden.regression",
                 worse=len(worse),
             )
-
-    def _against(self, connection: Connection, index: IndexRecord) -> list[IndexComparison]:
-        found = [item.comparison for item in self._asked(connection, index)]
-        return [item for item in found if item is not None and item.stands_against]
 
     def _asked(self, connection: Connection, index: IndexRecord) -> list[Asked]:
         if index.unconditional:

@@ -16,6 +16,8 @@ from appliance.documents import reembedding as passes
 from appliance.errors import Conflict, Denied, NotFound
 from appliance.identity.models import Role
 from appliance.retrieval import indexes
+from appliance.retrieval.indexes import EmbedderChanged
+from appliance.retrieval.search import Search
 from tests.conftest import PASSWORD
 from tests.integration.documents.test_reembedding import Box, Model, paragraphs
 
@@ -99,6 +101,12 @@ def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_
     assert box.found("berth1?")[0] == f"The {named(1)} is told of here", "the old index goes on"
     ((outcome, facts),) = box.compared()
     assert (outcome, facts["questions"], facts["worse"], facts["found_before"], facts["found"]) == ("failure", 5, 2, 5, 3)
+    # an index that does not serve is asked by its number, with its own model and within the same scope
+    ask = lambda model, **which: Search(box.appliance.database, box.appliance.access, lambda: model, **which)
+    assert ask(box.new, number=2).search(box.administrator, "berth0?", 1)[0].text.startswith(f"The {named(0)}")
+    for wrong in (ask(box.old, number=2), ask(box.new), ask(box.new, number=3)):
+        with pytest.raises(EmbedderChanged):
+            wrong.search(box.administrator, "berth0?", 1)
     # nothing is left to do: neither asked again nor loaded
     assert box.passes.pending_ids() == []
     box.failing.add("new@1")
@@ -113,6 +121,7 @@ def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_
     other = box.appliance.people.create(box.administrator, "other", PASSWORD, frozenset({Role.ADMINISTRATOR}))
     with pytest.raises(GoldenObjection) as refused:
         box.models.activate(other, "new@1")
+    assert ask(box.new, number=2).search(other, "berth0?", 1) == []
     assert "2 questions" in refused.value.sentence and "berth" not in refused.value.sentence
     assert main(["models", "compared", "new@1", "--as", "administrator", "--data", str(box.appliance.settings.data_dir)]) == 1
     told = capsys.readouterr().out
