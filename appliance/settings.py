@@ -38,6 +38,7 @@ class Settings:
     passages_limit: int = _setting(8, "passages looked up for a question; how many fit is decided per answer")
     context_tokens: int = _setting(4_096, "context of the language model")
     answer_tokens: int = _setting(320, "longest answer")
+    answer_timeout_s: int = _setting(480, "longest that the work on one answer may take; then it fails and is not tried again")
     threads: int = _setting(0, "threads of each model; 0 takes the cores of this box")
     answers_at_once: int = _setting(0, "questions answered at the same time; 0 goes by the cores of this box")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")

@@ -105,7 +105,8 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
     if queue is QueueName.ANSWERS:
         from workers.answers import declare_answer
 
-        declare_answer(broker, appliance.chat, connect(appliance.settings), worker_id)
+        settings = appliance.settings
+        declare_answer(broker, appliance.chat, connect(settings), worker_id, settings.answer_timeout_s)
         _load_embedder(appliance)
         _warm(appliance)
     elif queue is QueueName.INGEST:

@@ -25,7 +25,7 @@ from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
 from appliance.chat.release import secrets_of
 from appliance.chat.sink import DeltaSink, ToleratingSink
-from appliance.chat.streaming import stream_checked, stream_live
+from appliance.chat.streaming import OVERDUE, stream_checked, stream_live
 from appliance.chat.watch import ClaimWatch, Watched
 from appliance.chat.work import Work
 from appliance.errors import ApplianceError
@@ -50,6 +50,7 @@ _QUOTES = 2
 _PASSAGES_SHOWN = 4
 _MICRO_PASSAGES_SHOWN = 3
 _MICRO_ANSWER_TOKENS = 96
+_SHORTEST_S = 1.0
 
 
 class Searcher(Protocol):
@@ -82,8 +83,11 @@ class Answering:
         self._silence = silence
         self._similarity = similarity
 
-    def answer(self, claim: Claim, sink: DeltaSink) -> None:
-        """Work on the claim until it is stored as DONE, STOPPED or FAILED. Unexpected errors are stored, then raised."""
+    def answer(self, claim: Claim, sink: DeltaSink, overdue: tuple[type[BaseException], ...] = ()) -> None:
+        """Work on the claim until it is stored as DONE, STOPPED or FAILED. Unexpected errors are stored, then raised.
+
+        `overdue` is what the caller raises in this thread when its own limit is over: that is stored, and not raised.
+        """
         shown = ToleratingSink(sink, claim.message_id)
         with self._database.read() as connection:
             principal = load_principal(connection, claim.principal_id)
@@ -94,6 +98,8 @@ class Answering:
                 ending = self._work(work, principal, shown, watch)
             except ApplianceError as error:
                 ending = work.failed(error.stable_code, error.sentence)
+            except overdue:
+                ending = work.failed("inference.timeout", OVERDUE)
             except Exception:
                 ending = work.failed("answer.internal", "Something went wrong while answering. Please ask again.")
                 self._store(work, principal, ending)
@@ -164,6 +170,7 @@ class Answering:
             cancelled=watch.cancelled,
             person=claim.principal_id,
             conversation=claim.conversation_id,
+            deadline_s=max(_SHORTEST_S, self._settings.answer_timeout_s - work.seconds()),
         )
         if micro:
             draft.add_quotes(quotes)

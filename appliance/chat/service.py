@@ -167,8 +167,11 @@ class ChatService:
                     claims.finish(connection, claim, ending)
                     self._audit.append(connection, answer_ended(claim, principal, ending, None))
 
-    def answer(self, message_id: str, sink: DeltaSink, worker_id: str) -> bool:
-        """Answer the question if nobody else does; False where somebody does, or has. After two crashes it has failed."""
+    def answer(self, message_id: str, sink: DeltaSink, worker_id: str, overdue: tuple[type[BaseException], ...] = ()) -> bool:
+        """Answer the question if nobody else does; False where somebody does, or has. After two crashes it has failed.
+
+        `overdue` as for `Answering.answer`.
+        """
         with self._database.write() as connection:
             claim = claims.claim_answer(connection, message_id, worker_id)
             if claim is None:
@@ -179,15 +182,17 @@ class ChatService:
         if crashed:
             sink.finished(message_id)
         else:
-            self._answering.answer(claim, sink)
+            self._answering.answer(claim, sink, overdue)
         return True
 
-    def answer_next(self, sink_of: Callable[[str], DeltaSink], worker_id: str) -> None:
+    def answer_next(
+        self, sink_of: Callable[[str], DeltaSink], worker_id: str, overdue: tuple[type[BaseException], ...] = ()
+    ) -> None:
         """Answer the question whose turn it is, if one waits; `sink_of` gives the sink for its answer's id."""
         while waiting := self._waiting():
             first = waiting[0]
             with self._company.entered(alone=first.tried):
-                if self.answer(first.message_id, sink_of(first.message_id), worker_id):
+                if self.answer(first.message_id, sink_of(first.message_id), worker_id, overdue):
                     return
 
     def ahead_of(self, message_id: str) -> int | None:
@@ -215,7 +220,7 @@ class ChatService:
             MessageStatus.FAILED,
             finish_reason=FinishReason.ERROR.value,
             reason_code="answer.crashed",
-            reason="The language model crashed twice on this question. Please ask it differently.",
+            reason="The process that answers ended twice while it worked on this question. Please ask it differently.",
         )
         claims.finish(connection, claim, ending)
         self._audit.append(connection, answer_ended(claim, load_principal(connection, claim.principal_id), ending, None))

@@ -8,9 +8,11 @@ from appliance.chat.citations import AnswerDraft
 from appliance.chat.sentences import Sentence, repeats_itself, split_sentences
 from appliance.chat.sink import ToleratingSink
 from appliance.chat.work import Work
+from appliance.errors import Unavailable
 from appliance.inference.models import CompletionRequest, FinishReason
 from appliance.inference.runtime import Runtime
 
+OVERDUE = "The answer was not finished in the time that one may take, so it was given up."
 _DELTAS_AFTER_CANCEL = 4
 
 
@@ -74,7 +76,10 @@ def _show_new(sink: ToleratingSink, draft: AnswerDraft, shown: int) -> int:
 
 
 class _Pieces:
-    """The model's text piece by piece; afterwards `reason` tells why it ended."""
+    """The model's text piece by piece; afterwards `reason` tells why it ended.
+
+    Raises `Unavailable` (`inference.timeout`) where that was its deadline.
+    """
 
     def __init__(self, work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink) -> None:
         self._work, self._request, self._runtime, self._sink = work, request, runtime, sink
@@ -98,3 +103,5 @@ class _Pieces:
                 written = True
                 yield delta.text
         self._work.mark("written_ms")
+        if self.reason is FinishReason.CANCELLED and not self._request.cancelled.is_set():
+            raise Unavailable(OVERDUE, code="inference.timeout")

@@ -38,6 +38,10 @@ class Work:
         """Milliseconds from the claim to the first time this is called for `step`."""
         self._timing.setdefault(step, round((time.monotonic() - self._started) * 1_000, 1))
 
+    def seconds(self) -> float:
+        """Since the claim."""
+        return time.monotonic() - self._started
+
     def ended(self, status: MessageStatus, checked: CheckedAnswer, reason: str) -> Ending:
         """How the work ended, with what is released."""
         self.mark("total_ms")
@@ -50,6 +54,7 @@ class Work:
             passages=self.used,
             passages_found=len(self.found),
             prompt_tokens=self.usage.prompt_tokens,
+            cached_tokens=self.usage.cached_tokens,
             completion_tokens=self.usage.completion_tokens,
             timing=dict(self._timing),
             selection=self.selection,

@@ -6,13 +6,20 @@ The server is an Ollama as documented, except where it misbehaves; what cannot b
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
 
 import pytest
+from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.middleware.threading import raise_thread_exception
 from sqlalchemy import select
 
 from appliance.chat.models import MessageStatus
 from appliance.chat.policy import Silence
+from appliance.chat.streaming import OVERDUE
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.ollama.client import LocalClient
 from appliance.inference.ollama.runtime import OllamaRuntime
@@ -93,6 +100,38 @@ def test_a_server_that_misbehaves(office, ollama, alice, sink, misbehave, code):
     found, sentence = failed(office, alice, sink)
     assert found == code
     assert sentence.endswith(".")
+
+
+def endless(_: Asked, answer: Answer) -> None:
+    answer.begin()
+    for number in count():
+        answer.line({"message": {"role": "assistant", "content": f"Day {number} is a day of paid leave. "}, "done": False})
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("served")
+def test_an_answer_that_takes_longer_than_one_may_has_failed_and_is_not_tried_again(office, ollama, alice, sink):
+    ollama.chat = endless
+    office.chat._answering._settings = replace(office.settings, answer_timeout_s=1)
+    assert failed(office, alice, sink) == ("inference.timeout", OVERDUE)
+    assert office.chat.pending_ids() == []
+
+
+@pytest.mark.usefixtures("served")
+def test_the_limit_of_the_worker_is_the_last_net_and_says_the_same(office, ollama, alice, sink):
+    """Dramatiq raises it in the thread, from outside, wherever that is."""
+    ollama.chat = endless
+    answer_id = office.chat.ask(alice, office.chat.create_conversation(alice).id, QUESTION)[1].id
+    thread = threading.Thread(target=office.chat.answer_next, args=(lambda _: sink, "w1", (TimeLimitExceeded,)))
+    thread.start()
+    while not sink.text:
+        thread.join(0.01)
+        assert thread.is_alive()
+    raise_thread_exception(thread.ident, TimeLimitExceeded)
+    thread.join(10)
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.reason_code, answer.reason) == (MessageStatus.FAILED, "inference.timeout", OVERDUE)
+    assert office.chat.pending_ids() == []
 
 
 @pytest.mark.parametrize(
