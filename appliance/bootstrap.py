@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.administration.answer_records import AnswerRecords
 from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.catalogue_review import CatalogueReview
@@ -109,6 +110,7 @@ class Appliance:
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
+        self.answer_records = AnswerRecords(self.database, self.access, self.audit)
         self.models = ModelStore(
             settings.models_dir,
             self.database,

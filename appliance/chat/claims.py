@@ -67,6 +67,7 @@ class Ending:
     nearest: tuple[Hit, ...] = ()
     spans: tuple[Span, ...] = ()
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
     timing: dict[str, float] = field(default_factory=dict)
     selection: SelectionRecord | None = None
@@ -174,6 +175,7 @@ def _columns(ending: Ending) -> dict[str, Any]:
         "passages_found": ending.passages_found,
         "passages_used": len(ending.passages),
         "prompt_tokens": ending.prompt_tokens,
+        "cached_tokens": ending.cached_tokens,
         "completion_tokens": ending.completion_tokens,
         "timing": json.dumps(ending.timing),
         "selection": "" if ending.selection is None else write_record(ending.selection),

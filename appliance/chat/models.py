@@ -115,6 +115,8 @@ class Message:
     passages_found: int = 0
     passages_used: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt, those that the runtime still held from before and had not to read again."""
     completion_tokens: int = 0
     timing: dict[str, float] = field(default_factory=dict)
     selection: SelectionRecord | None = None
@@ -122,3 +124,13 @@ class Message:
     nearest: tuple[Nearest, ...] = ()
     """Of an answer that says that there is none; those that were deleted or closed to the person since are left out."""
     feedback: Feedback | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What ran the model; empty where none was chosen."""
+        return self.selection.runtime if self.selection else ""
+
+    @property
+    def device(self) -> str:
+        """What it computed on; empty where no model was chosen, and for one in a server elsewhere."""
+        return self.selection.device if self.selection else ""

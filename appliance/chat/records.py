@@ -47,6 +47,7 @@ def answer_ended(claim: Claim, principal: Principal | None, ending: Ending, mode
         "passages_used": len(ending.passages),
         "citations": len(ending.spans),
         "prompt_tokens": ending.prompt_tokens,
+        "cached_tokens": ending.cached_tokens,
         "completion_tokens": ending.completion_tokens,
         "answer_bytes": len(ending.text.encode()),
         "answer_sha256": hashlib.sha256(ending.text.encode()).hexdigest(),

@@ -215,6 +215,7 @@ def _message(row: Row[Any], cited: tuple[Citation, ...], judged: Feedback | None
         passages_found=row.passages_found,
         passages_used=row.passages_used,
         prompt_tokens=row.prompt_tokens,
+        cached_tokens=row.cached_tokens,
         completion_tokens=row.completion_tokens,
         timing=json.loads(row.timing),
         selection=read_record(row.selection),

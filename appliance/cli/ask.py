@@ -6,6 +6,7 @@ import argparse
 import secrets
 import time
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 
 from appliance.bootstrap import Appliance, open_appliance
@@ -71,7 +72,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         "timing": message.timing,
         "status": message.status.value,
         "passages": {"found": message.passages_found, "used": message.passages_used},
-        "tokens": {"prompt": message.prompt_tokens, "completion": message.completion_tokens},
+        "tokens": {"prompt": message.prompt_tokens, "cached": message.cached_tokens, "completion": message.completion_tokens},
+        "selection": None if message.selection is None else asdict(message.selection),
     }
     if message.reason_code:
         document["error"] = {"code": message.reason_code, "message": message.reason}

@@ -191,6 +191,7 @@ messages = Table(
     Column("passages_found", Integer, nullable=False, default=0),
     Column("passages_used", Integer, nullable=False, default=0),
     Column("prompt_tokens", Integer, nullable=False, default=0),
+    Column("cached_tokens", Integer, nullable=False, default=0),  # of the prompt, which the runtime still held from before
     Column("completion_tokens", Integer, nullable=False, default=0),
     Column("timing", Text, nullable=False, default="{}"),  # JSON, milliseconds per step
     Column("stop_requested", Boolean, nullable=False, default=False),

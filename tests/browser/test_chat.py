@@ -51,7 +51,7 @@ def test_a_question_is_answered_with_a_source_that_opens_its_page(box, page, kee
     answer = page.locator(".answer")
     expect(answer.locator(".answer-foot")).to_contain_text("Read the one passage found")
     expect(answer.locator(".answer-foot")).to_contain_text(re.compile(r"\d s"))
-    expect(answer.locator(".answer-foot")).to_contain_text(re.compile("model scripted-model$"))
+    expect(answer.locator(".answer-foot")).to_contain_text(re.compile("model scripted-model through stub$"))
     expect(answer.locator("p").first).to_contain_text("open to visitors on Fridays between ten and four")
     expect(page.locator("#announcer")).to_contain_text("Answer: The lighthouse is open")
     expect(page).to_have_title(f"{QUESTION} · Cloister")

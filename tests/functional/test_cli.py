@@ -83,6 +83,8 @@ def test_an_answer_cites_the_passage_it_comes_from(box):
     assert "28" in said["answer"]
     assert said["model"]
     assert said["timing"]["total_ms"] > 0
+    assert 0 <= said["tokens"]["cached"] <= said["tokens"]["prompt"]
+    assert said["selection"]["model"] == said["model"]
     assert said["citations"]
     for citation in said["citations"]:
         assert f"[{citation['number']}]" in said["answer"]

@@ -17,7 +17,7 @@ from web.dependencies import Box, Caller
 from web.downloads import attachment
 from web.guards import declares
 from web.pages import page
-from web.schemas.audit import AuditPage, AuditRecordOut
+from web.schemas.audit import AnswerRecordOut, AuditPage, AuditRecordOut
 
 PAGE_RECORDS = 50
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
@@ -65,6 +65,14 @@ class AuditController(Controller):
     def disclose(self, appliance: Box, principal: Caller, seq: FromPath[int]) -> dict[str, str]:
         values: dict[str, str] = appliance.audit_review.disclose(principal, seq)
         return values
+
+    @get(
+        "/api/audit/answers/{message_id:str}",
+        opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ),
+        sync_to_thread=True,
+    )
+    def answer(self, appliance: Box, principal: Caller, message_id: FromPath[str]) -> AnswerRecordOut:
+        return AnswerRecordOut.of(appliance.answer_records.record(principal, message_id))
 
     @get("/api/audit/export", opt=declares(Action.AUDIT_EXPORT, EventName.AUDIT_EXPORTED), sync_to_thread=True)
     def export(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance.administration.answer_records import AnswerRecord
 from appliance.audit.store import AuditRecord
 
 
@@ -40,6 +41,43 @@ class AuditRecordOut(msgspec.Struct):
             leaf_hash=record.leaf_hash.hex(),
             body=record.body.decode(),
         )
+
+
+class SelectionOut(msgspec.Struct):
+    """Why this model answered; `lost` and `passed_over` map other candidates and faster devices to the codes of the reasons."""
+
+    classification: str
+    model: str
+    runtime: str
+    device: str
+    library: str
+    destination: str
+    reason: str
+    refusal: str
+    lost: dict[str, str]
+    passed_over: dict[str, str]
+    policy: str
+
+
+class AnswerRecordOut(msgspec.Struct):
+    """How one answer came about, without a word of it; `timing` is milliseconds per step."""
+
+    message_id: str
+    conversation_id: str
+    status: str
+    reason_code: str | None
+    created_ms: int
+    finished_ms: int | None
+    model: str | None
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    timing: dict[str, float]
+    selection: SelectionOut | None
+
+    @classmethod
+    def of(cls, record: AnswerRecord) -> AnswerRecordOut:
+        return msgspec.convert(record, cls, from_attributes=True)
 
 
 class AuditPage(msgspec.Struct):

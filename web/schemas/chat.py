@@ -95,7 +95,10 @@ class FeedbackOut(msgspec.Struct):
 
 
 class MessageOut(msgspec.Struct):
-    """A question or an answer; `timing` is milliseconds per step."""
+    """A question or an answer; `timing` is milliseconds per step.
+
+    `model` through `runtime` on `device` answered. Of the tokens of the prompt, `cached_tokens` had not to be read again.
+    """
 
     id: str
     conversation_id: str
@@ -109,9 +112,12 @@ class MessageOut(msgspec.Struct):
     reason_code: str | None
     reason: str | None
     model: str | None
+    runtime: str
+    device: str
     passages_found: int
     passages_used: int
     prompt_tokens: int
+    cached_tokens: int
     completion_tokens: int
     timing: dict[str, float]
     citations: list[CitationOut]

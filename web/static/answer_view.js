@@ -133,7 +133,7 @@ function footnote(message) {
     parts.push(silent ? `${plural(found, "passage")} found, none of them close enough` : readPassages(used, found));
   }
   if (timing.total_ms !== undefined && message.status !== "FAILED") parts.push(seconds(timing.total_ms));
-  if (model && message.status === "DONE") parts.push(`model ${model}`);
+  if (model && message.status === "DONE") parts.push(`model ${model}${message.runtime ? ` through ${message.runtime}` : ""}`);
   return parts.map((part) => h("span", {}, part));
 }
 

@@ -1,4 +1,5 @@
 // The compliance officer's page: filter, read, export.
+import { answerRecord } from "./answer_record.js";
 import { api } from "./api.js";
 import { byId, confirmed, fill, h, pair, toast } from "./dom.js";
 import { moment, plural, zone } from "./figures.js";
@@ -108,6 +109,7 @@ function details(record) {
       Object.entries(facts).map(([name, value]) => pair(name.replaceAll("_", " "), value)),
       pair("leaf hash (SHA-256)", h("code.digest", { class: "leaf-hash" }, record.leaf_hash)),
     ),
+    answerRecord(record),
     h("details", {}, h("summary", {}, "Canonical body, as it was hashed"), h("pre.canonical", { tabindex: 0 }, escaped(JSON.stringify(JSON.parse(record.body), null, 2)))),
   );
 }
