@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import func, select, text
 
@@ -32,9 +33,11 @@ from appliance.supervisor.sockets import door_answers
 from workers.connection import connect
 from workers.queue import Queue, open_queue
 from workers.streams import stream_key
+from web.authentication import cookie_name
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
+PASSWORD = "a long enough passphrase"
 ROUNDS = 2
 PATIENCE_S = 150
 """Nothing takes this long on a box of its own; a busy machine that runs all tests at once may."""
@@ -95,6 +98,11 @@ class Box:
         os.kill(pid, signal.SIGKILL)
         self.killed.add(pid)
 
+    def kill_in_the_middle(self, pid: int) -> None:
+        """Of an upload: before that the file may still wait at the door, for whoever opens it next."""
+        until(lambda: any((self.settings.blobs_dir / "drafts").glob("*.part")), PATIENCE_S)
+        self.kill(pid)
+
     def upload(self, name: str, sentences: int) -> str:
         upload = self.appliance.documents.begin_upload(self.person, self.collection_id, name)
         upload.write(handbook(name, sentences).encode())
@@ -109,6 +117,18 @@ class Box:
         self.answers.append(answer.id)
         self.queue.enqueue_answer(answer.id)
         return answer.id
+
+    def browser(self) -> httpx.Client:
+        """Signed in at the front door."""
+        token = self.appliance.sessions.sign_in(self.person.name, PASSWORD, "local")
+        url = f"http://{self.settings.host}:{self.settings.port}"
+        headers = {"Origin": url, "X-CSRF-Token": self.appliance.sessions.csrf_token(token)}
+        return httpx.Client(
+            base_url=url, headers=headers, cookies={cookie_name(self.settings): token}, timeout=PATIENCE_S, trust_env=False
+        )
+
+    def door_for(self, name: str) -> str:
+        return f"/api/collections/{self.collection_id}/documents?name={name}"
 
     def status(self, table, row_id: str) -> str:
         with self.appliance.database.read() as connection:
@@ -164,6 +184,13 @@ def handbook(name: str, sentences: int) -> str:
     )
 
 
+def cut_off(before_the_rest: Callable[[], object]) -> Iterator[bytes]:
+    """A file of which only the first half is sent before that."""
+    yield handbook("half", 500).encode()
+    before_the_rest()
+    yield handbook("half", 500).encode()
+
+
 def until(condition: Callable[[], object], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -179,8 +206,8 @@ def box(models_dir: Path) -> Iterator[Box]:
         settings = Settings(data_dir=data_dir, port=probe.getsockname()[1], answer_tokens=48)
     settings.models_dir.symlink_to(models_dir)
     appliance = open_appliance(settings, create=True)
-    administrator = appliance.setup.complete(appliance.setup.make_link(), "administrator", "a long enough passphrase")
-    person = appliance.people.create(administrator, "alice", "a long enough passphrase", frozenset({Role.EMPLOYEE}))
+    administrator = appliance.setup.complete(appliance.setup.make_link(), "administrator", PASSWORD)
+    person = appliance.people.create(administrator, "alice", PASSWORD, frozenset({Role.EMPLOYEE}))
     box = Box(settings, appliance, person)
     box.start()
     yield box
@@ -229,10 +256,37 @@ def test_redis_dies_with_all_its_messages(box: Box) -> None:
     box.finish()
 
 
-def test_the_front_door_dies_and_opens_again(box: Box) -> None:
-    for _ in range(ROUNDS):
-        box.kill(box.pid("web"))
-        until(lambda: door_answers(box.settings.host, box.settings.port), PATIENCE_S)
+@pytest.mark.parametrize("moment", ["accepted", "streaming"])
+def test_the_front_door_dies_with_a_file_half_sent_and_a_question_asked(box: Box, moment: str) -> None:
+    pid = box.pid("web")
+    with box.browser() as browser:
+        conversation = browser.post("/api/conversations", json={}).raise_for_status().json()
+        question = {"text": f"How often does the night porter check door 5? ({moment})"}
+        asked = browser.post(f"/api/conversations/{conversation['id']}/messages", json=question).raise_for_status().json()
+        box.answers.append(asked["answer"]["id"])
+        whole = browser.post(box.door_for(f"whole-{moment}.txt"), content=handbook(f"whole-{moment}", 20).encode())
+        box.documents.append(whole.raise_for_status().json()["document"]["id"])
+        events = f"/api/messages/{asked['answer']['id']}/events"
+        with browser.stream("GET", events) as stream, pytest.raises(httpx.TransportError):
+            lines = stream.iter_lines()
+            if moment == "streaming":
+                next(lines)
+            browser.post(box.door_for("half.txt"), content=cut_off(lambda: box.kill_in_the_middle(pid)))
+    until(lambda: door_answers(box.settings.host, box.settings.port), PATIENCE_S)
+    box.finish()
+    with box.browser() as browser:
+        told = browser.get(events, headers={"Last-Event-ID": "0-0"}).raise_for_status().text
+        assert "event: done" in told
+        names = {document["name"] for document in browser.get("/api/documents").raise_for_status().json()}
+        assert f"whole-{moment}.txt" in names
+        assert "half.txt" not in names
+
+
+def test_the_care_of_the_box_dies_and_goes_on(box: Box) -> None:
+    box.kill(box.pid("worker-maintenance"))
+    box.upload("beside-the-care.txt", 20)
+    assert box.pid("worker-maintenance")
+    box.finish()
 
 
 def test_the_supervisor_dies_in_the_middle_of_everything(box: Box) -> None:
