@@ -130,8 +130,15 @@ class IndexView:
             if kept is None or (kept.index, kept.generation) != (self.index.number, generation):
                 kept = load_partition(self.connection, self.index, number, generation, hidden)
                 self._held.partitions[number] = kept
+                self._let_go()
             partitions.append(kept)
         return partitions
+
+    def _let_go(self) -> None:
+        """Drop what memory holds of collections that were deleted: no scope asks for them again."""
+        there = set(self.connection.exec_driver_sql("SELECT collection_number FROM search_collections").scalars())
+        for number in set(self._held.partitions) - there:
+            self._held.partitions.pop(number, None)
 
 
 def _current(connection: Connection, scope_numbers: Collection[int]) -> list[_Current]:

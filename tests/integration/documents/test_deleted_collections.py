@@ -248,3 +248,22 @@ def test_no_number_comes_twice(appliance: Appliance, administrator: Principal, c
         seen.add(newest)
         appliance.collections.delete(administrator, made, name="Fleeting")
         clearing.run()
+
+
+def test_memory_lets_go_of_its_vectors(
+    appliance: Appliance, service: DocumentService, administrator: Principal, alice: Principal, shared: str, fill
+) -> None:
+    index, number = SearchIndex(), number_of(appliance, shared)
+    fill("The ferry is at sea.")
+    own = appliance.collections.readable(alice)[0]
+    with service.begin_upload(alice, own.id, "own.txt") as upload:
+        upload.write(b"A ferry of my own.")
+        kept = upload.commit()[0].id
+    with appliance.database.read() as connection:
+        assert len(index.view(connection, {number}).partitions()) == 1
+    appliance.collections.delete(administrator, shared, name="Handbook", documents=1)
+    service.ingest(kept, "worker")
+    with appliance.database.read() as connection:
+        assert index.view(connection, {number}).partitions() == []
+        assert len(index.view(connection, {own.number, number}).partitions()) == 1
+    assert set(index._held.partitions) == {own.number}
