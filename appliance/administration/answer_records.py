@@ -1,4 +1,4 @@
-"""How the model of one answer was chosen, for those who may read the audit log: ids, codes and figures, never a word of anybody."""
+"""How the model of one answer was chosen, for those who may read the log: ids, codes and figures, never a word of anybody."""
 
 from __future__ import annotations
 
