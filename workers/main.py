@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import secrets
 import signal
@@ -41,6 +42,10 @@ INGEST_NICENESS = 19
 
 EXIT_REFUSED = 2
 EXIT_BROKEN = 70
+HUNG_S = 180.0
+"""Nothing keeps the interpreter's lock this long. A thread of ours would wait for it, too; faulthandler's watch does not."""
+
+_STARTING_S = 900.0
 _INTERRUPTED_MS = 3_000
 _PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
 _THREADS = {QueueName.INGEST: 1, QueueName.MAINTENANCE: 3}  # neither an hour's care nor a golden set may keep a sweep waiting
@@ -86,6 +91,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
     appliance = open_appliance(settings, page_cache_mb=_PAGE_CACHE_MB[queue])
     try:
         broker = make_broker(settings)
+        faulthandler.dump_traceback_later(_STARTING_S, exit=True)
         appliance.crashed_loads.record()
         _declare(queue, broker, appliance, worker_id)
         _release(appliance, queue)
@@ -97,6 +103,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
             appliance.load_marks.withdraw()
             os._exit(0)
     finally:
+        faulthandler.cancel_dump_traceback_later()
         appliance.close()
 
 
@@ -190,11 +197,14 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
         _resume(appliance, queue, broker)
         log.info("worker.ready", queue=queue.value)
         heartbeat.beat()
+        faulthandler.dump_traceback_later(HUNG_S, exit=True)
         while not signals.wait(PERIOD_S):
+            faulthandler.dump_traceback_later(HUNG_S, exit=True)
             heartbeat.beat()
             _end_if_broken(appliance)
             for name in schedule.due() if schedule else ():
                 sender.enqueue_maintenance(name)
+        faulthandler.cancel_dump_traceback_later()
         log.info("worker.stopping", queue=queue.value)
         worker.stop(timeout=_INTERRUPTED_MS)
         return not any(thread.is_alive() for thread in worker.workers)
