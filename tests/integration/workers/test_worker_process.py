@@ -109,6 +109,29 @@ def test_only_sessions_past_their_end_are_removed(appliance: Appliance, alice: P
         assert list(connection.execute(select(sessions.c.token_sha256)).scalars()) == ["running"]
 
 
+def test_a_worker_clears_away_what_a_deleted_collection_held(
+    appliance: Appliance, administrator: Principal, redis_server
+) -> None:
+    everybody = frozenset({"group:everyone"})
+    shared = appliance.collections.create(administrator, "Board", readers=everybody, contributors=everybody)
+    with appliance.documents.begin_upload(administrator, shared, "rules.txt") as upload:
+        upload.write(b"The night porter has the green book.")
+        upload.commit()
+    appliance.collections.delete(administrator, shared, name="Board", documents=1)
+
+    def left() -> int:
+        with appliance.database.read() as connection:
+            return len(connection.execute(select(documents.c.id)).all())
+
+    assert left() == 1
+    process = start(appliance.settings.data_dir)
+    try:
+        until(lambda: left() == 0 and not list(appliance.blobs.names()))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
 def test_the_schedule_sweeps_often_and_cares_hourly() -> None:
     now = 1_000.0
     schedule = Schedule(lambda: now)
