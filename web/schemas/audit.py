@@ -44,7 +44,10 @@ class AuditRecordOut(msgspec.Struct):
 
 
 class SelectionOut(msgspec.Struct):
-    """Why this model answered; `lost` and `passed_over` map other candidates and faster devices to the codes of the reasons."""
+    """Why this model answered; `lost` and `passed_over` map other candidates and faster devices to the codes of the reasons.
+
+    `device` was chosen; `used` is where the runtime said that it computes, empty where it did not say.
+    """
 
     classification: str
     model: str
@@ -57,6 +60,7 @@ class SelectionOut(msgspec.Struct):
     lost: dict[str, str]
     passed_over: dict[str, str]
     policy: str
+    used: str = ""
 
 
 class AnswerRecordOut(msgspec.Struct):

@@ -8,11 +8,12 @@ const some = (codes) => Object.keys(codes).length > 0;
 
 function selected(selection) {
   if (selection === null) return pair("Model", "none was asked");
-  const { classification, model, runtime, device, library, destination, reason, refusal, lost, passed_over: passed, policy } = selection;
+  const { classification, model, runtime, device, library, destination, reason, refusal, lost, passed_over: passed, policy, used } = selection;
   return [
     pair("Classification", classification),
     model ? pair("Chosen", `${model} through ${runtime}`) : pair("Refused", words(refusal)),
     destination && pair("At", destination),
+    used && used !== device && pair("Computed on", used),
     device && !destination && pair("On", library && library !== device ? `${device}, by ${library}` : device),
     reason && pair("Because", words(reason)),
     some(lost) && pair("Not chosen", reasons(lost)),
