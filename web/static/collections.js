@@ -98,8 +98,10 @@ const change = (collection) =>
   });
 
 // What it holds is said in the sentence and agreed to by its own box: the box refuses where more has come since.
-function remove(collection) {
-  const { name, document_count: count } = collection;
+async function remove({ id }) {
+  const found = (await api.get("/api/admin/collections")).find((collection) => collection.id === id); // documents come all the time
+  if (!found) return load();
+  const { name, document_count: count } = found;
   const held = plural(count, "document");
   const fields = [
     h("p", {}, "The collection, its grants and its golden sets will be gone for good. Past answers stay, and say that their sources are gone."),
@@ -107,7 +109,7 @@ function remove(collection) {
     h("div.field", {}, h("label", { for: "typed-name" }, "Type the name of the collection"), h("input", { id: "typed-name", name: "name", type: "text", required: true, autocomplete: "off", "aria-describedby": "typed-hint" }), h("p.hint", { id: "typed-hint" }, name)),
   ];
   const save = async (form) => {
-    await api.delete(`/api/admin/collections/${collection.id}`, { body: { name: form.get("name"), documents: form.has("with") ? count : 0 } });
+    await api.delete(`/api/admin/collections/${id}`, { body: { name: form.get("name"), documents: form.has("with") ? count : 0 } });
     toast(`${name} was deleted.`);
   };
   return asked(`Delete ${name}?`, fields, "Delete", save, { danger: true }).then(load); // also where more documents have come
