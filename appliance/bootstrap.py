@@ -27,6 +27,7 @@ from appliance.administration.golden.index_review import IndexReview
 from appliance.administration.golden.margin import load_margin
 from appliance.administration.golden.service import GoldenSets
 from appliance.administration.people import People
+from appliance.administration.placements import Placements
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
@@ -41,6 +42,7 @@ from appliance.identity.sessions import Sessions
 from appliance.inference.cores import answers_at_once, available_cores
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.load_marks import Load, LoadMarks
+from appliance.inference.loaded_report import read_loaded
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
 from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
@@ -118,6 +120,7 @@ class Appliance:
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
         self.crashed_loads = CrashedLoads(self.database, self.audit, self.models, self.load_marks)
+        self.placements = Placements(self.database, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
         self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
@@ -131,6 +134,7 @@ class Appliance:
             hardware=probe_hardware,
             offers=self.offers,
             seal=self.seal,
+            loaded=lambda: read_loaded(settings.run_dir),
         )
         self.catalogue = Catalogue(POLICIES_DIR / "models.toml")
         self.catalogue_review = CatalogueReview(
@@ -257,7 +261,14 @@ class Appliance:
             marks=self.load_marks,
         )
         pool = RuntimePool(loader)
-        return Router(hardware=probe_hardware, offers=self.offers, policy=self.routing, seal=self.seal, pool=pool)
+        return Router(
+            hardware=probe_hardware,
+            offers=self.offers,
+            policy=self.routing,
+            seal=self.seal,
+            pool=pool,
+            placed=self.placements.note,
+        )
 
     @cached_property
     def search(self) -> Search:

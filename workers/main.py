@@ -29,6 +29,7 @@ from appliance.supervisor.signals import ENDING, Signals
 from workers.broker import IDLE_MS, NudgedBroker, make_broker
 from workers.connection import connect
 from workers.heartbeat import PERIOD_S, Heartbeat
+from workers.loaded import Loaded
 from workers.logs import configure_logs
 from workers.maintenance import Schedule
 from workers.queue import Queue
@@ -188,6 +189,7 @@ def _end_if_broken(appliance: Appliance) -> None:
 def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, appliance: Appliance) -> bool:
     """Work until told to stop; False where work could be neither finished nor interrupted in time."""
     heartbeat = Heartbeat(connect(settings), queue.value)
+    loaded = Loaded(settings.run_dir, worker_name(queue), appliance.router.loaded) if queue is QueueName.ANSWERS else None
     schedule = Schedule() if queue is QueueName.MAINTENANCE else None
     sender = Queue(broker)
     with Signals() as signals:
@@ -197,11 +199,15 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
         _resume(appliance, queue, broker)
         log.info("worker.ready", queue=queue.value)
         heartbeat.beat()
+        if loaded is not None:
+            loaded.report()
         faulthandler.dump_traceback_later(HUNG_S, exit=True)
         while not signals.wait(PERIOD_S):
             faulthandler.dump_traceback_later(HUNG_S, exit=True)
             heartbeat.beat()
             _end_if_broken(appliance)
+            if loaded is not None:
+                loaded.report()
             for name in schedule.due() if schedule else ():
                 sender.enqueue_maintenance(name)
         faulthandler.cancel_dump_traceback_later()

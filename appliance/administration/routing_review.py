@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.egress.seal.layers import Strength
 from appliance.identity.models import Principal
 from appliance.inference.hardware.models import Hardware
+from appliance.inference.loaded_report import LoadedReport
 from appliance.inference.selection.explain import Explanation, explain
 from appliance.inference.selection.models import Offer, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
@@ -31,7 +33,10 @@ class RoutingReview:
         hardware: Callable[[], Hardware],
         offers: Callable[[], Sequence[Offer]],
         seal: Callable[[], Strength],
+        loaded: Callable[[], Sequence[LoadedReport]] = tuple,
     ) -> None:
+        """`loaded` is what other processes say that they have loaded."""
+        self._loaded = loaded
         self._database = database
         self._access = access
         self._audit = audit
@@ -52,4 +57,9 @@ class RoutingReview:
         offers = self._offers()
         in_service = frozenset(offer.model_id for offer in offers if offer.state == "active")
         request = SelectionRequest("", seal=self._seal(), loaded=in_service)
-        return explain(self._hardware(), offers, self._policy, request)
+        reports = self._loaded()
+        # this process has no ONNX Runtime to ask, those that answer have
+        providers = tuple(dict.fromkeys(name for report in reports for name in report.providers))
+        hardware = replace(self._hardware(), providers=providers)
+        explained = explain(hardware, offers, self._policy, request)
+        return replace(explained, loaded=tuple(one for report in reports for one in report.runtimes))

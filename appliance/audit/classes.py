@@ -89,6 +89,7 @@ CLASSES = MappingProxyType(
         EventName.MODEL_IMPORTED: EventClass(_ENTITY_MANAGEMENT, 1),
         EventName.MODEL_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.MODEL_MEASURED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_MISPLACED: EventClass(_LIFECYCLE, OTHER),
         EventName.MODEL_RESTORED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.MODEL_RETIRED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.MODEL_TRIALLED: EventClass(_ENTITY_MANAGEMENT, 3),

@@ -75,6 +75,7 @@ class EventName(StrEnum):
     MODEL_IMPORTED = "model.imported"
     MODEL_LISTED = "model.listed"
     MODEL_MEASURED = "model.measured"
+    MODEL_MISPLACED = "model.misplaced"
     MODEL_RESTORED = "model.restored"
     MODEL_RETIRED = "model.retired"
     MODEL_TRIALLED = "model.trialled"

@@ -130,6 +130,8 @@ class Answering:
         selection = self._select(work, principal)
         with self._router.lend(selection, lambda share: sink.stage(f"loading {share:.0%}")) as runtime:
             work.model = runtime.model
+            if work.selection is not None and not work.selection.destination:
+                work.selection = replace(work.selection, used=runtime.health().device)
             work.mark("ready_ms")
             work.micro = selection.require().offer.size_class == "micro"
             return self._write(work, principal, runtime, sink, watch)

@@ -76,6 +76,8 @@ def _routing(selection: SelectionRecord) -> dict[str, str]:
     facts = {
         "classification": selection.classification,
         "runtime": selection.runtime,
+        "device": selection.device,
+        "device_used": selection.used,
         "destination": selection.destination,
         "routing_reason": selection.reason or selection.refusal,
         "routing_policy": selection.policy,

@@ -19,6 +19,7 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError, NotFound, Unavailable
 from appliance.inference.load_marks import load_crashed
+from appliance.inference.loaded_report import read_loaded
 from appliance.retrieval.indexes import IndexState
 from appliance.settings import load_settings
 from appliance.storage.blobs import sealed_bytes
@@ -180,6 +181,19 @@ def _seal(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("seal", "ok", f"every layer holds for each of {len(status.processes)} processes")
 
 
+def _loaded(appliance: Appliance) -> Iterator[Finding]:
+    """Where the models compute that processes have loaded now."""
+    for report in read_loaded(appliance.settings.run_dir):
+        for one in report.runtimes:
+            name = f"{one.model_id} through {one.runtime}"
+            if not one.health.ready:
+                yield Finding("computing", "failure", f"{name}: {one.health.detail}")
+            elif one.placement is None:
+                yield Finding("computing", "ok", f"{name} at {one.destination}")
+            else:
+                yield Finding("computing", "warning" if one.placement.differs else "ok", f"{name}: {one.placement.sentence}")
+
+
 def _drift(appliance: Appliance) -> Iterator[Finding]:
     lasting = appliance.quality.lasting()
     for alert in lasting:
@@ -195,4 +209,4 @@ def _disk(appliance: Appliance) -> Iterator[Finding]:
     yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
 
 
-LOOKS = (_database, _audit_log, _files, _models, _search_index, _queue, _seal, _drift, _disk)
+LOOKS = (_database, _audit_log, _files, _models, _search_index, _queue, _seal, _loaded, _drift, _disk)

@@ -26,6 +26,8 @@ class DeviceKind(StrEnum):
 
 
 SPEED = tuple(DeviceKind)
+SOME_GRAPHICS = "gpu"
+"""No kind: what a server says that computes on a graphics processor and does not say on which. Nothing is chosen by it."""
 NEURAL = frozenset({DeviceKind.INTEL_NPU, DeviceKind.AMD_NPU, DeviceKind.QUALCOMM_NPU, DeviceKind.OTHER_NPU})
 GRAPHICS = frozenset(DeviceKind) - NEURAL - {DeviceKind.CPU}
 

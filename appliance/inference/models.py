@@ -113,7 +113,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a runtime is: `detail` is a sentence for people, `device` what it truly computes on ("cpu", "cuda:0", ...)."""
+    """How a runtime is; `detail` is a sentence for people.
+
+    `device` is what it truly computes on: "cpu", "cuda:0", "cpu+cuda:0" where it is divided, "gpu" where only that is told, empty
+    where nothing is.
+    """
 
     ready: bool
     detail: str = ""

@@ -10,6 +10,8 @@ from appliance.egress.seal.layers import Strength
 from appliance.errors import Denied, InvalidInput
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Hardware
+from appliance.inference.models import Health
+from appliance.inference.placement import LoadedRuntime, Placement
 from appliance.inference.pool import RuntimeKey, RuntimePool, Told
 from appliance.inference.runtime import Runtime, SendsElsewhere
 from appliance.inference.selection.decide import select
@@ -29,7 +31,11 @@ class Router:
         policy: RoutingPolicy,
         seal: Callable[[], Strength],
         pool: RuntimePool,
+        placed: Callable[[Placement], None] = lambda _: None,
     ) -> None:
+        """`placed` hears where each model that is lent computes, and again where that changes."""
+        self._placed = placed
+        self._known: dict[RuntimeKey, str] = {}
         self._hardware = hardware
         self._offers = offers
         self.policy = policy
@@ -52,6 +58,7 @@ class Router:
         offer = chosen.offer
         key = RuntimeKey(offer.runtime, offer.model_id, chosen.device, offer.destination, chosen.library)
         with self._pool.use(key, told) as runtime:
+            self._note(key, runtime)
             yield runtime.under(selection.classification) if isinstance(runtime, SendsElsewhere) else runtime
 
     def supposing(self, version_id: str = "") -> Router:
@@ -63,7 +70,9 @@ class Router:
         def offers() -> list[Offer]:
             return supposed(self._offers(), version_id)
 
-        return Router(hardware=self._hardware, offers=offers, policy=self.policy, seal=self._seal, pool=self._pool)
+        return Router(
+            hardware=self._hardware, offers=offers, policy=self.policy, seal=self._seal, pool=self._pool, placed=self._placed
+        )
 
     def check_choice(self, roles: Collection[Role], chosen: str) -> None:
         """Whether a person with these roles may choose this model, by its name or the id of a version.
@@ -83,6 +92,29 @@ class Router:
         """Load what would answer the usual question now, so that the first person does not wait for it. Raises as `lend`."""
         with self.lend(self.select(SelectionRequest(self.policy.highest(())))):
             pass
+
+    def loaded(self) -> list[LoadedRuntime]:
+        """What is loaded now, and how it is. A server elsewhere is not asked: each call to it is on record."""
+        found = []
+        for key, runtime in self._pool.loaded().items():
+            if key.destination:
+                found.append(LoadedRuntime(key.runtime, key.model_id, key.destination, Health(ready=True, device="")))
+                continue
+            health = self._note(key, runtime)
+            found.append(LoadedRuntime(key.runtime, key.model_id, "", health, self._placement(key, health.device)))
+        return found
+
+    def _note(self, key: RuntimeKey, runtime: Runtime) -> Health:
+        if key.destination:
+            return Health(ready=True, device="")
+        health = runtime.health()
+        if self._known.get(key) != health.device:
+            self._known[key] = health.device
+            self._placed(self._placement(key, health.device))
+        return health
+
+    def _placement(self, key: RuntimeKey, used: str) -> Placement:
+        return Placement(key.runtime, key.model_id, key.device, used, self._hardware().best(self.policy.devices))
 
     def broken(self) -> str:
         """Why a model inside this process can answer no more, which only the end of the process mends; empty where all can."""

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, Playwright, Route, expect, sync_p
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.identity.models import Principal, Role
 from appliance.inference.stub import InsecureStubWarning, stub_router
-from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
+from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.settings import Settings
 from appliance.supervisor.redis_server import redis_command
 from web.app import create_app
@@ -88,6 +88,9 @@ class ScriptedRuntime:
             yield Delta(word)
         self.may_end.wait(60)
         yield Delta("", FinishReason.STOP, Usage(10, len(words)))
+
+    def health(self) -> Health:
+        return Health(ready=True)
 
     def close(self) -> None: ...
 

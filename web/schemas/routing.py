@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.inference.hardware.models import Hardware
+from appliance.inference.placement import LoadedRuntime
 from appliance.inference.selection.explain import Explanation
 from appliance.inference.selection.models import Candidate, Selection
 
@@ -96,12 +97,46 @@ class DecisionOut(msgspec.Struct):
         return cls(selection.classification, None if won is None else CandidateOut.of(won), refusal, others)
 
 
+class LoadedOut(msgspec.Struct):
+    """A model that a process holds now; `used` is where it truly computes, empty where nobody says. `differs` is a warning."""
+
+    model: str
+    runtime: str
+    destination: str
+    chosen: str
+    used: str
+    differs: bool
+    sentence: str
+    ready: bool
+    running: int
+    waiting: int
+
+    @classmethod
+    def of(cls, loaded: LoadedRuntime) -> LoadedOut:
+        placement, health = loaded.placement, loaded.health
+        told = "" if placement is None else placement.sentence
+        return cls(
+            loaded.model_id,
+            loaded.runtime,
+            loaded.destination,
+            "" if placement is None else placement.chosen,
+            health.device,
+            placement is not None and placement.differs,
+            told if health.ready else health.detail,
+            health.ready,
+            health.running,
+            health.waiting,
+        )
+
+
 class RoutingOut(msgspec.Struct):
     hardware: HardwareOut
+    loaded: list[LoadedOut]
     seal: str
     decisions: list[DecisionOut]
 
     @classmethod
     def of(cls, explanation: Explanation) -> RoutingOut:
         decisions = [DecisionOut.of(selection) for selection in explanation.selections]
-        return cls(HardwareOut.of(explanation.hardware), str(explanation.request.seal), decisions)
+        loaded = [LoadedOut.of(one) for one in explanation.loaded]
+        return cls(HardwareOut.of(explanation.hardware), loaded, str(explanation.request.seal), decisions)

@@ -47,8 +47,20 @@ function box(found, seal) {
   ];
 }
 
+function loadedNow(one) {
+  const [kind, word] = !one.ready ? ["bad", "does not answer"] : one.differs ? ["work", "not as expected"] : ["ok", "loaded"];
+  return h(
+    "li.card",
+    { "data-loaded": one.model, "data-used": one.used },
+    h("p", {}, named(one), " ", h("span.badge", { class: kind }, word)),
+    one.sentence && h("p.muted.small", {}, one.sentence),
+    one.running + one.waiting > 0 && h("p.muted.small", {}, `${plural(one.running, "answer")} being written, ${one.waiting} waiting`),
+  );
+}
+
 async function load() {
   const routing = await api.get("/api/models/routing");
+  fill(byId("loaded"), routing.loaded.length > 0 ? routing.loaded.map(loadedNow) : h("li.muted", {}, "Nothing is loaded: no process that answers has said so yet."));
   fill(byId("decisions"), routing.decisions.map(decision));
   fill(byId("hardware"), box(routing.hardware, routing.seal));
 }

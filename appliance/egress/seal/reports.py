@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -31,7 +31,22 @@ from appliance.storage.clock import now_ms
 
 _DIRECTORY = "seal"
 _OUTSIDE = "outside"
-_Kind = TypeVar("_Kind", bound=msgspec.Struct)
+LOADED = "loaded"
+"""Where processes leave what they have loaded (appliance.inference.loaded_report)."""
+_Any = TypeVar("_Any")
+
+
+class _ByProcess(Protocol):
+    """A report that says whose it is."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def pid_namespace(self) -> int: ...
+
+
+_Told = TypeVar("_Told", bound=_ByProcess)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -103,15 +118,21 @@ def confine_own(run_dir: Path, process: str, confinement: Confinement) -> Report
 
 def read_reports(run_dir: Path) -> list[Report]:
     """Reports of the processes that run now, by name; those of processes elsewhere (containers) as they left them."""
-    files = sorted((run_dir / _DIRECTORY).glob("*.json"))
-    found = [_read(file, Report) for file in files if file.stem != _OUTSIDE]
+    return left(run_dir, _DIRECTORY, Report)
+
+
+def left(run_dir: Path, directory: str, kind: type[_Told]) -> list[_Told]:
+    """What processes that run now left in this directory, by name; of processes elsewhere (containers) what they left."""
+    files = sorted((run_dir / directory).glob("*.json"))
+    found = [_read(file, kind) for file in files if file.stem != _OUTSIDE]
     here = pid_namespace()
     return [each for each in found if each and (each.pid_namespace != here or Path(f"/proc/{each.pid}").exists())]
 
 
 def forget_reports(run_dir: Path) -> None:
     """For start and end: what stands there was told by processes that are gone."""
-    shutil.rmtree(run_dir / _DIRECTORY, ignore_errors=True)
+    for directory in (_DIRECTORY, LOADED):
+        shutil.rmtree(run_dir / directory, ignore_errors=True)
 
 
 def _measured(process: str, outside: int | None = None) -> list[Layer]:
@@ -130,7 +151,7 @@ def pid_namespace() -> int:
         return 0
 
 
-def _read(file: Path, kind: type[_Kind]) -> _Kind | None:
+def _read(file: Path, kind: type[_Any]) -> _Any | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
@@ -138,7 +159,12 @@ def _read(file: Path, kind: type[_Kind]) -> _Kind | None:
 
 
 def _write(run_dir: Path, name: str, content: msgspec.Struct) -> None:
-    directory = run_dir / _DIRECTORY
+    leave(run_dir, _DIRECTORY, name, content)
+
+
+def leave(run_dir: Path, place: str, name: str, content: msgspec.Struct) -> None:
+    """Put it where `left` finds it, as a whole or not at all. Raises `OSError`."""
+    directory = run_dir / place
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file, new = directory / f"{name}.json", directory / f".{name}.{os.getpid()}"
     new.write_bytes(msgspec.json.encode(content))

@@ -10,14 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from appliance.errors import ApplianceError, InvalidInput, Unavailable
 from appliance.inference.estimate import check_fits, check_whole, fewest_tokens
 from appliance.inference.folder_tokenizer import ChatTokenizer
 from appliance.inference.foundry.library import CatalogueModel, failures
-from appliance.inference.hardware.models import Hardware
-from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.waiting_line import WaitingLine, ends_at, stopped
 
@@ -25,8 +21,6 @@ WAITING_LIMIT = 8
 _LOOK_S = 0.05
 _FAILED = "The language model stopped working"
 _FINISH = {"STOP": FinishReason.STOP, "LENGTH": FinishReason.LENGTH}
-
-log = structlog.get_logger(__name__)
 
 
 class FoundryRuntime:
@@ -42,20 +36,13 @@ class FoundryRuntime:
         device: str = "cpu",
         library: str = "cpu",
         waiting_limit: int = WAITING_LIMIT,
-        hardware: Hardware | None = None,
     ) -> None:
-        """`hardware` is the box as it was found; it is looked at where it is not given."""
         self._tokenizer = ChatTokenizer(folder)
         self._native = CatalogueModel(folder, context_tokens=context_tokens, threads=threads, device=device, library=library)
         self._model = model
         self._context_tokens = context_tokens
         self._line = WaitingLine(waiting_limit)
         self.device = self._native.device
-        best = (hardware or probe_hardware()).best()
-        self._detail = ""
-        if best != self.device:
-            self._detail = f"It computes on {self.device}, although this box has {best}."
-            log.warning("device_below_best", runtime="foundry", model=model.id, device=self.device, best=best)
 
     @property
     def model(self) -> Model:
@@ -83,7 +70,7 @@ class FoundryRuntime:
         running, waiting = self._line.counts()
         if self._native.closed.is_set():
             return Health(ready=False, detail="The language model has been unloaded.", device=self.device)
-        return Health(ready=True, detail=self._detail, device=self.device, running=running, waiting=waiting)
+        return Health(ready=True, device=self.device, running=running, waiting=waiting)
 
     def close(self) -> None:
         """Answers still running end as `inference.closed`; the memory is given back once the SDK has let go of them."""

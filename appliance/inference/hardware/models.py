@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,10 +64,12 @@ class Hardware:
             return (str(DeviceKind.CPU),)
         return tuple(found.device for found in self.accelerators if found.kind is kind)
 
-    def best(self) -> str:
-        """The device that is fastest as a rule: of the fastest kind there is the one with most memory."""
-        found = sorted(self.accelerators, key=lambda one: (SPEED.index(one.kind), -one.memory_total_mb))
-        return found[0].device if found else str(DeviceKind.CPU)
+    def best(self, kinds: Sequence[DeviceKind] = SPEED) -> str:
+        """Of the first of these kinds that there is, the device with most memory."""
+        found = [one for one in self.accelerators if one.kind in kinds]
+        found.sort(key=lambda one: (kinds.index(one.kind), -one.memory_total_mb))
+        before_cpu = kinds.index(DeviceKind.CPU) if DeviceKind.CPU in kinds else len(kinds)
+        return found[0].device if found and kinds.index(found[0].kind) < before_cpu else str(DeviceKind.CPU)
 
     def as_document(self) -> dict[str, Any]:
         """For JSON."""

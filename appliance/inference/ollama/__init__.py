@@ -86,7 +86,7 @@ def _load(request: LoadRequest, address: str) -> Runtime:
 
     try:
         check_unchanged(client, name, request.model.sha256)
-        return OllamaRuntime(request.model, name, client, request.context_tokens)
+        return OllamaRuntime(request.model, name, client, request.context_tokens, request.device)
     except ApplianceError:
         client.close()
         raise

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from appliance.egress.calls import OWN_WORDS
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
+from appliance.inference.devices import SOME_GRAPHICS
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.inference.ollama.client import AnyClient, translated
@@ -19,6 +21,7 @@ KEEP_ALIVE = "30m"
 """How long the server keeps the model in memory after an answer."""
 
 _HEALTH_S = 2.0
+_LOOK_AGAIN_S = 5.0
 _UNLOAD_S = 10.0
 _REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
@@ -31,8 +34,11 @@ class OllamaRuntime:
     is told not to truncate, and what it says it read is checked when the answer ends.
     """
 
-    def __init__(self, model: Model, name: str, client: AnyClient, context_tokens: int) -> None:
-        """`name` is what the server calls it. Loads the model there. Raises `Denied`, `SetupError`, `Unavailable`."""
+    def __init__(self, model: Model, name: str, client: AnyClient, context_tokens: int, device: str = "cpu") -> None:
+        """`name` is what the server calls it, `device` where it is expected to compute. Loads the model there.
+
+        Raises `Denied`, `SetupError`, `Unavailable`.
+        """
         self._model, self._name, self._client = model, name, client
         self._context_tokens = context_tokens
         self._running, self._lock, self._closed = 0, threading.Lock(), False
@@ -44,7 +50,8 @@ class OllamaRuntime:
                 code="inference.load_failed",
             )
         self._cost = template_cost(lengths[1:])
-        self._device = self._placed()
+        self._expected = device
+        self._device, self._looked = self._placed(), time.monotonic()
 
     @property
     def model(self) -> Model:
@@ -73,7 +80,16 @@ class OllamaRuntime:
             version = self._client.version(_HEALTH_S)
         except ApplianceError as error:
             return Health(ready=False, detail=error.sentence, device=self._device, running=self._running)
+        self._look_again()
         return Health(ready=True, detail=f"Ollama {version}", device=self._device, running=self._running)
+
+    def _look_again(self) -> None:
+        """The server may have unloaded the model, and put it elsewhere since."""
+        if time.monotonic() - self._looked < _LOOK_AGAIN_S:
+            return
+        self._looked = time.monotonic()
+        with suppress(ApplianceError):  # one that is not loaded at the moment computes nowhere
+            self._device = self._placed()
 
     def close(self) -> None:
         self._closed = True
@@ -160,7 +176,9 @@ class OllamaRuntime:
                 code="inference.load_failed",
             )
         size, on_gpu = int(found[0].get("size") or 0), int(found[0].get("size_vram") or 0)
-        return "cpu" if not on_gpu else "gpu" if on_gpu >= size else "cpu+gpu"
+        # it does not say on which: where one was expected, that
+        graphics = SOME_GRAPHICS if self._expected == "cpu" else self._expected
+        return "cpu" if not on_gpu else graphics if on_gpu >= size else f"cpu+{graphics}"
 
 
 def _check_trained(name: str, shown: Mapping[str, Any], context_tokens: int) -> None:

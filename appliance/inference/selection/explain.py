@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from appliance.inference.hardware.models import Hardware
+from appliance.inference.placement import LoadedRuntime
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import Candidate, Offer, Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
@@ -14,13 +15,14 @@ from appliance.inference.selection.policy import RoutingPolicy
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The box, what it offers, the policy, and one decision for each classification asked about."""
+    """The box, what it offers, the policy, and one decision for each classification asked about; what is loaded, where asked."""
 
     hardware: Hardware
     offers: tuple[Offer, ...]
     policy: RoutingPolicy
     request: SelectionRequest
     selections: tuple[Selection, ...]
+    loaded: tuple[LoadedRuntime, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """For JSON."""

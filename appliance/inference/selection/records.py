@@ -16,9 +16,10 @@ _POLICY_CHARACTERS = 16
 class SelectionRecord:
     """Which model answered and why, or the code of the refusal.
 
-    `device` was chosen and `library` drives it; `passed_over` maps each faster device of the box to the code of the reason why it
-    was not. `lost` maps every other candidate ("model@1 runtime", with the destination where it runs elsewhere) to the code of
-    the reason. `policy` is the beginning of the digest of the routing policy that was in force.
+    `device` was chosen and `library` drives it; `used` is where the runtime said that it computes, empty where it did not say.
+    `passed_over` maps each faster device of the box to the code of the reason why it was not chosen, `lost` every other candidate
+    ("model@1 runtime", with the destination where it runs elsewhere) to that of its own. `policy` is the beginning of the digest
+    of the routing policy that was in force.
     """
 
     classification: str
@@ -26,6 +27,7 @@ class SelectionRecord:
     runtime: str = ""
     device: str = ""
     library: str = ""
+    used: str = ""
     destination: str = ""
     reason: str = ""
     refusal: str = ""

@@ -18,7 +18,7 @@ from appliance.identity.models import Principal, Role
 from appliance.identity.store import create_principal
 from appliance.inference.routing import Router
 from appliance.inference.stub import InsecureStubWarning, stub_router
-from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
+from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.engine import Policies
@@ -56,6 +56,9 @@ class ScriptedRuntime:
                 return
             yield Delta(piece)
         yield Delta("", FinishReason.STOP, Usage(10, len(pieces)))
+
+    def health(self) -> Health:
+        return Health(ready=True)
 
     def close(self) -> None: ...
 

@@ -12,6 +12,7 @@ from appliance.audit.events import EventName
 from appliance.chat.models import MessageStatus
 from appliance.errors import Denied, InvalidInput
 from appliance.identity.models import Role
+from appliance.inference.models import Health
 from appliance.storage import tables
 
 LEAVE = "Every employee has thirty days of paid leave in a calendar year. Unused days expire on 31 March."
@@ -63,6 +64,15 @@ def test_the_decision_stands_with_the_answer_and_in_the_log(office, alice, sink)
     assert (answer.selection.model, answer.selection.runtime, answer.selection.reason) == ("stub@1", "stub", "preferred")
     facts = recorded(office, EventName.ANSWER_STARTED)
     assert (facts["classification"], facts["runtime"]) == ("internal", "stub")
+    assert (facts["device"], facts["device_used"]) == ("cpu", "cpu")
+
+
+def test_where_it_truly_computed_stands_with_the_answer_and_in_the_log(office, alice, sink, monkeypatch):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+    monkeypatch.setattr(type(office.runtime), "health", lambda _: Health(ready=True, device="cpu+gpu"))
+    answer = answered(office, alice, office.chat.create_conversation(alice).id, sink)
+    assert (answer.selection.device, answer.selection.used) == ("cpu", "cpu+gpu")
+    assert recorded(office, EventName.ANSWER_RELEASED)["device_used"] == "cpu+gpu"
 
 
 def test_what_a_conversation_drew_on_before_counts_after_its_collection_was_lowered(office, alice, sink):

@@ -9,25 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.foundry import SPEC
 from appliance.inference.foundry.runtime import FoundryRuntime
-from appliance.inference.hardware.models import Accelerator, Hardware
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Model, PromptMessage, Usage
 from appliance.inference.registry import LoadRequest
 
 pytestmark = pytest.mark.models
 SYSTEM = PromptMessage("system", "Answer briefly.")
 STORY = "Tell a long story about a lighthouse."
-CARD = Accelerator("cuda:0", "A card", 24_000)
-NPU = Accelerator("intel_npu:0", "A neural processor", shares_memory=True)
 
 
 @pytest.fixture(scope="module")
 def runtime(genai_model: Model, genai_folder: Path) -> Iterator[FoundryRuntime]:
-    opened = FoundryRuntime(genai_model, genai_folder, 1024, 2, waiting_limit=1, hardware=Hardware())
+    opened = FoundryRuntime(genai_model, genai_folder, 1024, 2, waiting_limit=1)
     yield opened
     opened.close()
     assert not list(genai_folder.parent.glob(".foundry-*"))
@@ -68,7 +64,7 @@ def test_a_graph_that_is_cut_off_is_refused_and_leaves_nothing_behind(genai_mode
     (folder / "model.onnx").unlink()
     (folder / "model.onnx").write_bytes((genai_folder / "model.onnx").read_bytes()[:100_000])
     with pytest.raises(Unavailable) as refusal:
-        FoundryRuntime(genai_model, folder, 512, 1, hardware=Hardware())
+        FoundryRuntime(genai_model, folder, 512, 1)
     assert refusal.value.stable_code == "inference.load_failed"
     assert [path.name for path in tmp_path.iterdir()] == ["cut"]
 
@@ -88,7 +84,7 @@ def test_a_device_that_is_not_there_is_refused_not_replaced(
     genai_model, genai_folder, device, library, kind: type[ApplianceError]
 ):
     with pytest.raises(kind):
-        FoundryRuntime(genai_model, genai_folder, 512, 1, device=device, library=library, hardware=Hardware())
+        FoundryRuntime(genai_model, genai_folder, 512, 1, device=device, library=library)
 
 
 def test_a_prompt_that_does_not_fit_is_refused_not_cut(runtime: FoundryRuntime):
@@ -203,22 +199,12 @@ def test_an_answer_nobody_ever_reads_frees_its_place(runtime: FoundryRuntime):
     assert usage_of(list(runtime.complete(request(STORY, 3)))).completion_tokens == 3
 
 
-def test_the_best_device_is_the_largest_card_then_a_neural_processor():
-    assert Hardware().best() == "cpu"
-    assert Hardware(accelerators=(NPU,)).best() == "intel_npu:0"
-    assert Hardware(accelerators=(NPU, CARD, Accelerator("cuda:1", "Small", 8_000))).best() == "cuda:0"
-
-
 def test_its_health_names_the_device_that_is_used(runtime: FoundryRuntime):
-    assert (runtime.health().device, runtime.health().detail) == ("cpu", "")
+    assert runtime.health().device == "cpu"
 
 
-def test_a_device_below_the_best_one_is_said_and_logged_and_closing_ends_what_is_being_written(genai_model, genai_folder):
-    with capture_logs() as events:
-        runtime = FoundryRuntime(genai_model, genai_folder, 512, 2, hardware=Hardware(accelerators=(CARD,)))
-    (event,) = (one for one in events if one["event"] == "device_below_best")
-    assert (event["log_level"], event["device"], event["best"]) == ("warning", "cpu", "cuda:0")
-    assert "cuda:0" in runtime.health().detail
+def test_closing_ends_what_is_being_written(genai_model, genai_folder):
+    runtime = FoundryRuntime(genai_model, genai_folder, 512, 2)
     deltas = runtime.complete(request(STORY, 400))
     next(deltas)
     runtime.close()

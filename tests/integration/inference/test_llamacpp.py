@@ -39,6 +39,16 @@ def text_of(deltas: list[Delta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
+def test_where_the_library_finds_no_card_it_says_that_it_computes_on_the_processor(models_dir: Path):
+    store = ModelStore(models_dir)
+    model = store.active("language")
+    opened = LlamaCppRuntime(model, store.verified_path(model), 256, threads=1, device="cuda:0", library="cuda")
+    try:
+        assert opened.health().device == "cpu"
+    finally:
+        opened.close()
+
+
 def test_a_prompt_that_does_not_fit_is_refused_not_cut(runtime: LlamaCppRuntime):
     with pytest.raises(InvalidInput) as refusal:
         runtime.complete(request("word " * 2048))

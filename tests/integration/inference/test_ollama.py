@@ -31,6 +31,7 @@ class Ollama:
 
     show: dict[str, Any] = field(default_factory=dict)
     context: int | None = CONTEXT
+    on_graphics: int = 0
     counts: Callable[[int], int] = lambda tokens: tokens
     chat: Callable[[Asked, Answer], None] | None = None
 
@@ -42,7 +43,7 @@ class Ollama:
                 info = {"general.architecture": "qwen3", "qwen3.context_length": 2048}
                 answer.json({"model_info": info, "template": "{{ .Prompt }}", **self.show})
             case "/api/ps":
-                running = {"model": "qwen3:0.6b", "size": 100, "size_vram": 0, "context_length": self.context}
+                running = {"model": "qwen3:0.6b", "size": 100, "size_vram": self.on_graphics, "context_length": self.context}
                 answer.json({"models": [running]})
             case "/api/generate":
                 answer.json({"done": True})
@@ -68,8 +69,10 @@ def model(name: str = "qwen3:0.6b") -> Model:
     return Model("qwen3@1", "language", "", "", 0, "served", 2048, "Apache-2.0", active=True, source=f"ollama:{name}")
 
 
-def load(server: ScriptedServer, name: str = "qwen3:0.6b", context: int = CONTEXT, silence_s: float = 5.0) -> OllamaRuntime:
-    return OllamaRuntime(model(name), name, LocalClient(server.address, silence_s=silence_s), context)
+def load(
+    server: ScriptedServer, name: str = "qwen3:0.6b", context: int = CONTEXT, silence_s: float = 5.0, device: str = "cpu"
+) -> OllamaRuntime:
+    return OllamaRuntime(model(name), name, LocalClient(server.address, silence_s=silence_s), context, device)
 
 
 @pytest.fixture
@@ -218,6 +221,33 @@ def test_a_model_trained_for_less_is_refused(server, ollama):
 def test_a_server_that_gives_less_context_is_refused(server, ollama, context):
     ollama.context = context
     assert code_of(lambda: load(server)) == "inference.load_failed"
+
+
+@pytest.mark.parametrize(
+    ("on_graphics", "expected", "used"),
+    [
+        (0, "cpu", "cpu"),
+        (0, "cuda:0", "cpu"),
+        (100, "cuda:0", "cuda:0"),
+        (60, "cuda:0", "cpu+cuda:0"),
+        (100, "cpu", "gpu"),
+        (60, "cpu", "cpu+gpu"),
+    ],
+)
+def test_where_the_server_computes_is_told(server, ollama, on_graphics, expected, used):
+    ollama.on_graphics = on_graphics
+    assert load(server, device=expected).health().device == used
+
+
+def test_where_the_server_computes_is_looked_at_again(server, ollama, monkeypatch):
+    ollama.on_graphics = 100
+    runtime = load(server, device="cuda:0")
+    ollama.on_graphics = 40
+    assert runtime.health().device == "cuda:0"  # only every few seconds
+    monkeypatch.setattr("appliance.inference.ollama.runtime._LOOK_AGAIN_S", 0.0)
+    assert runtime.health().device == "cpu+cuda:0"
+    ollama.context = None  # as of a model that was unloaded meanwhile
+    assert runtime.health().device == "cpu+cuda:0"
 
 
 def test_a_server_that_leaves_out_what_it_remembers_is_refused(server, ollama):
