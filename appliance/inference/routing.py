@@ -19,6 +19,8 @@ from appliance.inference.selection.models import CHOICE_DENIED, Offer, Selection
 from appliance.inference.selection.offers import supposed
 from appliance.inference.selection.policy import RoutingPolicy
 
+_IN_PROCESS = frozenset({"foundry", "genai", "llamacpp"})
+
 
 class Router:
     """Decides anew for each answer, from what is installed and in which state it is at that moment."""
@@ -119,7 +121,7 @@ class Router:
     def broken(self) -> str:
         """Why a model inside this process can answer no more, which only the end of the process mends; empty where all can."""
         for key, runtime in self._pool.loaded().items():
-            if key.runtime == "llamacpp" and not (health := runtime.health()).ready:
+            if key.runtime in _IN_PROCESS and not (health := runtime.health()).ready:
                 return health.detail
         return ""
 

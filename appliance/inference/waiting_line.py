@@ -9,6 +9,9 @@ from collections import deque
 from appliance.errors import Unavailable
 from appliance.inference.models import CompletionRequest
 
+HUNG_S = 120.0
+"""A library that has not let go of an answer this long after it was stopped never will."""
+
 _LOOK_S = 0.05
 
 
@@ -19,6 +22,8 @@ class WaitingLine:
         self._limit = limit
         self._line: deque[object] = deque()  # the first one is being answered
         self._moved = threading.Condition()
+        self._answered: tuple[object, CompletionRequest, float | None] | None = None
+        self._stopped_at: float | None = None
 
     def join(self) -> object:
         """A place at the end. Raises `Unavailable` (`inference.busy`, with `ahead`) where too many wait already."""
@@ -46,7 +51,16 @@ class WaitingLine:
                 if stopped(request, ends_at):
                     return False
                 self._moved.wait(_LOOK_S)
+            self._answered, self._stopped_at = (place, request, ends_at), None
             return True
+
+    def hung(self) -> bool:
+        """Whether the one in front should have left long ago; to be asked every few seconds, as it counts from the first time."""
+        with self._moved:
+            if self._answered is None or self._answered[0] not in self._line or not stopped(*self._answered[1:]):
+                return False
+            self._stopped_at = self._stopped_at or time.monotonic()
+            return time.monotonic() - self._stopped_at > HUNG_S
 
     def counts(self) -> tuple[int, int]:
         """How many are answered (0 or 1) and how many wait."""

@@ -70,6 +70,8 @@ class FoundryRuntime:
         running, waiting = self._line.counts()
         if self._native.closed.is_set():
             return Health(ready=False, detail="The language model has been unloaded.", device=self.device)
+        if self._line.hung():
+            return Health(ready=False, detail="The language model does not answer any more.", device=self.device)
         return Health(ready=True, device=self.device, running=running, waiting=waiting)
 
     def close(self) -> None:

@@ -86,6 +86,8 @@ class GenaiRuntime:
         running, waiting = self._line.counts()
         if self._native.closed:
             return Health(ready=False, detail="The language model has been unloaded.", device=self._native.device)
+        if self._line.hung():
+            return Health(ready=False, detail="The language model does not answer any more.", device=self._native.device)
         return Health(ready=True, device=self._native.device, running=running, waiting=waiting)
 
     def close(self) -> None:
