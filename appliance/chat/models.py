@@ -132,5 +132,5 @@ class Message:
 
     @property
     def device(self) -> str:
-        """What it computed on; empty where no model was chosen, and for one in a server elsewhere."""
-        return self.selection.device if self.selection else ""
+        """What it computed on, or was to where the runtime did not say; empty where no model was chosen."""
+        return self.selection.used or self.selection.device if self.selection else ""

@@ -16,7 +16,7 @@ from appliance.inference.selection.records import SelectionRecord
 pytestmark = pytest.mark.anyio
 
 RECORD = SelectionRecord(
-    "internal", model="reed@1", runtime="llamacpp", device="cpu", reason="preferred", lost={"oak@2 genai": "memory_short"}, policy="ab12"
+    "internal", model="reed@1", runtime="llamacpp", device="cuda:0", used="cpu", reason="preferred", lost={"oak@2 genai": "memory_short"}, policy="ab12"
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ async def test_an_officer_reads_it_without_a_word_of_it_and_that_is_on_record(si
         response = await client.get(f"/api/audit/answers/{answer_id}")
     found = response.json()
     assert (found["selection"]["model"], found["selection"]["lost"]) == ("reed@1", {"oak@2 genai": "memory_short"})
+    assert (found["selection"]["device"], found["selection"]["used"]) == ("cuda:0", "cpu")
     assert (found["prompt_tokens"], found["cached_tokens"], found["completion_tokens"]) == (500, 380, 12)
     assert "total_ms" in found["timing"]
     assert "flowerpot" not in response.text
