@@ -8,6 +8,9 @@ from playwright.sync_api import expect
 from appliance.egress.seal.layers import Strength
 from appliance.administration.routing_review import RoutingReview
 from appliance.inference.hardware.models import Accelerator, Hardware
+from appliance.inference.loaded_report import LoadedReport
+from appliance.inference.models import Health
+from appliance.inference.placement import LoadedRuntime, Placement
 from appliance.inference.selection.models import Offer
 
 pytestmark = pytest.mark.browser
@@ -21,6 +24,13 @@ MACHINE = Hardware(
     memory_available_mb=20_000,
     accelerators=(Accelerator("cuda:0", "A graphics card", 24_000, 21_000),),
     remarks=("Neural processors could not be looked at: accel0 is there, but the kernel does not say what it is.",),
+)
+LOADED = LoadedRuntime(
+    "llamacpp",
+    "smollm2-135m-instruct@1",
+    "",
+    Health(ready=True, running=1),
+    Placement("llamacpp", "smollm2-135m-instruct@1", "cuda:0", "cpu", "cuda:0"),
 )
 OFFERS = [
     Offer("llamacpp", "smollm2-135m-instruct@1", "smollm2-135m-instruct", memory_mb=320, context_tokens=4_096),
@@ -39,6 +49,7 @@ def offer(box, offers) -> None:
         hardware=lambda: MACHINE,
         offers=lambda: offers,
         seal=lambda: Strength.NONE,
+        loaded=lambda: [LoadedReport("worker-answers", 1, 1, 1, [LOADED], ["CPUExecutionProvider"])],
     )
 
 
@@ -81,6 +92,12 @@ def test_the_decisions_and_the_box_are_shown(box, open_page) -> None:
     internal.get_by_text("2 others").click()
     expect(internal.locator("[data-reason=runtime_forbidden]")).to_contain_text("The runtime stranger is not allowed")
     expect(page.locator("#hardware")).to_contain_text("A graphics card, 24 GB, 21 GB free")
+    expect(page.locator("#hardware")).to_contain_text("CPUExecutionProvider")
+    passed = internal.locator("[data-reason=no_library]")
+    expect(passed).to_contain_text("Not on cuda:0 (A graphics card): The build of llamacpp on this box cannot drive it")
+    loaded = page.locator("#loaded li")
+    expect(loaded.locator("p").first).to_have_text("smollm2-135m-instruct@1 through llamacpp not as expected")
+    expect(loaded).to_contain_text("It was put on cuda:0 and computes on cpu.")
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

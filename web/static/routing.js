@@ -6,7 +6,7 @@ import { plural } from "./figures.js";
 const MB = 1_000_000;
 const SEALS = { none: "none: its programs could reach the network", filter: "by a filter of system calls", namespace: "complete: there is no network to reach" };
 const driver = ({ library }) => (library && library !== "cpu" ? `, driven by ${library}` : "");
-const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device && `on ${candidate.device}${driver(candidate)}`);
+const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device ? `on ${candidate.device}${driver(candidate)}` : "");
 const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];
 
 function decision({ classification, winner, refusal, others }) {
