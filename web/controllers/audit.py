@@ -16,6 +16,7 @@ from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.downloads import attachment
 from web.guards import declares
+from web.numbers import OptionalNumber, PathNumber
 from web.pages import page
 from web.schemas.audit import AnswerRecordOut, AuditPage, AuditRecordOut
 
@@ -28,8 +29,8 @@ Wanted = NamedDependency[SkipValidation[AuditFilter]]
 
 async def _wanted(
     *,
-    since_ms: FromQuery[int | None] = None,
-    until_ms: FromQuery[int | None] = None,
+    since_ms: OptionalNumber = None,
+    until_ms: OptionalNumber = None,
     person: FromQuery[str | None] = None,
     event: FromQuery[EventName | None] = None,
     outcome: FromQuery[Outcome | None] = None,
@@ -52,7 +53,7 @@ class AuditController(Controller):
         return page(request, "audit.html", events=[str(name) for name in EventName], people=people)
 
     @get("/api/audit", opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ), sync_to_thread=True)
-    def search(self, appliance: Box, principal: Caller, wanted: Wanted, before_seq: FromQuery[int | None] = None) -> AuditPage:
+    def search(self, appliance: Box, principal: Caller, wanted: Wanted, before_seq: OptionalNumber = None) -> AuditPage:
         records = appliance.audit_review.search(principal, wanted, before_seq=before_seq, limit=PAGE_RECORDS + 1)
         return AuditPage([AuditRecordOut.of(record) for record in records[:PAGE_RECORDS]], len(records) > PAGE_RECORDS)
 
@@ -62,7 +63,7 @@ class AuditController(Controller):
         status_code=200,
         sync_to_thread=True,
     )
-    def disclose(self, appliance: Box, principal: Caller, seq: FromPath[int]) -> dict[str, str]:
+    def disclose(self, appliance: Box, principal: Caller, seq: PathNumber) -> dict[str, str]:
         values: dict[str, str] = appliance.audit_review.disclose(principal, seq)
         return values
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 from litestar import Controller, Request, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream, Template
 
 from appliance.administration.samples import SUGGESTED_QUESTIONS
@@ -15,6 +15,7 @@ from appliance.policy.actions import Action
 from web.answer_events import FROM_THE_START, answer_events
 from web.dependencies import Box, Caller, Jobs
 from web.guards import declares
+from web.numbers import OptionalNumber
 from web.pages import page
 from web.schemas.chat import (
     Asked,
@@ -31,9 +32,6 @@ PAGE_CONVERSATIONS = 50
 PAGE_MESSAGES = 40
 """Even, so that a page begins with a question."""
 
-Place: TypeAlias = Annotated[int | None, QueryParameter(ge=0, le=2**53)]
-"""A time in milliseconds, or an ordinal."""
-
 _SHELL = "an empty frame; what it shows comes by the JSON routes"
 
 
@@ -49,7 +47,7 @@ class ChatController(Controller):
         self,
         appliance: Box,
         principal: Caller,
-        before_ms: Place = None,
+        before_ms: OptionalNumber = None,
         before_id: FromQuery[str] = "",
     ) -> ConversationPage:
         before = None if before_ms is None else (before_ms, before_id)
@@ -79,7 +77,7 @@ class ChatController(Controller):
         sync_to_thread=True,
     )
     def conversation(
-        self, appliance: Box, principal: Caller, conversation_id: FromPath[str], before: Place = None
+        self, appliance: Box, principal: Caller, conversation_id: FromPath[str], before: OptionalNumber = None
     ) -> ConversationWithMessages:
         conversation, found = appliance.chat.conversation(principal, conversation_id, before=before, latest=PAGE_MESSAGES + 1)
         page = [MessageOut.of(message) for message in found[-PAGE_MESSAGES:]]

@@ -16,6 +16,7 @@ from web.dependencies import Box, Caller, Jobs
 from web.document_events import document_events
 from web.downloads import attachment
 from web.guards import declares
+from web.numbers import QueryNumber
 from web.pages import page
 from web.schemas.documents import DocumentOut, Highlights, PageOut, Uploaded
 from web.sse import event_stream
@@ -104,8 +105,8 @@ class DocumentsController(Controller):
         principal: Caller,
         document_id: FromPath[str],
         number: FromPath[int],
-        start: FromQuery[int],
-        end: FromQuery[int],
+        start: QueryNumber,
+        end: QueryNumber,
     ) -> Highlights:
         return Highlights(appliance.documents.page_highlights(principal, document_id, number, start, end))
 

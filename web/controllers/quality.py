@@ -12,6 +12,7 @@ from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
+from web.numbers import QueryNumber
 from web.pages import page
 from web.schemas.golden import QuestionIn
 from web.schemas.quality import QualityOut, VoicesOut
@@ -25,7 +26,7 @@ class QualityController(Controller):
         return page(request, "admin_quality.html")
 
     @get("/api/quality", opt=declares(Action.QUALITY_READ, EventName.QUALITY_READ), sync_to_thread=True)
-    def figures(self, appliance: Box, principal: Caller, by: FromQuery[str] = "day", days: FromQuery[int] = 30) -> QualityOut:
+    def figures(self, appliance: Box, principal: Caller, by: FromQuery[str] = "day", days: QueryNumber = 30) -> QualityOut:
         return QualityOut.of(appliance.quality.read(principal, by=by, days=days))
 
     @get("/api/feedback", opt=declares(Action.FEEDBACK_LIST, EventName.FEEDBACK_LISTED), sync_to_thread=True)
@@ -33,7 +34,7 @@ class QualityController(Controller):
         self,
         appliance: Box,
         principal: Caller,
-        page: FromQuery[int] = 1,
+        page: QueryNumber = 1,
     ) -> VoicesOut:
         return VoicesOut.of(appliance.voices.read(principal, page))
 
