@@ -22,6 +22,7 @@ from appliance.inference.telemetry import silence
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 32
 _CONTEXT_TOKENS = 1_024
+_TRIED_TOKENS = 256
 _TIMEOUT_S = 900
 PROBES = (
     "The night porter keeps the keys of the east wing in the blue cabinet.",
@@ -52,6 +53,7 @@ def run_step(name: str, *arguments: str | Path | int) -> dict[str, Any]:
             f"Preparing the models failed at step {name}: its process ended with status {done.returncode}. {last_words}".strip(),
             code="setup.step_crashed",
             step=name,
+            status=done.returncode,
         )
     return answer
 
@@ -208,6 +210,22 @@ def try_embedder(folder: str, context_tokens: str) -> dict[str, Any]:
     }
 
 
+def try_gguf(path: str) -> dict[str, Any]:
+    """Load a language model and read one token; a file that the library refuses is told apart from one that crashes it."""
+    try:
+        from appliance.inference.cores import available_cores
+        from appliance.inference.llamacpp.native import NativeModel
+        from appliance.inference.llamacpp.room import require_free_memory
+
+        require_free_memory(Path(path), "that comes in")
+        model = NativeModel(Path(path), context_tokens=_TRIED_TOKENS, threads=available_cores())
+        model.decode([0])
+        model.close()
+    except (ApplianceError, ImportError) as error:  # another runtime may take it, or this one once there is room
+        return {"refused": str(error)}
+    return {"refused": ""}
+
+
 def main(arguments: list[str]) -> int:
     """Run one step by name; errors people can act on are printed as JSON."""
     steps: dict[str, Callable[..., dict[str, Any]]] = {
@@ -217,6 +235,7 @@ def main(arguments: list[str]) -> int:
         "quality": quality,
         "build_embedder": build_embedder,
         "try_embedder": try_embedder,
+        "try_gguf": try_gguf,
     }
     try:
         silence()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import InvalidInput
+from appliance.errors import InvalidInput, SetupError
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, folder_digest
@@ -144,13 +145,30 @@ def model_name(name: str) -> str:
 
 
 def _tried(folder: Path, facts: Facts) -> Mapping[str, float]:
-    """What an embedding model shows when it is run here once, in a process of its own. Raises `InvalidInput`, `SetupError`."""
+    """What an embedding model shows when it is run here once, in a process of its own. Raises `InvalidInput`, `SetupError`.
+
+    A GGUF file shows nothing but that it does not crash the library.
+    """
+    if facts.format == "gguf":
+        _refuse_crashing(folder)
     if facts.format != "onnx":
         return {}
     measured = run_step("try_embedder", folder, facts.context_tokens)
     if abs(measured["length"] - 1) > 0.01 or not 8 <= measured["dimensions"] <= _MOST_DIMENSIONS:
         raise InvalidInput("What this model gives are no vectors of length 1: nothing is found by it.", code="model.no_vectors")
     return {name: measured[name] for name in ("dimensions", "tokens_per_s")}
+
+
+def _refuse_crashing(path: Path) -> None:
+    """Raise `InvalidInput` (`model.crashes`) where a signal ended the process that loaded it, other than for want of memory."""
+    try:
+        run_step("try_gguf", path)
+    except SetupError as error:
+        status = int(error.data.get("status", 0))
+        if status < 0 and status != -signal.SIGKILL:
+            raise InvalidInput(
+                "This file crashes the library that would run it on this box; it was not imported.", code="model.crashes"
+            ) from error
 
 
 def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:

@@ -16,11 +16,18 @@ from sqlalchemy import select
 from appliance.administration import models as administration
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput, NotFound, SetupError, Unavailable
+from appliance.inference.store import importing
 from appliance.inference.store.importing import Order
 from appliance.inference.store.signatures import signed_text
 from appliance.inference.store.versions import VersionState
 from appliance.storage.tables import audit_events
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
+
+
+@pytest.fixture(autouse=True)
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file that comes in is tried in a process of its own: see test_crashing_models.py."""
+    monkeypatch.setattr(importing, "_refuse_crashing", lambda _: None)
 
 
 @pytest.fixture
