@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import NotFound
 from appliance.identity.models import Principal
@@ -53,15 +53,16 @@ class AnswerRecords:
         with self._database.write() as connection:
             found = select(messages).where(messages.c.id == message_id, messages.c.role == "assistant")
             row = connection.execute(found).one_or_none()
-            if row is None:
-                raise NotFound("There is no such answer, or its conversation was deleted.", code="audit.no_answer")
             event = AuditEvent(
                 EventName.AUDIT_READ,
                 principal,
-                resources=(ResourceRef("message", row.id),),
+                resources=() if row is None else (ResourceRef("message", row.id),),  # what was typed may be any text
+                outcome=Outcome.FAILURE if row is None else Outcome.SUCCESS,
                 facts={"shown": "selection"},
             )
             self._audit.append(connection, event)
+        if row is None:
+            raise NotFound("There is no such answer, or its conversation was deleted.", code="audit.no_answer")
         return _record(row)
 
 

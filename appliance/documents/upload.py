@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from typing import Self
 
+from sqlalchemy import Connection
+
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents.media_types import HEAD_BYTES, MediaType, check_upload
@@ -78,31 +80,38 @@ class Upload:
             self.discard()
             raise
         self._writer.finish()  # a large file takes its time to reach the disk: not under the write lock
+        gone = NotFound("There is no such thing here.")
         with self._database.write() as connection:
-            if load_collection(connection, self._collection_id) is None:
-                self.discard()  # it was deleted since it was asked about
-                raise NotFound("There is no such thing here.")
             # under the lock, so that no deletion of the same content takes the file away in between
-            stored = self._writer.commit()
-            existing = same_content(connection, self._collection_id, stored.sha256)
-            document = existing or self._document(media_type, stored)
-            if existing is None:
-                insert_document(connection, document, stored.name)
-            self._audit.append(
-                connection,
-                AuditEvent(
-                    EventName.DOCUMENT_UPLOADED,
-                    self._principal,
-                    resources=(ResourceRef("document", document.id), ResourceRef("collection", self._collection_id)),
-                    facts={
-                        "sha256": stored.sha256,
-                        "size_bytes": stored.size_bytes,
-                        "media_type": str(media_type),
-                        "duplicate": int(existing is not None),
-                    },
-                    sealed={"name": self._name},
-                ),
-            )
+            taken = None if load_collection(connection, self._collection_id) is None else self._take(connection, media_type)
+            if taken is None:  # the collection was deleted since it was asked about
+                self._audit.append(connection, refusal(self._principal, self._collection_id, self._name, gone))
+        if taken is None:
+            self.discard()
+            raise gone
+        return taken
+
+    def _take(self, connection: Connection, media_type: MediaType) -> tuple[Document, bool]:
+        stored = self._writer.commit()
+        existing = same_content(connection, self._collection_id, stored.sha256)
+        document = existing or self._document(media_type, stored)
+        if existing is None:
+            insert_document(connection, document, stored.name)
+        self._audit.append(
+            connection,
+            AuditEvent(
+                EventName.DOCUMENT_UPLOADED,
+                self._principal,
+                resources=(ResourceRef("document", document.id), ResourceRef("collection", self._collection_id)),
+                facts={
+                    "sha256": stored.sha256,
+                    "size_bytes": stored.size_bytes,
+                    "media_type": str(media_type),
+                    "duplicate": int(existing is not None),
+                },
+                sealed={"name": self._name},
+            ),
+        )
         return document, existing is not None
 
     def discard(self) -> None:
@@ -135,7 +144,7 @@ class Upload:
             self._audit.append(connection, refusal(self._principal, self._collection_id, self._name, error))
 
 
-def refusal(principal: Principal, collection_id: str, name: str, error: DocumentRejected) -> AuditEvent:
+def refusal(principal: Principal, collection_id: str, name: str, error: ApplianceError) -> AuditEvent:
     """The audit event of an upload that was not taken."""
     return AuditEvent(
         EventName.DOCUMENT_UPLOADED,

@@ -144,9 +144,13 @@ def merge_words(connection: Connection) -> bool:
 
 
 def count_chunks(connection: Connection, added: dict[int, int]) -> None:
-    """So many more or fewer can be found. A generation is a random number: one that was rolled back never comes again."""
+    """So many more or fewer can be found. A generation is a random number: one that was rolled back never comes again.
+
+    Fewer make no row where there is none: that collection was deleted before.
+    """
     connection.exec_driver_sql(
-        "INSERT INTO search_collections(collection_number, chunk_count, generation) VALUES (?, ?, random()) "
+        "INSERT INTO search_collections(collection_number, chunk_count, generation) SELECT ?1, ?2, random() "
+        "WHERE ?2 > 0 OR EXISTS (SELECT 1 FROM search_collections WHERE collection_number = ?1) "
         "ON CONFLICT DO UPDATE SET chunk_count = chunk_count + excluded.chunk_count, generation = excluded.generation",
         list(added.items()),
     )

@@ -215,3 +215,12 @@ def test_merging_ends_and_changes_no_result(database):
 
 def pieces(connection: Connection) -> int:
     return connection.execute(text("SELECT count(DISTINCT segid) FROM search_words_idx")).scalar_one()
+
+
+def test_fewer_passages_of_a_deleted_collection_make_no_row_of_it(database):
+    with database.write() as connection:
+        ids = store(connection, 1, "d", ["apples", "pears"], unit(np.random.default_rng(7), 2))
+        connection.exec_driver_sql("DELETE FROM search_collections")
+        INDEX.remove(connection, "d")
+        assert connection.exec_driver_sql("SELECT count(*) FROM search_collections").scalar() == 0
+    assert len(ids) == 2

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from appliance.administration.golden.models import Expected
-from appliance.audit.events import EventName
+from appliance.audit.events import EventName, Outcome
 from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
 from appliance.documents.clearing import Clearing
@@ -148,6 +148,9 @@ def test_it_is_out_of_reach_before_anything_is_cleared_away(
     ):
         with pytest.raises(NotFound):
             act()
+    with appliance.database.read() as connection:
+        refused = search(connection, AuditFilter(event=EventName.DOCUMENT_UPLOADED, outcome=Outcome.FAILURE), limit=5)
+    assert [record.facts for record in refused] == [{"reason": "not_found"}]  # what was on its way in
     service.ingest(waiting, "worker")
     assert (service.list(alice), waiting in service.pending_ids()) == ([], False)
     assert shared not in {item.id for item in appliance.collections.list_all(administrator)}
