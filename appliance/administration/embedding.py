@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from appliance.administration.golden.heeding import Heed
 from appliance.administration.golden.index_gate import IndexGate
+from appliance.administration.golden.objection import GoldenObjection
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict
@@ -19,23 +21,36 @@ from appliance.retrieval.indexes import IndexState
 from appliance.storage.database import Database
 
 
-def take_up(
-    connection: Connection, audit: AuditLog, gate: IndexGate, principal: Principal, version: ModelVersion, *, despite: bool
-) -> None:
-    """Begin, or where golden sets keep the complete index of this version from it, let it take over `despite` them.
+def take_up(connection: Connection, audit: AuditLog, gate: IndexGate, heed: Heed, version: ModelVersion) -> None:
+    """Begin, or where golden sets keep the index of this version from it, let it take over despite them, on record.
 
-    Raises `Conflict` as `begin_embedding`, and `golden.not_compared` for a reason given before there is anything to override.
+    Raises `Conflict` as `begin_embedding`, and `golden.not_compared` for a reason that is given before all required sets were
+    asked of everything as it is now: there is nothing to override yet. Raises `GoldenObjection` where no reason is given.
     """
     running = indexes.building(connection)
-    if despite and running is not None and running.model_id == version.id and running.against:
-        indexes.let_through(connection, running.number)
+    if running is None or running.model_id != version.id or not running.against:
+        if heed.despite and gate.required(connection):
+            raise Conflict(
+                "Golden sets are asked once everything is embedded; give the reason then, should they speak against it.",
+                code="golden.not_compared",
+            )
+        begin_embedding(connection, audit, heed.principal, version)
         return
-    if despite and gate.required(connection):
+    if heed.despite and gate.next_unasked(connection, running) is not None:
         raise Conflict(
-            "Golden sets are asked once everything is embedded; give the reason then, should they speak against it.",
+            "Golden sets are being asked anew, since documents or questions changed, or one could not be asked; "
+            "give the reason in a moment, should they still speak against it.",
             code="golden.not_compared",
         )
-    begin_embedding(connection, audit, principal, version)
+    try:
+        gate.require(connection, running, heed.readable)
+    except GoldenObjection as objection:
+        if not heed.despite:
+            raise
+        heed.override(connection, version, objection)
+        indexes.let_through(connection, running.number)
+        return
+    begin_embedding(connection, audit, heed.principal, version)  # refused: what is building takes over by itself
 
 
 def begin_embedding(

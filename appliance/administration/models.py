@@ -171,10 +171,10 @@ class ModelAdministration:
                 self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"tried_again": "yes"})
                 return version
             self._require_usable(version)
-            heed(connection, version)
             if version.kind == "embedding":
-                take_up(connection, self._audit, self._golden.indexes, principal, version, despite=bool(despite))
+                take_up(connection, self._audit, self._golden.indexes, heed, version)
                 return version
+            heed(connection, version)
             replaced = records.make_active(connection, version)
             facts: Facts = {"replaced": replaced or "nothing"}
             settled = self._golden.settle(connection, version, overridden=bool(despite))

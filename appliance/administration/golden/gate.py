@@ -62,12 +62,9 @@ class GoldenGate:
     def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
         """Return where the version may answer people. Questions and runs are named for collections in `readable` only.
 
-        An embedding model may begin; its index is judged when it is complete. Raises `GoldenObjection`: `golden.not_run`,
-        `golden.failed` or `golden.regression`.
+        An embedding model may, where its index may take over: `administration/embedding.py`. Raises `GoldenObjection`:
+        `golden.not_run`, `golden.failed` or `golden.regression`.
         """
-        if version.kind == "embedding":
-            self.indexes.require(connection, version, readable)
-            return
         judged = self._judged(connection, version)
         failed = [(item.run, item.set.collection_id in readable) for item in judged if item.run is not None and item.failed]
         if failed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -19,9 +20,41 @@ from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.storage.database import Database
 
-Heed = Callable[[Connection, ModelVersion], None]
-
 _LONGEST_REASON = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heed:
+    """Somebody's wish that a version answers: `despite` is the reason why golden sets are not to be heeded, or empty.
+
+    Questions may be named for the collections in `readable` only.
+    """
+
+    principal: Principal
+    despite: str
+    readable: Collection[str]
+    gate: GoldenGate
+    audit: AuditLog
+
+    def __call__(self, connection: Connection, version: ModelVersion) -> None:
+        """Called inside the write that lets a language model answer. Raises `GoldenObjection` where no reason is given."""
+        try:
+            self.gate.require(connection, version, self.readable)
+        except GoldenObjection as objection:
+            if not self.despite:
+                raise
+            self.override(connection, version, objection)
+
+    def override(self, connection: Connection, version: ModelVersion, objection: GoldenObjection) -> None:
+        """Record that the version answers whatever this objection says, and why."""
+        event = AuditEvent(
+            EventName.GOLDEN_OVERRIDDEN,
+            self.principal,
+            resources=(ResourceRef("model", version.id),),
+            facts={"against": objection.stable_code},
+            sealed={"reason": self.despite},
+        )
+        self.audit.append(connection, event)
 
 
 class Heeding:
@@ -35,7 +68,7 @@ class Heeding:
 
     @contextmanager
     def before(self, principal: Principal, act: EventName, version_id: str, despite: str) -> Iterator[Heed]:
-        """Gives what must be called inside the write; it raises `GoldenObjection` where no reason is given in `despite`.
+        """Gives what must be heeded inside the write; it raises `GoldenObjection` where no reason is given in `despite`.
 
         The objection is recorded as a failure of `act`, after the write was undone. Raises `Denied` for a reason of somebody
         who may not override, and `InvalidInput` (`golden.reason`) for one that is too long to be kept whole.
@@ -45,32 +78,11 @@ class Heeding:
         if len(despite) > _LONGEST_REASON:
             raise InvalidInput(f"A reason has at most {_LONGEST_REASON} characters.", code="golden.reason")
         readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
-
-        def heed(connection: Connection, version: ModelVersion) -> None:
-            try:
-                self._gate.require(connection, version, readable)
-            except GoldenObjection as objection:
-                if not despite:
-                    raise
-                self._override(connection, principal, version, objection, despite)
-
         try:
-            yield heed
+            yield Heed(principal, despite, readable, self._gate, self._audit)
         except GoldenObjection as objection:
             with self._database.write() as connection:
                 about = (ResourceRef("model", version_id),)
                 facts: dict[str, str | int] = {"reason": objection.stable_code}
                 self._audit.append(connection, AuditEvent(act, principal, resources=about, outcome=Outcome.FAILURE, facts=facts))
             raise
-
-    def _override(
-        self, connection: Connection, principal: Principal, version: ModelVersion, objection: GoldenObjection, despite: str
-    ) -> None:
-        event = AuditEvent(
-            EventName.GOLDEN_OVERRIDDEN,
-            principal,
-            resources=(ResourceRef("model", version.id),),
-            facts={"against": objection.stable_code},
-            sealed={"reason": despite},
-        )
-        self._audit.append(connection, event)

@@ -15,7 +15,6 @@ from appliance.administration.golden.margin import Margin
 from appliance.administration.golden.models import GoldenSet, Question
 from appliance.administration.golden.objection import GoldenObjection, counted, named
 from appliance.administration.golden.places import IndexComparison
-from appliance.inference.store.versions import ModelVersion
 from appliance.retrieval import indexes
 from appliance.retrieval.indexes import IndexRecord, Judgement
 from appliance.storage.clock import now_ms
@@ -69,26 +68,23 @@ class IndexGate:
             against = f"for {counted(worse)} of the golden sets the expected passage is found further down, or not at all."
         return Judgement(open=False, against=against, facts={"golden_sets": len(known)} if known else {})
 
-    def require(self, connection: Connection, version: ModelVersion, readable: Collection[str]) -> None:
-        """Return unless an index of this version is kept from taking over. Questions are named for `readable` collections only.
+    def require(self, connection: Connection, index: IndexRecord, readable: Collection[str]) -> None:
+        """Return unless what is known of a building index stands against it. Questions are named for `readable` collections only.
 
         Raises `GoldenObjection`: `golden.failed` or `golden.regression`.
         """
-        index = indexes.building(connection)
-        if index is None or index.model_id != version.id or not index.against:
-            return
         asked = self._asked(connection, index)
         against = [item for item in asked if item.comparison is not None and item.comparison.stands_against]
         failed = [item.comparison for item in against if item.comparison is not None and item.comparison.reason_code]
         if failed:
             raise GoldenObjection(
-                f"A golden set could not be asked in the index of {version.id}: {failed[0].reason}", code="golden.failed"
+                f"A golden set could not be asked in the index of {index.model_id}: {failed[0].reason}", code="golden.failed"
             )
         if against:
             worse = [(item.set, place) for item in against if item.comparison for place in item.comparison.worse]
             told = [place.text for about, place in worse if about.collection_id in readable]
             raise GoldenObjection(
-                f"With {version.id} the expected passage of {counted(len(worse))} of the golden sets is found further down, "
+                f"With {index.model_id} the expected passage of {counted(len(worse))} of the golden sets is found further down, "
                 f"or not at all{named(told, len(worse))}",
                 code="golden.regression",
                 worse=len(worse),

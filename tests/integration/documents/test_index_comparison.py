@@ -130,12 +130,13 @@ def test_a_model_that_finds_less_does_not_take_over_until_an_administrator_says_
     with pytest.raises(Denied):
         box.models.activate(clerk, "new@1", despite="I like it")
     assert box.against() and box.passes.pending_ids() == []
+    assert "golden.overridden" not in box.names()
 
     box.models.activate(box.administrator, "new@1", despite="It is four times as fast.")
+    assert box.names().count("golden.overridden") == 1
     assert box.passes.pending_ids() == ["2"]
     box.passes.run()
     assert box.state() == {2: ("new@1", "serving")}
-    assert "golden.overridden" in box.names()
     assert box.events()[-1][2]["golden"] == "unheeded"
     # the way back is never held up
     box.by_id["old@1"].lost = frozenset({"berth0", "berth2"})
@@ -220,6 +221,34 @@ def test_documents_and_questions_that_come_meanwhile_are_asked_about_too(box) ->
     assert box.state() == {2: ("new@1", "serving")}
 
 
+def test_no_reason_is_taken_for_a_comparison_that_does_not_hold_any_more(box) -> None:
+    box.require()
+    box.forget(1, 3)
+    box.replace()
+    box.appliance.golden.add(box.administrator, box.set_id, [Expected("berth7?", (f"{named(7)} is told of here",))])
+    assert box.against(), "nobody has looked yet"
+
+    def refused() -> None:
+        with pytest.raises(Conflict) as early:
+            box.models.activate(box.administrator, "new@1", despite="because")
+        assert early.value.stable_code == "golden.not_compared"
+        assert box.models.indexes(box.administrator)[1].unconditional is False
+        assert "golden.overridden" not in box.names()
+
+    refused()
+    box.passes.run()
+    with box.appliance.database.write() as connection:
+        connection.execute(
+            text("UPDATE search_collections SET generation = generation + 1")
+        )  # as a document that is deleted does
+    refused()
+    box.passes.run()
+    box.models.activate(box.administrator, "new@1", despite="because")
+    assert box.names().count("golden.overridden") == 1
+    box.passes.run()
+    assert box.state() == {2: ("new@1", "serving")}
+
+
 def test_a_set_that_cannot_be_asked_keeps_the_index_back_and_says_why(box) -> None:
     box.require()
     other = box.appliance.people.create(box.administrator, "other", PASSWORD, frozenset({Role.ADMINISTRATOR}))
@@ -238,6 +267,9 @@ def test_a_set_that_cannot_be_asked_keeps_the_index_back_and_says_why(box) -> No
     with box.appliance.database.write() as connection:
         connection.execute(text("UPDATE index_comparisons SET compared_ms = 0"))  # long ago
     assert box.passes.pending_ids() == ["2"]
+    with pytest.raises(Conflict) as early:
+        box.models.activate(box.administrator, "new@1", despite="because")
+    assert early.value.stable_code == "golden.not_compared"
     box.passes.run()
     assert len(box.compared()) == 1, "told once"
     # whoever changes the schedule is the one for whom it is asked
