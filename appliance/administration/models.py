@@ -185,7 +185,8 @@ class ModelAdministration:
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
         """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`).
 
-        A former embedding model takes over as `activate` says. One that is not active yet is given up by `abandon`.
+        A former embedding model takes over as `activate` says, whatever golden sets say; from it no rollback leads forward again.
+        One that is not active yet is given up by `abandon`.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
         with self._database.write() as connection:

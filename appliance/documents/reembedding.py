@@ -221,12 +221,15 @@ class Reembedding:
             before = indexes.serving(connection)
             indexes.switch(connection, current)
             replaced = None
+            back = False
             for version in records.load_versions(connection):
                 if version.kind == "embedding" and version.state is VersionState.ACTIVE:
                     records.set_state(connection, version, VersionState.RETIRED)
                     replaced = version.id
+                    back = current.unconditional and version.replaced == index.model_id
             version = records.load_version(connection, index.model_id)
-            records.set_state(connection, version, VersionState.ACTIVE, replaced=replaced)
+            # who went back cannot go forward by going back once more: that way asks no golden set
+            records.set_state(connection, version, VersionState.ACTIVE, replaced=None if back else replaced)
             facts: dict[str, str | int] = {"replaced": replaced or "nothing", "sha256": index.sha256}
             facts |= {"dimensions": current.dimensions, "index": index.number, "before": before.number}
             facts |= judgement.facts

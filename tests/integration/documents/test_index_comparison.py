@@ -158,6 +158,20 @@ def test_a_model_that_finds_as_much_takes_over_and_what_was_found_is_kept(box) -
     assert [(place.text, place.before, place.now) for place in kept.worse] == [("berth2?", 1, None)]
 
 
+def test_the_way_back_does_not_lead_forward_past_the_golden_sets(box) -> None:
+    box.forget(1, 3)
+    box.replace()
+    box.models.rollback(box.administrator, "new")
+    box.passes.run()
+    assert box.state() == {3: ("old@1", "serving")}
+    box.require()
+    with pytest.raises(Conflict) as refused:
+        box.models.rollback(box.administrator, "old")
+    assert refused.value.stable_code == "model.nothing_before"
+    box.replace()
+    assert box.against().startswith("for 2 questions") and box.appliance.models.active("embedding").id == "old@1"
+
+
 def test_without_a_required_set_nothing_is_asked(box) -> None:
     box.forget(0, 1, 2, 3, 4)
     box.replace()
