@@ -8,7 +8,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ from workers.queue import Queue
 if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
     from appliance.evaluation.golden.running import GoldenRunner
+    from appliance.inference.load_marks import LoadMarks
 
 INGEST_NICENESS = 19
 """Ingest takes what chat leaves: on a box that answers without a pause a seventieth of it, on an idle one everything."""
@@ -93,10 +95,11 @@ def serve(settings: Settings, queue: QueueName) -> None:
     try:
         broker = make_broker(settings)
         faulthandler.dump_traceback_later(_STARTING_S, exit=True)
-        appliance.crashed_loads.record()
-        _declare(queue, broker, appliance, worker_id)
-        _release(appliance, queue)
-        ended = _serve_broker(settings, queue, broker, appliance)
+        appliance.crashed_loads.record(worker_name(queue))
+        with _stops_noted(appliance.load_marks):
+            _declare(queue, broker, appliance, worker_id)
+            _release(appliance, queue)
+            ended = _serve_broker(settings, queue, broker, appliance)
         _release(appliance, queue, forgiven=ended)
         if not ended:
             # a thread still runs native code: taking its memory away would crash
@@ -106,6 +109,21 @@ def serve(settings: Settings, queue: QueueName) -> None:
     finally:
         faulthandler.cancel_dump_traceback_later()
         appliance.close()
+
+
+@contextmanager
+def _stops_noted(marks: LoadMarks) -> Iterator[None]:
+    """Until `Signals` takes over: a signal that ends us inside of native code, where no Python runs, is noted by faulthandler,
+    which then lets it end us; so it is no crash of what was loaded.
+    """
+    with marks.stopped() as words:
+        for number in ENDING:
+            faulthandler.register(number, file=words, all_threads=False, chain=True)
+        try:
+            yield
+        finally:
+            for number in ENDING:
+                faulthandler.unregister(number)
 
 
 def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worker_id: str) -> None:
@@ -212,6 +230,7 @@ def _serve_broker(settings: Settings, queue: QueueName, broker: NudgedBroker, ap
                 sender.enqueue_maintenance(name)
         faulthandler.cancel_dump_traceback_later()
         log.info("worker.stopping", queue=queue.value)
+        appliance.load_marks.withdraw()  # we may be killed before we have ended
         worker.stop(timeout=_INTERRUPTED_MS)
         return not any(thread.is_alive() for thread in worker.workers)
 

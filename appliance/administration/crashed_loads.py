@@ -23,9 +23,9 @@ class CrashedLoads:
         self._models = models
         self._marks = marks
 
-    def record(self) -> int:
-        """For a process that starts, before it loads anything; how many crashes there were since."""
-        died = self._marks.settle()
+    def record(self, worker: str) -> int:
+        """For a worker that starts, before it loads anything; in how many loads the one before it crashed."""
+        died = self._marks.settle(worker)
         versions = self._models.versions() if died else []
         for load, times in died.items():
             about = [version.id for version in versions if version.sha256 == load.sha256]

@@ -85,9 +85,10 @@ def test_two_crashes_while_loading_end_in_a_reason_and_it_can_be_tried_again(
     (appliance.settings.data_dir / "crash").touch()
     asked = ask(appliance, alice)
     assert TRIES < run._TRIES_AT_START, "the box starts with the try after"
-    for times in range(TRIES):
-        assert start(appliance).wait(60) == -signal.SIGABRT
-        assert crashes(appliance) == [("failure", each + 1) for each in range(times)], "said by the one that comes after"
+    active = next(version for version in appliance.models.versions() if version.kind == "language" and version.state == "active")
+    counts(worker_of(appliance.settings.data_dir / "loading", "die", load=Load(active.sha256, "llamacpp")), other_parent=True)
+    assert start(appliance).wait(60) == -signal.SIGABRT
+    assert crashes(appliance) == [("failure", 1)], "said by the one that comes after"
     assert appliance.chat.message(alice, asked).status == "PENDING"
 
     worker = start(appliance)
@@ -97,54 +98,93 @@ def test_two_crashes_while_loading_end_in_a_reason_and_it_can_be_tried_again(
         assert message.reason.endswith("so it is not loaded again.")
         assert crashes(appliance) == [("failure", 1), ("failure", 2)]
         assert worker_beats(appliance.settings, "answers")
-        active = next(
-            version for version in appliance.models.versions() if version.kind == "language" and version.state == "active"
-        )
         assert [finding.state for finding in doctor._models(appliance) if active.id in finding.sentence] == ["failure"]
 
         (appliance.settings.data_dir / "crash").unlink()
         assert appliance.model_administration.activate(administrator, active.id).state == "active"
         again = answered(appliance, alice, ask(appliance, alice))
         assert again.status == "DONE", again.reason
-        assert not list((appliance.settings.data_dir / "loading").iterdir())
+        assert [file.name for file in (appliance.settings.data_dir / "loading").iterdir()] == ["worker-answers.stopped"]
     finally:
         worker.terminate()
         worker.wait(30)
 
 
 _LOADS = """
-import os, signal, sys
+import ctypes, os, signal, sys
 from pathlib import Path
 from appliance.inference.load_marks import Load, LoadMarks
-marks = LoadMarks(Path(sys.argv[1]))
-print(*marks.settle().values(), flush=True)
-if sys.argv[2] == "die":
-    with marks.around(Load("0" * 64, "llamacpp"), "m@1"):
-        os.kill(os.getpid(), signal.SIGKILL)
+from appliance.lifeline import die_with_parent
+directory, worker, then, sha256 = sys.argv[1:]
+if then == "die with its parent":
+    die_with_parent()
+marks = LoadMarks(Path(directory))
+print(*marks.settle(worker).values(), flush=True)
+if then == "end":
+    sys.exit()
+if then == "wait":
+    from workers.main import _stops_noted
+    with _stops_noted(marks), marks.around(Load(sha256, "llamacpp"), "m@1"):
+        print("in native code", flush=True)
+        ctypes.PyDLL(None).sleep(600)
+with marks.around(Load(sha256, "llamacpp"), "m@1"):
+    os.kill(os.getpid(), signal.SIGKILL)
 """
+LOAD = Load("0" * 64, "llamacpp")
 
 
-def test_a_stop_of_the_box_while_it_loads_is_no_crash(tmp_path: Path) -> None:
-    """Then the process that loads is killed, and the one that started it ends, too."""
+def worker_of(directory: Path, then: str, *, name: str = "worker-answers", load: Load = LOAD) -> list[str]:
+    """Starts as the worker of that name, tells what it counts, then does what is said."""
+    return [sys.executable, "-c", _LOADS, str(directory), name, then, load.sha256]
 
-    def child(then: str) -> str:
-        command = [sys.executable, "-c", _LOADS, str(tmp_path), then]
-        return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout.strip()
 
-    command = [sys.executable, "-c", _LOADS, str(tmp_path), "die"]
-    between = f"import subprocess\nsubprocess.run({command!r})"
-    subprocess.run([sys.executable, "-c", between], cwd=ROOT, check=True, capture_output=True)
-    assert len(list(tmp_path.iterdir())) == 1
-    assert child("end") == ""
-    assert not list(tmp_path.iterdir())
-    assert [child("die"), child("die"), child("end"), child("end")] == ["", "1", "2", ""]
+def counts(command: list[str], *, other_parent: bool = False) -> str:
+    if other_parent:  # as in a container that starts again
+        command = [sys.executable, "-c", f"import subprocess\nsubprocess.run({command!r})"]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("other_parent", [True, False], ids=["a container", "a supervisor"])
+def test_a_load_that_ends_its_process_is_counted_whoever_starts_it_again(tmp_path: Path, *, other_parent: bool) -> None:
+    found = [counts(worker_of(tmp_path, then), other_parent=other_parent) for then in ("die", "die", "end", "end")]
+    assert found == ["", "1", "2", ""]
     marks = LoadMarks(tmp_path)
-    assert marks.crashed() == {Load("0" * 64, "llamacpp")}
-    with pytest.raises(Unavailable, match="is not loaded again") as refused, marks.around(Load("0" * 64, "llamacpp"), "m@1"):
+    assert marks.crashed() == {LOAD}
+    with pytest.raises(Unavailable, match="is not loaded again") as refused, marks.around(LOAD, "m@1"):
         raise AssertionError
     assert refused.value.stable_code == "inference.load_crashed"
-    with marks.around(Load("1" * 64, "llamacpp"), "other@1"):
-        assert child("end") == "", "we live"
-    assert marks.forget("0" * 64)
-    assert not marks.forget("0" * 64)
+    assert marks.forget(LOAD.sha256)
+    assert not marks.forget(LOAD.sha256)
     assert marks.crashed() == frozenset()
+
+
+def test_an_end_of_the_box_while_it_loads_is_no_crash(tmp_path: Path) -> None:
+    """Then a worker of its own dies with it."""
+    assert counts(worker_of(tmp_path, "die with its parent"), other_parent=True) == ""
+    assert len(list(tmp_path.glob("*.loading"))) == 1
+    assert counts(worker_of(tmp_path, "end")) == ""
+    assert not list(tmp_path.iterdir())
+    assert [counts(worker_of(tmp_path, "die with its parent")) for _ in range(2)] == ["", "1"], "it lives"
+
+
+def test_a_stop_while_native_code_keeps_the_interpreter_is_no_crash(tmp_path: Path) -> None:
+    with subprocess.Popen(worker_of(tmp_path, "wait"), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["\n", "in native code\n"]
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM
+    assert len(list(tmp_path.glob("*.loading"))) == 1
+    assert [counts(worker_of(tmp_path, "die")), counts(worker_of(tmp_path, "end"))] == ["", "1"], "the word is of one stop"
+
+
+def test_another_worker_leaves_the_mark_of_a_load_alone(tmp_path: Path) -> None:
+    marks = LoadMarks(tmp_path)
+    with marks.around(LOAD, "m@1"):
+        assert not list(tmp_path.iterdir()), "no worker: somebody sees it crash"
+    assert marks.settle("worker-answers") == {}
+    with marks.around(LOAD, "m@1"):
+        assert counts(worker_of(tmp_path, "end", name="worker-ingest")) == ""
+        assert counts(worker_of(tmp_path, "end", name="worker-answer")) == ""
+        assert len(list(tmp_path.glob("*.loading"))) == 1
+        marks.withdraw()
+        assert not list(tmp_path.iterdir())
