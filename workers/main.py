@@ -48,6 +48,9 @@ EXIT_BROKEN = 70
 HUNG_S = 180.0
 """Nothing keeps the interpreter's lock this long. A thread of ours would wait for it, too; faulthandler's watch does not."""
 
+LOADING_S = 3_600.0
+"""No model takes this long to read, verify and load, also from a slow disk: two ends at this limit count as two crashes."""
+
 _STARTING_S = 900.0
 _INTERRUPTED_MS = 3_000
 _PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
@@ -112,6 +115,16 @@ def serve(settings: Settings, queue: QueueName) -> None:
 
 
 @contextmanager
+def _given(limit_s: float) -> Iterator[None]:
+    """While we start: end the process if this step takes longer, then watch over the rest as before."""
+    faulthandler.dump_traceback_later(limit_s, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.dump_traceback_later(_STARTING_S, exit=True)
+
+
+@contextmanager
 def _stops_noted(marks: LoadMarks) -> Iterator[None]:
     """Until `Signals` takes over: a signal that ends us inside of native code, where no Python runs, is noted by faulthandler,
     which then lets it end us; so it is no crash of what was loaded.
@@ -133,13 +146,16 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
 
         settings = appliance.settings
         declare_answer(broker, appliance.chat, connect(settings), worker_id, settings.answer_timeout_s)
-        _load_embedder(appliance)
-        _warm(appliance)
+        with _given(LOADING_S):
+            _load_embedder(appliance)
+        with _given(LOADING_S):
+            _warm(appliance)
     elif queue is QueueName.INGEST:
         from workers.documents import declare_ingest, declare_reembed
 
         declare_ingest(broker, appliance.documents, worker_id, appliance.settings.parse_timeout_s)
-        _load_embedder(appliance)
+        with _given(LOADING_S):
+            _load_embedder(appliance)
         declare_reembed(broker, appliance.reembedding, appliance.documents)
     else:
         from workers.care import cares

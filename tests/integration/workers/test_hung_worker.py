@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from sqlalchemy import select
 from appliance.bootstrap import Appliance
 from appliance.identity.models import Principal
 from appliance.storage.tables import messages
+from appliance.supervisor.names import QueueName
+from workers import main
+from workers.broker import make_broker
 from workers.queue import open_queue
 
 pytestmark = pytest.mark.models
@@ -76,3 +80,18 @@ def test_a_call_that_keeps_the_interpreters_lock_ends_the_process_and_the_questi
     finally:
         worker.terminate()
         worker.wait(30)
+
+
+@pytest.mark.parametrize("queue", [QueueName.ANSWERS, QueueName.INGEST])
+def test_a_slow_load_has_longer_than_the_rest_of_a_start(
+    appliance: Appliance, queue: QueueName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+    during: dict[str, float] = {}
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda limit_s, **_: limits.append(limit_s))
+    for load in ("_load_embedder", "_warm"):
+        monkeypatch.setattr(main, load, lambda _, name=load: during.update({name: limits[-1]}))
+    main._declare(queue, make_broker(appliance.settings), appliance, "test")
+    assert during.pop("_load_embedder") == main.LOADING_S > main._STARTING_S
+    assert during == ({"_warm": main.LOADING_S} if queue is QueueName.ANSWERS else {})
+    assert limits[-1] == main._STARTING_S
