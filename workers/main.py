@@ -54,7 +54,7 @@ LOADING_S = 3_600.0
 _STARTING_S = 900.0
 _INTERRUPTED_MS = 3_000
 _PAGE_CACHE_MB = {QueueName.ANSWERS: 64, QueueName.INGEST: 16, QueueName.MAINTENANCE: 4}  # only answers search
-_THREADS = {QueueName.INGEST: 1, QueueName.MAINTENANCE: 3}  # neither an hour's care nor a golden set may keep a sweep waiting
+_THREADS = {QueueName.INGEST: 1, QueueName.MAINTENANCE: 4}  # care, a golden set and clearing take long, and keep no sweep waiting
 _RESTART_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
