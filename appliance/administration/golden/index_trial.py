@@ -1,7 +1,8 @@
 """Asks the required golden sets in the index that serves and in the one that is to take its place. Searching only.
 
-Each set is one row when it is done, so a crash costs the set in hand, which is asked again. The write lock is held for that row
-alone. What a comparison rests on is part of its row: where documents or questions changed meanwhile it says nothing any more.
+Each set is one row when it is done, so a crash costs the set in hand, which is asked again. Who makes way goes on with the next
+question, unless documents or questions changed meanwhile. The write lock is held for that row alone. What a comparison rests on
+is part of its row: where documents or questions changed meanwhile it says nothing any more.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from appliance.retrieval.indexes import IndexRecord
 from appliance.retrieval.search import Search
 from appliance.storage.database import Database
 
+PATIENCE = 3
+"""So often a comparison makes way. Then uploads wait for it: each may change what it speaks of, and it would never be done."""
+
 
 class IndexTrial(IndexGate):
     """The gate with the means to ask."""
@@ -38,9 +42,11 @@ class IndexTrial(IndexGate):
         self._database = database
         self._access = access
         self._audit = audit
+        self._begun: tuple[str, list[Place]] = ("", [])  # what is known of the set in hand, by its digest
+        self._made_way: tuple[int, int] = (0, 0)  # for which index, and how often since all its sets were asked
 
     def compare(self, index: IndexRecord, serving: Callable[[], Embeds], coming: Embeds, make_way: Callable[[], bool]) -> bool:
-        """Ask every set that is not asked yet; False where `make_way` says that somebody waits.
+        """Ask every set that is not asked yet; False where `make_way` says that somebody waits, `PATIENCE` times at most.
 
         Ends early, with True, where the index does not hold everything any more.
         """
@@ -53,28 +59,36 @@ class IndexTrial(IndexGate):
                 if indexes.outstanding(connection, index.number) is not None:
                     return True
                 asked = self.next_unasked(connection, index)
+            times = self._made_way[1] if self._made_way[0] == index.number else 0
             if asked is None:
+                self._made_way = (index.number, 0)
                 return True
-            found = self._compared(asked, (before, now), make_way)
+            found = self._compared(asked, (before, now), make_way if times < PATIENCE else lambda: False)
             if found is None:
+                self._made_way = (index.number, times + 1)
                 return False
             if not self._keep(index, asked, found):
                 return True
 
     def _compared(self, asked: Asked, searches: Sequence[Search], make_way: Callable[[], bool]) -> IndexComparison | None:
         about = asked.set
+        digest, places = self._begun
+        if digest != asked.digest:
+            places = []
+            self._begun = (asked.digest, places)
+        known = {place.question_id for place in places}
         try:
             principal = self._principal(about)
-            places = []
             for question in asked.questions:
+                if question.expected.silent or question.id in known:  # what is to be met with silence has no place
+                    continue
                 if make_way():
                     return None
-                if not question.expected.silent:  # what is to be met with silence has no place
-                    text = question.expected.text
-                    found = [search.search(principal, text, self.depth, collection_id=about.collection_id) for search in searches]
-                    with self._database.read() as connection:
-                        at = [place_of(connection, question.expected, hits) for hits in found]
-                    places.append(Place(question.id, text, at[0], at[1]))
+                text = question.expected.text
+                found = [search.search(principal, text, self.depth, collection_id=about.collection_id) for search in searches]
+                with self._database.read() as connection:
+                    at = [place_of(connection, question.expected, hits) for hits in found]
+                places.append(Place(question.id, text, at[0], at[1]))
         except ApplianceError as error:
             return IndexComparison(about.id, reason_code=error.stable_code, reason=error.sentence)
         return compared_places(about.id, places, self.depth, self.margin)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from appliance.administration.golden.index_trial import PATIENCE
 from appliance.administration.golden.models import Expected
 from appliance.administration.golden.objection import GoldenObjection
 from appliance.cli import main
@@ -205,6 +206,27 @@ def test_a_crash_or_somebody_who_waits_costs_the_set_in_hand_alone(box) -> None:
     box.passes.run()
     assert box.state() == {1: ("old@1", "serving")}
     assert box.count("index_comparisons") == 0
+
+
+def test_uploads_that_never_end_keep_a_comparison_from_nothing(box) -> None:
+    box.require()
+    box.forget(1, 3)
+    box.models.activate(box.administrator, "new@1")
+    box.passes.run(lambda: "berth0?" in box.old.read)
+    assert box.compared() == []
+    asked = []  # in both indexes
+    box.old.on_embed = box.new.on_embed = lambda: asked.append(1)
+    box.passes.run()
+    assert len(asked) == 2 * (len(box.questions) - 1 - 1), "the first question is not asked again"
+    # each upload changes what the comparison speaks of, and another one waits as soon as the first question was asked anew
+    box.old.on_embed = box.new.on_embed = lambda: None
+    for at in range(PATIENCE + 1):
+        box.put(f"drip{at}.txt", *paragraphs(1, f"drip{at}"))
+        assert box.against() == ""
+        box.old.read.clear()
+        box.passes.run(lambda: "berth0?" in box.old.read)
+        assert len(box.compared()) == 1 + (at == PATIENCE)
+    assert box.against().startswith("for 2 questions")
 
 
 def test_documents_and_questions_that_come_meanwhile_are_asked_about_too(box) -> None:
