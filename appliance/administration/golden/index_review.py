@@ -13,7 +13,10 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.retrieval import indexes
+from appliance.retrieval.indexes import IndexState
 from appliance.storage.database import Database
+
+_PREFERRED = (IndexState.BUILDING, IndexState.SERVING, IndexState.LEAVING)
 
 
 class IndexReview:
@@ -30,7 +33,9 @@ class IndexReview:
         readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
         with self._database.write() as connection:
             version = records.load_version(connection, version_id)
-            index = next((item for item in indexes.all_indexes(connection) if item.model_id == version.id), None)
+            # one that is leaving speaks only where there is no other, the latest first
+            made = [item for item in indexes.all_indexes(connection) if item.model_id == version.id]
+            index = min(made, key=lambda item: (_PREFERRED.index(item.state), -item.number), default=None)
             kept = comparisons.kept(connection, index.number) if index is not None else {}
             sets = [item for item in store.load_sets(connection, readable) if item.id in kept]
             about = (ResourceRef("model", version.id), *(ResourceRef("golden_set", item.id) for item in sets))

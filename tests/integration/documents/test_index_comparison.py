@@ -173,6 +173,16 @@ def test_the_way_back_does_not_lead_forward_past_the_golden_sets(box) -> None:
     assert box.against().startswith("for 2 questions") and box.appliance.models.active("embedding").id == "old@1"
 
 
+def test_what_is_shown_is_of_the_index_that_is_being_made_not_of_one_that_was_given_up(box) -> None:
+    box.require()
+    box.forget(1, 3)
+    box.replace()
+    box.models.abandon(box.administrator, "new@1")
+    box.models.activate(box.administrator, "new@1")
+    assert box.state()[2] == ("new@1", "leaving")
+    assert box.appliance.index_review.compared(box.administrator, "new@1") == [], "nothing was asked yet"
+
+
 def test_without_a_required_set_nothing_is_asked(box) -> None:
     box.forget(0, 1, 2, 3, 4)
     box.replace()
