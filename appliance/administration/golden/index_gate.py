@@ -25,7 +25,7 @@ _RETRY_MS = 600_000
 _LONGEST = 300
 
 
-class Asked(NamedTuple):
+class AskedSet(NamedTuple):
     """A required set as it is now, and the comparison that speaks of exactly that, where there is one."""
 
     set: GoldenSet
@@ -47,7 +47,7 @@ class IndexGate:
         counts = store.count_questions(connection)
         return any(item.required and counts.get(item.id) for item in store.load_sets(connection))
 
-    def next_unasked(self, connection: Connection, index: IndexRecord) -> Asked | None:
+    def next_unasked(self, connection: Connection, index: IndexRecord) -> AskedSet | None:
         """A required set of which nothing is known as it is now: not asked yet, or changed since, or documents were."""
         return next((item for item in self._asked(connection, index) if item.comparison is None), None)
 
@@ -90,7 +90,7 @@ class IndexGate:
                 worse=len(worse),
             )
 
-    def _asked(self, connection: Connection, index: IndexRecord) -> list[Asked]:
+    def _asked(self, connection: Connection, index: IndexRecord) -> list[AskedSet]:
         if index.unconditional:
             return []
         kept = comparisons.kept(connection, index.number)
@@ -104,7 +104,7 @@ class IndexGate:
             valid = known is not None and known.digest == digest
             if known is not None and known.comparison.reason_code:
                 valid = valid and now_ms() - known.compared_ms < _RETRY_MS
-            found.append(Asked(about, questions, digest, known.comparison if known is not None and valid else None))
+            found.append(AskedSet(about, questions, digest, known.comparison if known is not None and valid else None))
         return found
 
     def _digest(self, connection: Connection, index: IndexRecord, about: GoldenSet, questions: list[Question]) -> str:

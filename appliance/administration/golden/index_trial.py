@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from appliance.administration.golden import comparisons
-from appliance.administration.golden.index_gate import Asked, IndexGate
+from appliance.administration.golden.index_gate import AskedSet, IndexGate
 from appliance.administration.golden.models import GoldenSet
 from appliance.administration.golden.places import IndexComparison, Place, compared_places, place_of
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
@@ -26,7 +26,7 @@ from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.retrieval import indexes
 from appliance.retrieval.index import SearchIndex
-from appliance.retrieval.indexes import IndexRecord
+from appliance.retrieval.indexes import IndexRecord, Judgement
 from appliance.retrieval.search import Search
 from appliance.storage.database import Database
 
@@ -34,16 +34,20 @@ PATIENCE = 3
 """So often a comparison makes way. Then uploads wait for it: each may change what it speaks of, and it would never be done."""
 
 
-class IndexTrial(IndexGate):
-    """The gate with the means to ask."""
+class IndexTrial:
+    """The means to ask what a gate judges by."""
 
     def __init__(self, database: Database, access: Access, audit: AuditLog, gate: IndexGate) -> None:
-        super().__init__(gate.margin, gate.depth)
+        self._gate = gate
         self._database = database
         self._access = access
         self._audit = audit
         self._begun: tuple[str, list[Place]] = ("", [])  # what is known of the set in hand, by its digest
         self._made_way: tuple[int, int] = (0, 0)  # for which index, and how often since all its sets were asked
+
+    def judge(self, connection: Connection, index: IndexRecord) -> Judgement:
+        """As the gate does."""
+        return self._gate.judge(connection, index)
 
     def compare(self, index: IndexRecord, serving: Callable[[], Embeds], coming: Embeds, make_way: Callable[[], bool]) -> bool:
         """Ask every set that is not asked yet; False where `make_way` says that somebody waits, `PATIENCE` times at most.
@@ -58,7 +62,7 @@ class IndexTrial(IndexGate):
                 # in one snapshot: the digest speaks of documents that the index holds
                 if indexes.outstanding(connection, index.number) is not None:
                     return True
-                asked = self.next_unasked(connection, index)
+                asked = self._gate.next_unasked(connection, index)
             times = self._made_way[1] if self._made_way[0] == index.number else 0
             if asked is None:
                 self._made_way = (index.number, 0)
@@ -70,7 +74,7 @@ class IndexTrial(IndexGate):
             if not self._keep(index, asked, found):
                 return True
 
-    def _compared(self, asked: Asked, searches: Sequence[Search], make_way: Callable[[], bool]) -> IndexComparison | None:
+    def _compared(self, asked: AskedSet, searches: Sequence[Search], make_way: Callable[[], bool]) -> IndexComparison | None:
         about = asked.set
         digest, places = self._begun
         if digest != asked.digest:
@@ -85,13 +89,15 @@ class IndexTrial(IndexGate):
                 if make_way():
                     return None
                 text = question.expected.text
-                found = [search.search(principal, text, self.depth, collection_id=about.collection_id) for search in searches]
+                found = [
+                    search.search(principal, text, self._gate.depth, collection_id=about.collection_id) for search in searches
+                ]
                 with self._database.read() as connection:
                     at = [place_of(connection, question.expected, hits) for hits in found]
                 places.append(Place(question.id, text, at[0], at[1]))
         except ApplianceError as error:
             return IndexComparison(about.id, reason_code=error.stable_code, reason=error.sentence)
-        return compared_places(about.id, places, self.depth, self.margin)
+        return compared_places(about.id, places, self._gate.depth, self._gate.margin)
 
     def _principal(self, about: GoldenSet) -> Principal:
         """The administrator for whom scheduled runs search. Raises `Denied` (`golden.denied`)."""
@@ -107,7 +113,7 @@ class IndexTrial(IndexGate):
             raise Denied(sentence, code="golden.denied") from error
         return principal
 
-    def _keep(self, index: IndexRecord, asked: Asked, found: IndexComparison) -> bool:
+    def _keep(self, index: IndexRecord, asked: AskedSet, found: IndexComparison) -> bool:
         """Store it; False where the index was abandoned meanwhile, or the set deleted."""
         with self._database.write() as connection:
             current = indexes.building(connection)
