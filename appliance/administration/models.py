@@ -158,7 +158,7 @@ class ModelAdministration:
     def activate(self, principal: Principal, version_id: str, *, despite: str = "") -> ModelVersion:
         """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
 
-        One that is active already is tried again, where it crashed while it was loaded.
+        One that crashed while it was loaded is tried again, also where it is active already.
         What the required golden sets say is heeded (`GoldenObjection`) unless a reason is given why not: `despite`.
         An embedding model takes over later, once everything is embedded with it and no golden set speaks against its index; until
         then it is returned as it is. A reason lets one through that they keep back.
@@ -167,20 +167,22 @@ class ModelAdministration:
         heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
         with heeding as heed, self._database.write() as connection:
             version = records.load_version(connection, version_id)
-            if self._marks.forget(version.sha256) and version.state is VersionState.ACTIVE:
+            if version.state is VersionState.ACTIVE and self._marks.forget(version.sha256):
                 self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"tried_again": "yes"})
                 return version
             self._require_usable(version)
             if version.kind == "embedding":
                 take_up(connection, self._audit, self._golden.indexes, heed, version)
-                return version
-            heed(connection, version)
-            replaced = records.make_active(connection, version)
-            facts: Facts = {"replaced": replaced or "nothing"}
-            settled = self._golden.settle(connection, version, overridden=bool(despite))
-            facts |= {"golden_runs": settled} if settled else {}
-            self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
-            return records.load_version(connection, version.id)
+            else:
+                heed(connection, version)
+                replaced = records.make_active(connection, version)
+                facts: Facts = {"replaced": replaced or "nothing"}
+                settled = self._golden.settle(connection, version, overridden=bool(despite))
+                facts |= {"golden_runs": settled} if settled else {}
+                self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
+                version = records.load_version(connection, version.id)
+        self._marks.forget(version.sha256)  # not where it was refused
+        return version
 
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
         """Let the version of this name answer that was active before. Raises `Conflict` (`model.nothing_before`).
@@ -196,14 +198,15 @@ class ModelAdministration:
             if current is None or before is None:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
             self._require_usable(before)
-            self._marks.forget(before.sha256)
             if before.kind == "embedding":
                 begin_embedding(connection, self._audit, principal, before, unconditional=True)
-                return before
-            records.set_state(connection, current, VersionState.RETIRED)
-            records.set_state(connection, before, VersionState.ACTIVE)
-            self._append(connection, principal, EventName.MODEL_RESTORED, before, {"replaced": current.id})
-            return records.load_version(connection, before.id)
+            else:
+                records.set_state(connection, current, VersionState.RETIRED)
+                records.set_state(connection, before, VersionState.ACTIVE)
+                self._append(connection, principal, EventName.MODEL_RESTORED, before, {"replaced": current.id})
+                before = records.load_version(connection, before.id)
+        self._marks.forget(before.sha256)
+        return before
 
     def abandon(self, principal: Principal, name: str) -> ModelVersion:
         """Give up embedding everything with a version (its id, or its name); the present one goes on. Raises `Conflict`."""
@@ -246,7 +249,9 @@ class ModelAdministration:
             records.set_state(connection, version, VersionState.CANARY, canary_percent=percent, canary_group=group)
             facts: Facts = {"percent": percent} if percent is not None else {"group": str(group)}
             self._append(connection, principal, EventName.MODEL_TRIALLED, version, facts)
-            return records.load_version(connection, version_id)
+            version = records.load_version(connection, version_id)
+        self._marks.forget(version.sha256)
+        return version
 
     def retire(self, principal: Principal, version_id: str) -> ModelVersion:
         """Let a version answer no longer; its file stays. Raises `Conflict` for the last active one of its kind."""

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from appliance.bootstrap import Appliance
-from appliance.errors import InvalidInput
+from appliance.errors import Conflict, InvalidInput
 from appliance.identity.models import Principal
+from appliance.inference.load_marks import TRIES, Load
 from appliance.inference.preparation_steps import run_step
+from appliance.inference.store import importing
 from appliance.inference.store.importing import Order
+from appliance.inference.store.versions import ModelVersion
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 
@@ -39,6 +42,47 @@ def test_a_file_that_crashes_the_library_is_refused_and_leaves_nothing(
 
 def test_a_file_that_the_library_refuses_is_told_apart(tmp_path: Path) -> None:
     assert "could not be loaded" in run_step("try_gguf", write(tmp_path / "odd.gguf", gguf(METADATA)))["refused"]
+
+
+def test_crashes_are_forgotten_by_what_lets_a_version_answer_and_by_no_refused_try(
+    appliance: Appliance, administrator: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "_refuse_crashing", lambda _: None)
+    models, marks, directory = appliance.model_administration, appliance.load_marks, tmp_path / "stick"
+    directory.mkdir()
+    first = models.take_in(administrator, write(directory / "tiny.gguf", gguf(METADATA)), Order())
+    longer = gguf(METADATA | {"llama.context_length": 256})
+    second = models.take_in(administrator, write(directory / "tiny.gguf", longer), Order())
+
+    def crash(version: ModelVersion) -> Load:
+        load = Load(version.sha256, "llamacpp")
+        loading = appliance.settings.data_dir / "loading"
+        loading.mkdir(exist_ok=True)
+        for number in range(TRIES):
+            (loading / f"{load.sha256}.{load.runtime}.worker-answers-{number}.died").touch()
+        assert load in marks.crashed()
+        return load
+
+    load = crash(first)
+    with monkeypatch.context() as gone:
+        gone.setattr(appliance.models.content, "holds", lambda _: False)
+        for refused in (
+            lambda: models.activate(administrator, first.id),
+            lambda: models.canary(administrator, first.id, percent=5),
+        ):
+            with pytest.raises(Conflict):
+                refused()
+            assert load in marks.crashed()
+    for version, act in (
+        (first, lambda: models.canary(administrator, first.id, percent=5)),
+        (first, lambda: models.activate(administrator, first.id)),
+        (first, lambda: models.activate(administrator, first.id)),
+        (second, lambda: models.activate(administrator, second.id)),
+        (first, lambda: models.rollback(administrator, "tiny")),
+    ):
+        crash(version)
+        act()
+        assert marks.crashed() == frozenset()
 
 
 @pytest.mark.models
