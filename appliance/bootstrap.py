@@ -17,7 +17,6 @@ from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.catalogue_review import CatalogueReview
 from appliance.administration.collections import Collections
-from appliance.administration.crashed_loads import CrashedLoads
 from appliance.administration.egress_review import EgressReview
 from appliance.administration.embedding import settle_indexes
 from appliance.administration.golden.conditions import Conditions
@@ -119,7 +118,6 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
-        self.crashed_loads = CrashedLoads(self.database, self.audit, self.models, self.load_marks)
         self.placements = Placements(self.database, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)

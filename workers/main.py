@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings, queue: QueueName) -> None:
     """Open the appliance, take up what was left undone, work until told to stop."""
+    from appliance.administration.crashed_loads import record_crashed_loads
     from appliance.bootstrap import open_appliance
 
     if queue is QueueName.INGEST:
@@ -98,7 +99,13 @@ def serve(settings: Settings, queue: QueueName) -> None:
     try:
         broker = make_broker(settings)
         faulthandler.dump_traceback_later(_STARTING_S, exit=True)
-        appliance.crashed_loads.record(worker_name(queue))
+        record_crashed_loads(
+            worker_name(queue),
+            appliance.load_marks,
+            database=appliance.database,
+            audit=appliance.audit,
+            models=appliance.models,
+        )
         with _stops_noted(appliance.load_marks):
             _declare(queue, broker, appliance, worker_id)
             _release(appliance, queue)

@@ -14,25 +14,15 @@ from appliance.storage.database import Database
 log = structlog.get_logger(__name__)
 
 
-class CrashedLoads:
-    """What the marks of loads tell, recorded."""
-
-    def __init__(self, database: Database, audit: AuditLog, models: ModelStore, marks: LoadMarks) -> None:
-        self._database = database
-        self._audit = audit
-        self._models = models
-        self._marks = marks
-
-    def record(self, worker: str) -> int:
-        """For a worker that starts, before it loads anything; in how many loads the one before it crashed."""
-        died = self._marks.settle(worker)
-        versions = self._models.versions() if died else []
-        for load, times in died.items():
-            about = [version.id for version in versions if version.sha256 == load.sha256]
-            log.error("load.crashed", models=about, runtime=load.runtime, times=times)
-            facts: dict[str, str | int] = {"runtime": load.runtime, "sha256": load.sha256, "times": times}
-            resources = tuple(ResourceRef("model", version_id) for version_id in about)
-            with self._database.write() as connection:
-                event = AuditEvent(EventName.MODEL_CRASHED, SYSTEM, resources=resources, outcome=Outcome.FAILURE, facts=facts)
-                self._audit.append(connection, event)
-        return len(died)
+def record_crashed_loads(worker: str, marks: LoadMarks, *, database: Database, audit: AuditLog, models: ModelStore) -> None:
+    """For a worker that starts, before it loads anything: what the one before it crashed in."""
+    died = marks.settle(worker)
+    versions = models.versions() if died else []
+    for load, times in died.items():
+        about = [version.id for version in versions if version.sha256 == load.sha256]
+        log.error("load.crashed", models=about, runtime=load.runtime, times=times)
+        facts: dict[str, str | int] = {"runtime": load.runtime, "sha256": load.sha256, "times": times}
+        resources = tuple(ResourceRef("model", version_id) for version_id in about)
+        with database.write() as connection:
+            event = AuditEvent(EventName.MODEL_CRASHED, SYSTEM, resources=resources, outcome=Outcome.FAILURE, facts=facts)
+            audit.append(connection, event)
