@@ -11,7 +11,7 @@ import pytest
 from appliance.administration.golden.checking import QUESTIONS_LIMIT, checked
 from appliance.administration.golden.margin import Margin, compare_runs, load_margin
 from appliance.administration.golden.models import Expected, QuestionOutcome, Schedule
-from appliance.administration.golden.places import Place, compared_places
+from appliance.administration.golden.places import Rank, compared_places
 from appliance.administration.golden.schedule import next_due_ms
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import InvalidInput, SetupError
@@ -194,6 +194,6 @@ def test_supposing_a_version_retires_its_elders_and_every_trial_but_its_own() ->
     ],
 )
 def test_an_index_is_worse_where_more_lost_the_first_place_or_every_place(places, regressed, worse, better) -> None:
-    given = [Place(str(at), "Who?", *place) for at, place in enumerate(places)]
+    given = [Rank(str(at), "Who?", *place) for at, place in enumerate(places)]
     found = compared_places("s", given, 8, MARGIN)
     assert (found.regressed, len(found.worse), len(found.better)) == (regressed, worse, better)

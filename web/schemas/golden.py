@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.administration.golden.models import Detail, Expected, GoldenSet, Overview, QuestionOutcome, Result, Run, Schedule
 from appliance.administration.golden.models import Question as GoldenQuestion
-from appliance.administration.golden.places import IndexComparison, Place
+from appliance.administration.golden.places import IndexComparison, Rank
 
 
 class NewGoldenSet(msgspec.Struct, forbid_unknown_fields=True):
@@ -222,7 +222,7 @@ class ResultOut(msgspec.Struct):
         )
 
 
-class PlaceOut(msgspec.Struct):
+class RankOut(msgspec.Struct):
     """A question and the place of the first passage that serves, None where there was none."""
 
     question_id: str
@@ -231,7 +231,7 @@ class PlaceOut(msgspec.Struct):
     now: int | None
 
     @classmethod
-    def of(cls, place: Place) -> PlaceOut:
+    def of(cls, place: Rank) -> RankOut:
         return cls(place.question_id, place.text, place.before, place.now)
 
 
@@ -248,8 +248,8 @@ class IndexComparisonOut(msgspec.Struct):
     found: int
     stands_against: bool
     reason: str
-    worse: list[PlaceOut]
-    better: list[PlaceOut]
+    worse: list[RankOut]
+    better: list[RankOut]
 
     @classmethod
     def of(cls, about: GoldenSet, found: IndexComparison) -> IndexComparisonOut:
@@ -264,6 +264,6 @@ class IndexComparisonOut(msgspec.Struct):
             found=found.found.now,
             stands_against=found.stands_against,
             reason=found.reason,
-            worse=[PlaceOut.of(place) for place in found.worse],
-            better=[PlaceOut.of(place) for place in found.better],
+            worse=[RankOut.of(place) for place in found.worse],
+            better=[RankOut.of(place) for place in found.better],
         )

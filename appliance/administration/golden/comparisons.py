@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from appliance.administration.golden.places import Counts, IndexComparison, Place
+from appliance.administration.golden.places import Counts, IndexComparison, Rank
 from appliance.storage.clock import now_ms
 
 
@@ -42,5 +42,5 @@ def kept(connection: Connection, index_number: int) -> dict[str, Kept]:
 def _comparison(set_id: str, reason_code: str, body: dict[str, object]) -> IndexComparison:
     # what a tuple was comes back as a list
     typed = {"first": Counts(*body["first"]), "found": Counts(*body["found"])}  # type: ignore[misc]
-    moved = tuple(Place(*place) for place in body["moved"])  # type: ignore[attr-defined]
+    moved = tuple(Rank(*place) for place in body["moved"])  # type: ignore[attr-defined]
     return IndexComparison(set_id, **body | typed | {"moved": moved, "reason_code": reason_code})  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from appliance.administration.golden import comparisons
 from appliance.administration.golden.index_gate import AskedSet, IndexGate
 from appliance.administration.golden.models import GoldenSet
-from appliance.administration.golden.places import IndexComparison, Place, compared_places, place_of
+from appliance.administration.golden.places import IndexComparison, Rank, compared_places, place_of
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Denied, NotFound
@@ -42,7 +42,7 @@ class IndexTrial:
         self._database = database
         self._access = access
         self._audit = audit
-        self._begun: tuple[str, list[Place]] = ("", [])  # what is known of the set in hand, by its digest
+        self._begun: tuple[str, list[Rank]] = ("", [])  # what is known of the set in hand, by its digest
         self._made_way: tuple[int, int] = (0, 0)  # for which index, and how often since all its sets were asked
 
     def judge(self, connection: Connection, index: IndexRecord) -> Judgement:
@@ -94,7 +94,7 @@ class IndexTrial:
                 ]
                 with self._database.read() as connection:
                     at = [place_of(connection, question.expected, hits) for hits in found]
-                places.append(Place(question.id, text, at[0], at[1]))
+                places.append(Rank(question.id, text, at[0], at[1]))
         except ApplianceError as error:
             return IndexComparison(about.id, reason_code=error.stable_code, reason=error.sentence)
         return compared_places(about.id, places, self._gate.depth, self._gate.margin)

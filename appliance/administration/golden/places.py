@@ -15,7 +15,7 @@ from appliance.retrieval.models import Hit
 from appliance.retrieval.pages import page_at
 
 
-class Place(NamedTuple):
+class Rank(NamedTuple):
     """A question and the places, from 1, of the first passage that serves; None where none was found."""
 
     question_id: str
@@ -52,7 +52,7 @@ class IndexComparison:
     allowed: int = 0
     first: Counts = _NO_COUNTS
     found: Counts = _NO_COUNTS
-    moved: tuple[Place, ...] = ()
+    moved: tuple[Rank, ...] = ()
     reason_code: str = ""
     reason: str = ""
 
@@ -66,15 +66,15 @@ class IndexComparison:
         return self.regressed or bool(self.reason_code)
 
     @property
-    def worse(self) -> list[Place]:
+    def worse(self) -> list[Rank]:
         return [place for place in self.moved if _level(place.now, self.depth) < _level(place.before, self.depth)]
 
     @property
-    def better(self) -> list[Place]:
+    def better(self) -> list[Rank]:
         return [place for place in self.moved if _level(place.now, self.depth) > _level(place.before, self.depth)]
 
 
-def compared_places(set_id: str, places: Sequence[Place], depth: int, margin: Margin) -> IndexComparison:
+def compared_places(set_id: str, places: Sequence[Rank], depth: int, margin: Margin) -> IndexComparison:
     """What the places of all questions say. Pure."""
     before = [_level(place.before, depth) for place in places]
     now = [_level(place.now, depth) for place in places]
