@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
+import gc
 import os
 import secrets
 import signal
@@ -108,6 +110,7 @@ def serve(settings: Settings, queue: QueueName) -> None:
         )
         with _stops_noted(appliance.load_marks):
             _declare(queue, broker, appliance, worker_id)
+            _give_back_memory()
             _release(appliance, queue)
             ended = _serve_broker(settings, queue, broker, appliance)
         _release(appliance, queue, forgiven=ended)
@@ -119,6 +122,13 @@ def serve(settings: Settings, queue: QueueName) -> None:
     finally:
         faulthandler.cancel_dump_traceback_later()
         appliance.close()
+
+
+def _give_back_memory() -> None:
+    """What loading has left over, to the system: a worker may wait for days (malloc_trim(3), where the C library has it)."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 @contextmanager

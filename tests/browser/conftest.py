@@ -121,8 +121,8 @@ class ThreadQueue:
     def _start(self, work: Callable[..., None], *arguments: object) -> bool:
         if not self.held:
             thread = threading.Thread(target=work, args=arguments, daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)  # started: `settle` joins what stands here
         return True
 
     def settle(self) -> None:
