@@ -98,10 +98,17 @@ class Box:
         os.kill(pid, signal.SIGKILL)
         self.killed.add(pid)
 
-    def kill_in_the_middle(self, pid: int) -> None:
-        """Of an upload: before that the file may still wait at the door, for whoever opens it next."""
-        until(lambda: any((self.settings.blobs_dir / "drafts").glob("*.part")), PATIENCE_S)
+    def drafts(self) -> set[Path]:
+        """Files on their way in, and what was left of those that were cut off."""
+        return set((self.settings.blobs_dir / "drafts").glob("*.part"))
+
+    def half_a_file(self, pid: int) -> Iterator[bytes]:
+        """Of which the process that receives it lives to see the first half alone."""
+        before = self.drafts()
+        yield handbook("half", 500).encode()
+        until(lambda: self.drafts() - before, PATIENCE_S)  # until then it may wait at the door, for whoever opens it next
         self.kill(pid)
+        yield handbook("half", 500).encode()
 
     def upload(self, name: str, sentences: int) -> str:
         upload = self.appliance.documents.begin_upload(self.person, self.collection_id, name)
@@ -184,13 +191,6 @@ def handbook(name: str, sentences: int) -> str:
     )
 
 
-def cut_off(before_the_rest: Callable[[], object]) -> Iterator[bytes]:
-    """A file of which only the first half is sent before that."""
-    yield handbook("half", 500).encode()
-    before_the_rest()
-    yield handbook("half", 500).encode()
-
-
 def until(condition: Callable[[], object], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -271,7 +271,7 @@ def test_the_front_door_dies_with_a_file_half_sent_and_a_question_asked(box: Box
             lines = stream.iter_lines()
             if moment == "streaming":
                 next(lines)
-            browser.post(box.door_for("half.txt"), content=cut_off(lambda: box.kill_in_the_middle(pid)))
+            browser.post(box.door_for("half.txt"), content=box.half_a_file(pid))
     until(lambda: door_answers(box.settings.host, box.settings.port), PATIENCE_S)
     box.finish()
     with box.browser() as browser:
