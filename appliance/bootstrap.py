@@ -25,6 +25,7 @@ from appliance.administration.golden.index_gate import IndexGate
 from appliance.administration.golden.index_review import IndexReview
 from appliance.administration.golden.margin import load_margin
 from appliance.administration.golden.service import GoldenSets
+from appliance.administration.groups import Groups
 from appliance.administration.people import People
 from appliance.administration.placements import Placements
 from appliance.administration.routing_review import RoutingReview
@@ -109,6 +110,7 @@ class Appliance:
         self.golden = GoldenSets(self.database, self.access, self.audit, self.golden_gate)
         self.index_review = IndexReview(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
+        self.groups = Groups(self.database, self.access, self.audit)
         self.setup = Setup(self.database, self.access, self.audit)
         self.audit_review = AuditReview(self.database, self.access, self.audit)
         self.answer_records = AnswerRecords(self.database, self.access, self.audit)

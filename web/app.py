@@ -49,6 +49,7 @@ from web.controllers.documents import DocumentsController
 from web.controllers.egress import EgressController
 from web.controllers.feedback import FeedbackController
 from web.controllers.golden import GoldenController
+from web.controllers.groups import GroupsController
 from web.controllers.health import HealthController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
@@ -77,6 +78,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EgressController,
     FeedbackController,
     GoldenController,
+    GroupsController,
     HealthController,
     ModelsController,
     PeopleController,

@@ -34,6 +34,7 @@ PLACES = (
 
 ADMINISTRATION = (
     Place("people", "People", "/admin/people", Action.PERSON_LIST),
+    Place("groups", "Groups", "/admin/groups", Action.GROUP_LIST),
     Place("collections", "Collections", "/admin/collections", Action.COLLECTION_LIST),
     Place("models", "Models", "/admin/models", Action.MODEL_LIST),
     Place("quality", "Quality", "/admin/quality", Action.QUALITY_READ),

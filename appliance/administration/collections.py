@@ -13,6 +13,7 @@ from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import store as identity_store
+from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
 from appliance.policy import store
 from appliance.policy.access import Access
@@ -274,7 +275,7 @@ def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[
     """Pseudonyms of all people by grantee. Raises `InvalidInput` where one of `wanted` is nobody."""
     people = [account.principal for account in identity_store.list_principals(connection)]
     pseudonyms = {f"principal:{person.id}": person.pseudonym for person in people}
-    groups = {f"group:{group_id}" for group_id, _ in identity_store.groups(connection)}
+    groups = {f"group:{group_id}" for group_id in group_names(connection)}
     if not wanted <= groups | set(pseudonyms):
         raise InvalidInput("A collection can be opened to people and groups of this box only.", code="collection.grantee")
     return pseudonyms

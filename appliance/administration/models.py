@@ -21,7 +21,7 @@ from appliance.administration.golden.heeding import Heeding
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Conflict, InvalidInput
-from appliance.identity import store as identity_store
+from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
 from appliance.inference.load_marks import LoadMarks
 from appliance.inference.store import ModelStore, records
@@ -232,7 +232,7 @@ class ModelAdministration:
             raise InvalidInput("A canary answers 1 to 99 percent of the conversations, or one group.", code="model.canary")
         heeding = self._heeding.before(principal, EventName.MODEL_TRIALLED, version_id, despite)
         with heeding as heed, self._database.write() as connection:
-            if group is not None and group not in {identifier for identifier, _ in identity_store.groups(connection)}:
+            if group is not None and group not in group_names(connection):
                 raise InvalidInput("There is no such group on this box.", code="model.canary_group")
             version = records.load_version(connection, version_id)
             if version.state is VersionState.ACTIVE:

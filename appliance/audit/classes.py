@@ -22,6 +22,7 @@ class EventClass(NamedTuple):
 
 _AUTHENTICATION = 3002
 _ENTITY_MANAGEMENT = 3004
+_GROUP_MANAGEMENT = 3006
 _USER_MANAGEMENT = 3007
 _EVENT_LOG = 1008
 _NETWORK = 4001
@@ -78,6 +79,12 @@ CLASSES = MappingProxyType(
         EventName.GOLDEN_STARTED: EventClass(_ENTITY_MANAGEMENT, OTHER),
         EventName.GOLDEN_STOPPED: EventClass(_ENTITY_MANAGEMENT, OTHER),
         EventName.GOLDEN_UPDATED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.GROUP_CREATED: EventClass(_GROUP_MANAGEMENT, 6),
+        EventName.GROUP_DELETED: EventClass(_GROUP_MANAGEMENT, 5),
+        EventName.GROUP_LISTED: EventClass(_GROUP_MANAGEMENT, OTHER),
+        EventName.GROUP_RENAMED: EventClass(_GROUP_MANAGEMENT, OTHER),
+        EventName.MEMBER_ADDED: EventClass(_GROUP_MANAGEMENT, 3),
+        EventName.MEMBER_REMOVED: EventClass(_GROUP_MANAGEMENT, 4),
         EventName.EMBEDDING_ABANDONED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.EMBEDDING_BEGUN: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.EMBEDDING_COMPARED: EventClass(_ENTITY_MANAGEMENT, OTHER),
@@ -90,8 +97,11 @@ CLASSES = MappingProxyType(
         EventName.MODEL_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.MODEL_MEASURED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.MODEL_MISPLACED: EventClass(_LIFECYCLE, OTHER),
+        EventName.MODEL_RECOVERED: EventClass(_LIFECYCLE, OTHER),
         EventName.MODEL_RESTORED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.MODEL_RETIRED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_RETRIED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.MODEL_SKIPPED: EventClass(_LIFECYCLE, OTHER),
         EventName.MODEL_TRIALLED: EventClass(_ENTITY_MANAGEMENT, 3),
         EventName.MODEL_VERIFIED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.PASSWORD_CHANGED: EventClass(_USER_MANAGEMENT, 2),
@@ -119,6 +129,8 @@ _REFUSED = MappingProxyType(
         "document": _FILE_HOSTING,
         "egress": _ENTITY_MANAGEMENT,
         "golden": _ENTITY_MANAGEMENT,
+        "group": _GROUP_MANAGEMENT,
+        "member": _GROUP_MANAGEMENT,
         "model": _ENTITY_MANAGEMENT,
         "password": _USER_MANAGEMENT,
         "person": _USER_MANAGEMENT,

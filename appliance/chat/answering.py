@@ -196,7 +196,7 @@ class Answering:
 
     def _silent(self, work: Work, principal: Principal) -> Ending:
         """No answer, and nothing cited; what comes nearest is offered as that. Who asks right after an upload hears that."""
-        scope = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        scope = self._access.scope_now(principal, Action.DOCUMENT_READ).collection_ids
         narrowed = scope if work.claim.collection_id is None else scope & {work.claim.collection_id}
         with self._database.read() as connection:
             text = f"{NO_ANSWER} {STILL_READING}" if reading_goes_on(connection, narrowed) else NO_ANSWER
@@ -205,7 +205,7 @@ class Answering:
 
     def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
         """Whether the person still may read what the answer is made of: rights may have changed while it was written."""
-        scope = self._access.scope(principal, Action.DOCUMENT_READ)
+        scope = self._access.scope_now(principal, Action.DOCUMENT_READ)
         return all(hit.collection_id in scope.collection_ids for hit in passages)
 
     def _fit(self, work: Work, runtime: Runtime, boundary: str, shown: int) -> Fitted:

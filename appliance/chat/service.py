@@ -120,7 +120,8 @@ class ChatService:
     def message(self, principal: Principal, message_id: str) -> Message:
         """One message of one of the principal's conversations. Raises `NotFound` otherwise."""
         conversation = self._require_message(principal, Action.CONVERSATION_READ, message_id)
-        readable = self._access.scope(principal, Action.DOCUMENT_READ).collection_ids
+        # whoever follows an answer asks again once it is written: their groups may have changed
+        readable = self._access.scope_now(principal, Action.DOCUMENT_READ).collection_ids
         with self._database.write() as connection:
             message = store.load_message(connection, message_id, readable)
             if message is None:

@@ -143,7 +143,7 @@ class DocumentService:
             self._audit.append(connection, AuditEvent(EventName.DOCUMENT_LISTED, principal, resources=resources))
 
         def current() -> Documents:
-            allowed = self._access.scope(principal, Action.DOCUMENT_LIST).collection_ids
+            allowed = self._access.scope_now(principal, Action.DOCUMENT_LIST).collection_ids
             wanted = allowed if collection_id is None else allowed & {collection_id}
             with self._database.read() as connection:
                 return store.documents_in(connection, wanted)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-EVERYONE = "everyone"
-"""Id of the built-in group that every account belongs to."""
+EVERYONE, EVERYONE_NAME = "everyone", "Everyone"
+"""Id and name of the built-in group that every account belongs to."""
 
 
 class Role(StrEnum):
@@ -42,3 +42,12 @@ class Account:
     principal: Principal
     created_ms: int
     disabled_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several people under one name; `members` holds their ids."""
+
+    id: str
+    name: str
+    members: frozenset[str] = field(default_factory=frozenset)

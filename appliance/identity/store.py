@@ -154,12 +154,6 @@ def end_sessions(connection: Connection, principal_id: str) -> None:
     connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
 
 
-def groups(connection: Connection) -> list[tuple[str, str]]:
-    """Id and name of every group, the built-in one first."""
-    rows = connection.execute(select(tables.groups.c.id, tables.groups.c.name).order_by(tables.groups.c.name))
-    return [(EVERYONE, "Everyone"), *((row.id, row.name) for row in rows)]
-
-
 def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:
     wanted = comparable_name(name)
     rows = connection.execute(select(tables.principals.c.id, tables.principals.c.name)).all()
@@ -179,7 +173,9 @@ def _principals(connection: Connection, rows: Sequence[Row[Any]]) -> list[Princi
     roles, members = select(tables.roles), select(tables.group_members)
     if only:
         roles = roles.where(tables.roles.c.principal_id.in_(only))
-        members = members.where(tables.group_members.c.principal_id.in_(only))
+        # by each group in turn, which the primary key serves: asked for a person alone it would read all members of all groups
+        each = select(tables.groups.c.id)
+        members = members.where(tables.group_members.c.group_id.in_(each), tables.group_members.c.principal_id.in_(only))
     for role in connection.execute(roles):
         held[role.principal_id].add(Role(role.role))
     for member in connection.execute(members):

@@ -6,6 +6,7 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Denied, NotFound, NotSignedIn
 from appliance.identity.models import NOBODY, Principal
+from appliance.identity.store import load_principal
 from appliance.policy.actions import Action
 from appliance.policy.engine import Decision, Policies
 from appliance.policy.resources import APPLIANCE, Resource, ResourceKind
@@ -67,6 +68,12 @@ class Access:
         )
         allowed = [item for item, decision in zip(stored, decisions, strict=True) if decision.allowed]
         return Scope(frozenset(item.resource.id for item in allowed), frozenset(item.number for item in allowed))
+
+    def scope_now(self, principal: Principal, action: Action) -> Scope:
+        """As `scope`, with the roles and groups of this moment, for what outlives a request; NOTHING of a closed account."""
+        with self._database.read() as connection:
+            person = load_principal(connection, principal.id)
+        return NOTHING if person is None else self.scope(person, action)
 
     def collection(self, collection_id: str) -> Resource | None:
         """The collection with its grants; None where there is none."""

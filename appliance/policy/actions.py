@@ -31,7 +31,13 @@ class Action(StrEnum):
     GOLDEN_READ = "golden:read"  # sets, runs and what came of each question; of collections one may read
     GOLDEN_RUN = "golden:run"
     GOLDEN_UPDATE = "golden:update"  # sets and their questions, schedule, what later runs are compared with
+    GROUP_CREATE = "group:create"
+    GROUP_DELETE = "group:delete"  # with what is opened to it
+    GROUP_LIST = "group:list"  # with its members
+    GROUP_RENAME = "group:rename"
     HEALTH_READ = "health:read"
+    MEMBER_ADD = "member:add"  # put people into a group; asked beside collection:update of what is opened to it
+    MEMBER_REMOVE = "member:remove"
     MESSAGE_ASK = "message:ask"
     MESSAGE_STOP = "message:stop"
     MODEL_ACTIVATE = "model:activate"  # let a version answer, or go back to the one before

@@ -92,6 +92,22 @@ def replace_grants(connection: Connection, collection_id: str, permission: str, 
         )
 
 
+def opened_to(connection: Connection, grantee: Grantee) -> list[StoredCollection]:
+    """The shared collections in which anything is granted to `grantee`, with all their grants, by number."""
+    kind, _, identifier = grantee.partition(":")
+    granted = select(grants.c.collection_id).where(grants.c.grantee_kind == kind, grants.c.grantee_id == identifier)
+    shared = select(collections).where(
+        collections.c.id.in_(granted), collections.c.owner_id.is_(None), collections.c.deleted_ms.is_(None)
+    )
+    return _load(connection, shared.order_by(collections.c.number), select(grants).where(grants.c.collection_id.in_(granted)))
+
+
+def withdraw_grants(connection: Connection, grantee: Grantee) -> None:
+    """Close every collection to `grantee`."""
+    kind, _, identifier = grantee.partition(":")
+    connection.execute(delete(grants).where(grants.c.grantee_kind == kind, grants.c.grantee_id == identifier))
+
+
 def _load(connection: Connection, which: Select[Any], granted: Select[Any]) -> list[StoredCollection]:
     rows = connection.execute(which).all()
     opened: dict[tuple[str, str], set[Grantee]] = {}

@@ -13,6 +13,7 @@ EMPLOYEE = ("/documents", "/api/documents", "/api/collections")
 OFFICER = ("/audit", "/api/audit", "/api/audit/export?format=csv", "/api/egress")
 ADMINISTRATOR = (
     "/admin/people",
+    "/admin/groups",
     "/admin/collections",
     "/admin/models",
     "/admin/evaluation",
@@ -21,6 +22,7 @@ ADMINISTRATOR = (
     "/api/feedback",
     "/api/quality",
     "/api/people",
+    "/api/groups",
     "/api/admin/collections",
     "/api/models",
     "/api/models/routing",
@@ -33,6 +35,11 @@ CHANGES = (
     ("POST", "/api/people", {"name": "intruder", "password": "a long enough passphrase", "roles": ["administrator"]}),
     ("PATCH", "/api/people/{person}", {"roles": ["administrator", "employee"]}),
     ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
+    ("POST", "/api/groups", {"name": "Intruders", "people": ["{person}"]}),
+    ("PATCH", "/api/groups/{group}", {"name": "Ours"}),
+    ("DELETE", "/api/groups/{group}", {}),
+    ("POST", "/api/groups/{group}/members", {"people": ["{person}"]}),
+    ("DELETE", "/api/groups/{group}/members", {"people": ["{person}"]}),
     ("POST", "/api/admin/collections", {"name": "Loot"}),
     ("PATCH", "/api/admin/collections/{collection}", {"readers": ["group:everyone"]}),
     ("DELETE", "/api/admin/collections/{collection}", {"name": "Board"}),
@@ -80,14 +87,16 @@ async def test_nobody_sees_anything_before_signing_in(appliance: Appliance, admi
 
 async def test_only_administrators_change_people_and_collections(appliance: Appliance, administrator, alice, officer) -> None:
     collection = appliance.collections.create(administrator, "Board")
+    group = appliance.groups.create(administrator, "Porters").id
     before = {account.principal.name: account.principal.roles for account in appliance.people.list(administrator)}
     for name in ("alice", "officer"):
         async with signed_in(appliance, name) as client:
             for method, path, change in CHANGES:
-                target = path.format(person=alice.id, collection=collection)
+                target = path.format(person=alice.id, collection=collection, group=group)
                 status = (await client.request(method, target, json=change)).status_code
                 assert status in {403, 404}, (name, method, path, status)
     after = {account.principal.name: account.principal.roles for account in appliance.people.list(administrator)}
     assert before == after
+    assert [(made.name, made.member_count) for made in appliance.groups.list(administrator)][1:] == [("Porters", 0)]
     board = next(detail for detail in appliance.collections.list_all(administrator) if detail.id == collection)
     assert board.readers == frozenset()

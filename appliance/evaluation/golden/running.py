@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
@@ -39,6 +39,7 @@ _OF_THE_ANSWER = frozenset({"answer.withheld", "inference.context_overflow"})
 _YIELD_S = 600.0
 """For one question a run waits at most this long for people's to end; a box that is never idle would never be asked."""
 _LOOK_S = 0.5
+_NOBODY = "The administrator for whom this set is asked has no account any more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class GoldenRunner:
                 self._wait_for_people(watch)
                 if watch.ended():
                     break
+                task = replace(task, principal=self._acting(run, task.about.collection_id))
                 ending, seconds = _rehearsed(rehearsal, task, question, watch.asking())
                 if watch.ended():
                     break
@@ -143,12 +145,19 @@ class GoldenRunner:
         with self._appliance.database.read() as connection:
             about = store.load_set(connection, run.set_id)
             questions = store.load_questions(connection, run.set_id)
+        if about is None:
+            raise Denied(_NOBODY, code="golden.denied")
+        return _Task(run, about, questions, self._acting(run, about.collection_id))
+
+    def _acting(self, run: Run, collection_id: str) -> Principal:
+        """The administrator, asked for again before each question: a run may last longer than their rights."""
+        with self._appliance.database.read() as connection:
             principal = load_principal(connection, run.acts_for)
-        if about is None or principal is None:
-            raise Denied("The administrator for whom this set is asked has no account any more.", code="golden.denied")
+        if principal is None:
+            raise Denied(_NOBODY, code="golden.denied")
         self._appliance.access.require(principal, Action.GOLDEN_RUN, APPLIANCE)
-        self._appliance.access.require_collection(principal, Action.DOCUMENT_READ, about.collection_id)
-        return _Task(run, about, questions, principal)
+        self._appliance.access.require_collection(principal, Action.DOCUMENT_READ, collection_id)
+        return principal
 
     def _outcome(self, task: _Task, question: Question, ending: Ending, seconds: float) -> QuestionOutcome:
         """What came of one question. Raises `Unavailable` where the box failed and not the answer: that is no wrong answer."""

@@ -6,6 +6,7 @@ from sqlalchemy import insert
 from appliance.bootstrap import Appliance
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import store
+from appliance.identity.groups import group_names
 from appliance.identity.models import EVERYONE, Role
 from appliance.storage import tables
 
@@ -98,7 +99,7 @@ def test_everybody_belongs_to_everyone_and_to_their_groups(appliance: Appliance)
         person = store.load_principal(connection, clerk)
         assert person is not None
         assert person.groups == {EVERYONE, "g1"}
-        assert store.groups(connection) == [(EVERYONE, "Everyone"), ("g1", "Porters")]
+        assert group_names(connection) == {EVERYONE: "Everyone", "g1": "Porters"}
         by_name = {item.principal.name: item.principal.groups for item in store.list_principals(connection)}
     assert by_name == {"clerk": {EVERYONE, "g1"}, "cook": {EVERYONE}}
 
