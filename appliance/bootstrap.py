@@ -19,6 +19,7 @@ from appliance.administration.catalogue_review import CatalogueReview
 from appliance.administration.collections import Collections
 from appliance.administration.egress_review import EgressReview
 from appliance.administration.embedding import settle_indexes
+from appliance.administration.failed_loads import FailedLoads
 from appliance.administration.golden.conditions import Conditions
 from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.index_gate import IndexGate
@@ -41,6 +42,7 @@ from appliance.identity.models import SYSTEM
 from appliance.identity.sessions import Sessions
 from appliance.inference.cores import answers_at_once, available_cores
 from appliance.inference.hardware.probe import probe_hardware
+from appliance.inference.load_failures import LoadFailures
 from appliance.inference.load_marks import Load, LoadMarks
 from appliance.inference.loaded_report import read_loaded
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
@@ -121,6 +123,8 @@ class Appliance:
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
         self.placements = Placements(self.database, self.audit)
+        self.load_failures = LoadFailures(settings.data_dir / "loading")
+        self.failed_loads = FailedLoads(self.database, self.audit, self.load_failures)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
         self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
@@ -277,6 +281,7 @@ class Appliance:
         return Search(self.database, self.access, lambda: self.embedder)
 
     @cached_property
+            failures=self.failed_loads,
     def documents(self) -> DocumentService:
         from appliance.documents.service import DocumentService
         from appliance.retrieval.index import SearchIndex
@@ -331,8 +336,8 @@ class Appliance:
 
     def offers(self) -> list[Offer]:
         """What may be selected from: installed models through the runtimes of this box."""
-        crashed = self.load_marks.crashed()
-        return offers_of(self.models.versions(), self.runtimes(), self.settings.context_tokens, crashed)
+        crashed, failed = self.load_marks.crashed(), self.load_failures.standing()
+        return offers_of(self.models.versions(), self.runtimes(), self.settings.context_tokens, crashed, failed)
 
     def runtimes(self) -> dict[str, RuntimeSpec]:
         """Every installed runtime by name; Ollama's is that of the Ollama which the box starts itself, where it does."""

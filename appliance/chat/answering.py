@@ -35,7 +35,7 @@ from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.models import CompletionRequest, FinishReason
 from appliance.inference.routing import Router
 from appliance.inference.runtime import Runtime
-from appliance.inference.selection.models import Selection, SelectionRequest
+from appliance.inference.selection.models import SelectionRequest
 from appliance.inference.selection.records import record_of
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -127,8 +127,11 @@ class Answering:
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
         if not answerable(claim.question, work.query, work.found, self._silence):
             return self._silent(work, principal)
-        selection = self._select(work, principal)
-        with self._router.lend(selection, lambda share: sink.stage(f"loading {share:.0%}")) as runtime:
+        with self._router.lend_loadable(
+            lambda: self._routed(work, principal),
+            lambda share: sink.stage(f"loading {share:.0%}"),
+            lambda selection: setattr(work, "selection", record_of(selection)),
+        ) as (selection, runtime):
             work.model = runtime.model
             if work.selection is not None and not work.selection.destination:
                 work.selection = replace(work.selection, used=runtime.health().device)
@@ -136,23 +139,19 @@ class Answering:
             work.micro = selection.require().offer.size_class == "micro"
             return self._write(work, principal, runtime, sink, watch)
 
-    def _select(self, work: Work, principal: Principal) -> Selection:
+    def _routed(self, work: Work, principal: Principal) -> SelectionRequest:
         """By the classification of all that the prompt may hold: the passages found, and the answers before this one."""
         claim, policy = work.claim, self._router.policy
         with self._database.read() as connection:
             classification = answer_classification(connection, policy, claim.conversation_id, work.found)
-        selection = self._router.select(
-            SelectionRequest(
-                classification,
-                roles=principal.roles,
-                groups=principal.groups,
-                conversation_id=claim.conversation_id,
-                chosen=claim.chosen_model,
-                context_tokens=2 * self._settings.answer_tokens,
-            )
+        return SelectionRequest(
+            classification,
+            roles=principal.roles,
+            groups=principal.groups,
+            conversation_id=claim.conversation_id,
+            chosen=claim.chosen_model,
+            context_tokens=2 * self._settings.answer_tokens,
         )
-        work.selection = record_of(selection)
-        return selection
 
     def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: Watched) -> Ending:
         claim, micro = work.claim, work.micro

@@ -40,6 +40,7 @@ class _Place:
     runtime: Runtime | None = None
     failure: Exception | None = None
     read: float = 0.0
+    dropped: bool = False
 
 
 class RuntimePool:
@@ -72,6 +73,16 @@ class RuntimePool:
         """What is loaded now."""
         with self._lock:
             return {key: place.runtime for key, place in self._places.items() if place.runtime is not None}
+
+    def drop(self, key: RuntimeKey) -> None:
+        """Load it anew for whoever asks for it next; it ends with its last answer."""
+        with self._lock:
+            place = self._places.pop(key, None)
+            if place is not None and place.users:
+                place.dropped = True
+                return
+        if place is not None:
+            _close([place])
 
     def close(self) -> None:
         """Close all of them; answers still running end as their runtime ends them."""
@@ -123,6 +134,8 @@ class RuntimePool:
         with self._lock:
             place.users -= 1
             idle = self._idle()
+            if place.dropped and not place.users:
+                idle.append(place)
         _close(idle)
 
     def _idle(self) -> list[_Place]:

@@ -11,7 +11,9 @@ from appliance.inference.hardware.models import Hardware
 from appliance.inference.selection.models import (
     CHOICE_DENIED,
     LOAD_CRASHED,
+    LOAD_FAILED,
     NO_PERMITTED_RUNTIME,
+    NOT_LOADED,
     OF_POLICY,
     OF_THE_BOX,
     WON,
@@ -33,7 +35,8 @@ def select(hardware: Hardware, offers: Sequence[Offer], policy: RoutingPolicy, r
     """Which of `offers` answers, and why each other one does not.
 
     An offer must pass its version's state and the hand's choice, the policy, the box. Of those that pass, a canary whose
-    share this conversation falls in goes first, then the policy's order decides. Where none passes there is a refusal.
+    share this conversation falls in goes first, then the policy's order decides. Where none passes there is a refusal, and so
+    where a model that was chosen by hand cannot be loaded: another one does not answer in its place.
     """
     if request.chosen and not request.roles & policy.choosers:
         return _choice_denied(offers, policy, request)
@@ -43,11 +46,14 @@ def select(hardware: Hardware, offers: Sequence[Offer], policy: RoutingPolicy, r
     if not able:
         return Selection(request.classification, tuple(lost), None, _refusal(lost, request), policy.sha256)
     rule = policy.rules[request.classification]
-    able.sort(key=lambda candidate: (candidate.reason is not Reason.CANARY, *_preference(candidate, policy, rule)))
+    able.sort(key=lambda candidate: _rank(candidate, policy, rule))
     winner, *others = able
+    ahead = _ahead(lost, winner, hardware, policy, request)
+    if request.chosen and any(candidate.offer.model_id != winner.offer.model_id for candidate in ahead):
+        return _choice_unloadable(ahead, able, lost, policy, request)
     sentence = f"It could answer, but {winner.offer.model_id} comes first."
     beaten = [replace(other, reason=Reason.LESS_PREFERRED, sentence=sentence) for other in others]
-    return Selection(request.classification, (winner, *beaten, *lost), winner, None, policy.sha256)
+    return Selection(request.classification, (winner, *beaten, *lost), winner, None, policy.sha256, ahead)
 
 
 def _judge(offer: Offer, hardware: Hardware, policy: RoutingPolicy, request: SelectionRequest) -> Candidate:
@@ -104,6 +110,25 @@ def _no_library(offer: Offer) -> str:
     )
 
 
+def _ahead(
+    lost: Sequence[Candidate], winner: Candidate, hardware: Hardware, policy: RoutingPolicy, request: SelectionRequest
+) -> tuple[Candidate, ...]:
+    """Those that would have come before the winner, if only they could be loaded."""
+    rule = policy.rules[request.classification]
+    found = []
+    for candidate in lost:
+        if candidate.reason not in NOT_LOADED:
+            continue
+        sound = _judge(replace(candidate.offer, crashed="", failed=None), hardware, policy, request)
+        if sound.reason in WON and _rank(sound, policy, rule) < _rank(winner, policy, rule):
+            found.append((_rank(sound, policy, rule), candidate))
+    return tuple(candidate for _, candidate in sorted(found, key=lambda pair: pair[0]))
+
+
+def _rank(candidate: Candidate, policy: RoutingPolicy, rule: Rule) -> tuple[Any, ...]:
+    return (candidate.reason is not Reason.CANARY, *_preference(candidate, policy, rule))
+
+
 def _preference(candidate: Candidate, policy: RoutingPolicy, rule: Rule) -> tuple[Any, ...]:
     offer = candidate.offer
     ranks = {
@@ -122,12 +147,31 @@ def _choice_denied(offers: Sequence[Offer], policy: RoutingPolicy, request: Sele
     return Selection(request.classification, tuple(lost), None, Refusal(CHOICE_DENIED, sentence, denied=True), policy.sha256)
 
 
+def _choice_unloadable(
+    ahead: Sequence[Candidate],
+    able: Sequence[Candidate],
+    lost: Sequence[Candidate],
+    policy: RoutingPolicy,
+    request: SelectionRequest,
+) -> Selection:
+    wanted = ahead[0].offer.model_id
+    others = [
+        replace(one, reason=Reason.NOT_CHOSEN, sentence=f"{wanted} was chosen by hand.", device="", library="") for one in able
+    ]
+    sentence = f"The model {wanted}, which was chosen by hand, could not be loaded. No other one answers in its place."
+    code = LOAD_CRASHED if ahead[0].reason is Reason.LOAD_CRASHED else LOAD_FAILED
+    refusal = Refusal(code, sentence, denied=False)
+    return Selection(request.classification, (*lost, *others), None, refusal, policy.sha256)
+
+
 def _refusal(lost: Sequence[Candidate], request: SelectionRequest) -> Refusal:
     reasons = {candidate.reason for candidate in lost}
     about = f"questions about {request.classification} documents"
     if Reason.LOAD_CRASHED in reasons:
         sentence = f"The language model for {about} crashed while it was loaded, and again, so it is not loaded again."
         return Refusal(LOAD_CRASHED, sentence, denied=False)
+    if Reason.LOAD_FAILED in reasons:
+        return Refusal(LOAD_FAILED, f"The language model for {about} could not be loaded.", denied=False)
     if reasons & OF_THE_BOX:
         sentence = f"No model that may answer {about} can run on this box at the moment."
         return Refusal(NO_PERMITTED_RUNTIME, sentence, denied=False)

@@ -66,6 +66,7 @@ def selection_document(selection: Selection) -> dict[str, Any]:
         "classification": selection.classification,
         "winner": None if selection.winner is None else _candidate(selection.winner),
         "refusal": None if selection.refusal is None else asdict(selection.refusal),
+        "instead_of": [_candidate(candidate) for candidate in selection.instead_of],
         "candidates": [_candidate(candidate) for candidate in selection.candidates],
     }
 

@@ -8,12 +8,14 @@ from enum import StrEnum
 from appliance.egress.seal.layers import Strength
 from appliance.errors import ApplianceError, Denied, Unavailable
 from appliance.identity.models import Role
+from appliance.inference.load_failures import LoadFailure
 
 DEFAULT_CLASSIFICATION = "internal"
 """What a collection is until an administrator says otherwise; the routing policy must know it."""
 
 NO_PERMITTED_RUNTIME = "inference.no_permitted_runtime"
 LOAD_CRASHED = "inference.load_crashed"
+LOAD_FAILED = "inference.load_failed"
 CHOICE_DENIED = "inference.choice_denied"
 
 
@@ -41,6 +43,7 @@ class Reason(StrEnum):
     # this box
     UNUSABLE = "unusable"
     LOAD_CRASHED = "load_crashed"
+    LOAD_FAILED = "load_failed"
     CONTEXT_SHORT = "context_short"
     NO_DEVICE = "no_device"
     MEMORY_UNKNOWN = "memory_unknown"
@@ -67,12 +70,14 @@ OF_THE_BOX = frozenset(
     {
         Reason.UNUSABLE,
         Reason.LOAD_CRASHED,
+        Reason.LOAD_FAILED,
         Reason.CONTEXT_SHORT,
         Reason.NO_DEVICE,
         Reason.MEMORY_UNKNOWN,
         Reason.MEMORY_SHORT,
     }
 )
+NOT_LOADED = frozenset({Reason.LOAD_CRASHED, Reason.LOAD_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Offer:
     unusable: str = ""
     crashed: str = ""
     """Why it is not loaded again: it ended its process too often while this runtime loaded it."""
+    failed: LoadFailure | None = None
+    """The last time that this runtime was to load it, where that is not tried again yet."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -159,13 +166,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The decision. `candidates` names every offer, the chosen one first, in an order that does not depend on the input's."""
+    """The decision. `candidates` names every offer, the chosen one first, in an order that does not depend on the input's.
+
+    `instead_of` are those of them that would have been chosen before the winner, and cannot be loaded.
+    """
 
     classification: str
     candidates: tuple[Candidate, ...]
     winner: Candidate | None
     refusal: Refusal | None
     policy_sha256: str
+    instead_of: tuple[Candidate, ...] = ()
 
     def require(self) -> Candidate:
         """The chosen offer with its device. Raises `Denied` or `Unavailable` with the refusal's code; there is no fallback."""

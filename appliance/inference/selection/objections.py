@@ -61,6 +61,8 @@ def of_box(offer: Offer, request: SelectionRequest) -> Iterator[Objection]:
         yield Reason.UNUSABLE, offer.unusable
     if offer.crashed:
         yield Reason.LOAD_CRASHED, offer.crashed
+    if offer.failed:
+        yield Reason.LOAD_FAILED, f"It could not be loaded: {offer.failed.sentence}"
     if offer.context_tokens < request.context_tokens:
         sentence = f"The question with its passages needs {request.context_tokens} tokens; it can hold {offer.context_tokens}."
         yield Reason.CONTEXT_SHORT, sentence

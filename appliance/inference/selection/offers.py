@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
+from appliance.inference.load_failures import Attempt, LoadFailure
 from appliance.inference.load_marks import Load, load_crashed
 from appliance.inference.registry import RuntimeSpec
 from appliance.inference.selection.models import Offer
@@ -19,10 +21,12 @@ def offers_of(
     specs: Mapping[str, RuntimeSpec],
     context_tokens: int,
     crashed: Collection[Load] = frozenset(),
+    failed: Mapping[Attempt, LoadFailure] = MappingProxyType({}),
 ) -> list[Offer]:
     """An offer for each pair that fits together, those included that cannot run here: why is part of the answer.
 
-    `crashed` is what ended its process too often while it was loaded.
+    `crashed` is what ended its process too often while it was loaded, `failed` what could not be loaded and is not tried again
+    yet.
     """
     available = {name: spec.probe() for name, spec in specs.items()}
     return [
@@ -41,6 +45,7 @@ def offers_of(
             destination=_destination(version),
             unusable="" if available[name].usable else available[name].reason or f"{spec.title} cannot run on this box.",
             crashed=load_crashed(version.id) if Load(version.sha256, name) in crashed else "",
+            failed=failed.get((version.id, name)),
         )
         for version in versions
         for name, spec in specs.items()

@@ -120,6 +120,7 @@ def test_the_decision_is_kept_with_the_answer_in_ids_only(appliance: Appliance, 
         "refusal": "",
         "lost": {"x@1 stranger": "runtime_forbidden"},
         "policy": appliance.routing.sha256[:16],
+        "instead_of": {},
     }
     assert kept.selection == record_of(selection) == read_record(text)
 

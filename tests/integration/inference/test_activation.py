@@ -68,7 +68,10 @@ def test_weights_changed_on_disk_answer_nothing(appliance) -> None:
     # at its start the worker says so in its log, and lives on to tell people why there is no answer
     with capture_logs() as logs:
         _warm(appliance)
-    assert [(line["event"], line["code"]) for line in logs] == [("worker.no_model", "setup.model_digest")]
+    assert [(line["event"], line.get("code", line.get("instead"))) for line in logs] == [
+        ("model.skipped", "nothing"),
+        ("worker.no_model", "setup.model_digest"),
+    ]
 
 
 def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(appliance, administrator, newer_weights) -> None:

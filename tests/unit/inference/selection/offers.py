@@ -5,10 +5,13 @@ from __future__ import annotations
 from appliance.egress.seal.layers import Strength
 from appliance.identity.models import Role
 from appliance.inference.hardware.models import Accelerator, Hardware
+from appliance.inference.load_failures import LoadFailure
 from appliance.inference.selection.models import Offer, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy, parse_policy
 
 EMPLOYEE, ADMINISTRATOR = frozenset({Role.EMPLOYEE}), frozenset({Role.EMPLOYEE, Role.ADMINISTRATOR})
+
+DAMAGED = LoadFailure("setup.model_digest", "Its file is not the one that was imported.", 1, 0, 60_000)
 
 BOXES = {
     "small": Hardware(cores=2, memory_total_mb=4_000, memory_available_mb=2_500),
@@ -58,6 +61,15 @@ OFFERS = {
     "far": Offer("openai", "big@1", "big", size_class="medium", context_tokens=131_072, destination="lan-server", libraries=()),
     "broken": Offer("genai", "broken@1", "broken", memory_mb=300, context_tokens=4_096, unusable="It is not installed."),
     "crashed": Offer("llamacpp", "bad@1", "bad", memory_mb=300, context_tokens=4_096, crashed="It crashed."),
+    "failed": Offer("llamacpp", "mistral@1", "mistral", "language", "medium", 9_000, 32_768, failed=DAMAGED),
+    "failed genai": Offer("genai", "qwen@1", "qwen", "language", "small", 2_900, 8_192, failed=DAMAGED),
+    "failed early": Offer("llamacpp", "aya@1", "aya", "language", "small", 2_600, 32_768, failed=DAMAGED),
+    "failed older": Offer("llamacpp", "qwen@0", "qwen", "language", "small", 2_600, 32_768, failed=DAMAGED),
+    "failed retired": Offer("llamacpp", "old@1", "old", "language", "medium", 9_000, 4_096, "retired", failed=DAMAGED),
+    "failed far": Offer(
+        "openai", "big@1", "big", "language", "medium", 0, 131_072, libraries=(), destination="lan-server", failed=DAMAGED
+    ),
+    "failed canary": Offer("llamacpp", "smol@3", "smol", "language", "micro", 300, 4_096, "canary", 100, failed=DAMAGED),
     "unmeasured": Offer("llamacpp", "unmeasured@1", "unmeasured", context_tokens=4_096),
     "candidate": Offer("llamacpp", "smol@2", "smol", memory_mb=300, context_tokens=4_096, state="candidate"),
     "canary": Offer("llamacpp", "smol@3", "smol", memory_mb=300, context_tokens=4_096, state="canary", canary_percent=100),

@@ -12,7 +12,7 @@ from appliance.inference.devices import drives, kind_of
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import Offer, Reason, SelectionRequest
 from appliance.inference.selection.objections import in_canary_share
-from tests.unit.inference.selection.offers import ADMINISTRATOR, BOXES, EMPLOYEE, OFFERS, POLICIES, ask
+from tests.unit.inference.selection.offers import ADMINISTRATOR, BOXES, DAMAGED, EMPLOYEE, OFFERS, POLICIES, ask
 
 offer = st.builds(
     Offer,
@@ -29,6 +29,7 @@ offer = st.builds(
     libraries=st.sampled_from([("cpu",), ("cuda", "cpu"), ("openvino",), ("abacus", "cpu"), ()]),
     destination=st.sampled_from(["", "", "lan-server", "elsewhere"]),
     unusable=st.sampled_from(["", "", "", "It is not installed."]),
+    failed=st.sampled_from([None, None, None, DAMAGED]),
 )
 request = st.builds(
     SelectionRequest,
@@ -64,6 +65,9 @@ def test_what_wins_is_allowed_and_fits(hardware, offered, policy, asked):
     assert won.state in ({"active", "canary", "candidate"} if asked.chosen else {"active", "canary"})
     assert won.state == "active" or rule.canary
     assert not won.unusable
+    assert not won.failed
+    assert all(one.offer.failed for one in selection.instead_of)
+    assert not asked.chosen or all(one.offer.model_id == won.model_id for one in selection.instead_of)
     assert won.context_tokens >= asked.context_tokens
     assert not asked.chosen or (asked.chosen in {won.model_id, won.name} and asked.roles & policy.choosers)
     if not won.destination:
@@ -101,8 +105,26 @@ def test_taking_the_winner_away_never_lets_something_forbidden_in(hardware, offe
         return
     after = select(hardware, [item for item in offered if item != before.winner.offer], policy, asked)
     able = {candidate.offer for candidate in before.candidates if candidate.reason is Reason.LESS_PREFERRED}
-    assert (after.winner is None) == (not able)
+    assert (after.winner is None) == (not able) or asked.chosen
     assert after.winner is None or after.winner.offer in able
+
+
+@many
+@given(box, offers, policy, request)
+def test_what_fails_to_load_is_followed_as_if_it_were_not_there(hardware, offered, policy, asked):
+    before = select(hardware, offered, policy, asked)
+    if before.winner is None:
+        return
+    gone = before.winner.offer
+    without = select(hardware, [item for item in offered if item != gone], policy, asked)
+    after = select(hardware, [replace(item, failed=DAMAGED) if item == gone else item for item in offered], policy, asked)
+    if asked.chosen and after.winner is None:
+        assert all(one.offer.model_id != gone.model_id for one in [without.winner] if one)
+    elif without.winner is None:
+        assert after.winner is None
+    else:
+        assert after.winner == without.winner
+        assert replace(gone, failed=DAMAGED) in {one.offer for one in after.instead_of}
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.text(min_size=1))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.egress.seal.layers import Strength
 from appliance.errors import Denied, Unavailable
 from appliance.inference.selection.decide import select
 from appliance.inference.selection.models import Reason
+from appliance.inference.selection.records import read_record, record_of, write_record
 from tests.unit.inference.selection.offers import ADMINISTRATOR, BOXES, OFFERS, POLICIES, ask
 
 DENIED, CANNOT = "denied", "cannot"
@@ -50,6 +53,14 @@ TABLE = [
     ("large", "usual", ask(), "broken micro", "micro", "cpu", {"broken": "unusable"}),
     ("large", "usual", ask(), "broken", CANNOT, "", {"broken": "unusable"}),
     ("large", "usual", ask(), "crashed micro", "micro", "cpu", {"crashed": "load_crashed"}),
+    # what cannot be loaded: the next permitted one, and none that lost because it is forbidden
+    ("large", "usual", ask(), "failed micro small", "small", "cpu", {"failed": "load_failed", "micro": "less_preferred"}),
+    ("large", "usual", ask("public"), "failed_far micro", "micro", "cpu", {"failed far": "load_failed"}),
+    ("large", "usual", ask("secret"), "failed_early", DENIED, "", {"failed early": "model_forbidden"}),
+    ("small", "usual", ask(), "failed micro", "micro", "cpu", {"failed": "load_failed"}),
+    ("large", "usual", ask(), "failed_canary micro", "micro", "cpu", {"failed canary": "load_failed"}),
+    ("large", "usual", ask(), "failed_retired micro", "micro", "cpu", {"failed retired": "retired"}),
+    ("large", "usual", ask(chosen="qwen@1", roles=ADMINISTRATOR), "failed_genai small", "small", "cpu", {}),
     ("large", "usual", ask(context_tokens=5_000), "micro", CANNOT, "", {"micro": "context_short"}),
     ("large", "usual", ask(context_tokens=5_000), "micro genai", "genai", "cpu", {"micro": "context_short"}),
     ("card", "usual", ask(), "card", "card", "cuda:0", {}),
@@ -150,6 +161,61 @@ def test_the_table_is_large_enough_and_reaches_every_reason():
     met |= {Reason.NO_LIBRARY, Reason.DEVICE_FORBIDDEN}  # test_devices.py
     # a destination is forbidden where its runtime is allowed: below
     assert set(Reason) - met == {Reason.PREFERRED, Reason.CANARY, Reason.BY_HAND, Reason.DESTINATION_FORBIDDEN}
+
+
+UNLOADABLE = [
+    ("internal", "failed", {}, "inference.load_failed"),
+    ("internal", "failed crashed", {}, "inference.load_crashed"),
+    # the next is forbidden: a refusal, not a fallback
+    ("confidential", "failed npu_only", {"npu only": "runtime_forbidden"}, "inference.load_failed"),
+    ("secret", "failed_older medium", {"medium": "model_forbidden"}, "inference.load_failed"),
+]
+
+
+@pytest.mark.parametrize(("classification", "offers", "lost", "code"), UNLOADABLE)
+def test_where_nothing_else_is_permitted_there_is_a_refusal(classification, offers, lost, code):
+    offered = [OFFERS[name.replace("_", " ")] for name in offers.split()]
+    selection = select(BOXES["large"], offered, POLICIES["usual"], ask(classification))
+    with pytest.raises(Unavailable) as refused:
+        selection.require()
+    assert refused.value.stable_code == code
+    assert {name: one.reason for name in lost for one in selection.candidates if one.offer == OFFERS[name]} == lost
+    assert selection.instead_of == ()
+
+
+@pytest.mark.parametrize("wanted", ["failed early", "crashed"])
+def test_a_model_chosen_by_hand_is_not_replaced_by_another_version_of_its_name(wanted):
+    chosen = replace(OFFERS[wanted], name="qwen", size_class="small")
+    asked = ask(chosen="qwen", roles=ADMINISTRATOR)
+    selection = select(BOXES["large"], [chosen, OFFERS["small"], OFFERS["micro"]], POLICIES["usual"], asked)
+    with pytest.raises(Unavailable, match=f"{chosen.model_id}, which was chosen by hand, could not be loaded") as refused:
+        selection.require()
+    assert refused.value.stable_code == f"inference.load_{'failed' if chosen.failed else 'crashed'}"
+    reasons = {one.offer.model_id: one.reason for one in selection.candidates}
+    assert reasons["qwen@1"] == reasons["smol@1"] == Reason.NOT_CHOSEN
+    # by its id it would be: the same version, through whatever runtime is allowed
+    assert select(BOXES["large"], [chosen, OFFERS["small"]], POLICIES["usual"], replace(asked, chosen="qwen@1")).winner
+
+
+INSTEAD = [
+    ("large", "failed micro", ["mistral@1"]),
+    ("large", "failed failed_early micro", ["mistral@1", "aya@1"]),
+    ("large", "failed_canary micro", ["smol@3"]),
+    ("large", "crashed early", []),  # smaller: it would not have come first
+    ("small", "failed micro", []),  # it would not have fitted
+    ("large", "failed_retired micro", []),
+]
+
+
+@pytest.mark.parametrize(("box", "offers", "instead_of"), INSTEAD)
+def test_what_would_have_answered_is_named_with_why_it_could_not(box, offers, instead_of):
+    offered = [OFFERS[name.replace("_", " ")] for name in offers.split()]
+    selection = select(BOXES[box], offered, POLICIES["usual"], ask())
+    assert [one.offer.model_id for one in selection.instead_of] == instead_of
+    record = read_record(write_record(record_of(selection)))
+    assert record == record_of(selection)
+    assert record.instead_of == {f"{name} llamacpp": "setup.model_digest" for name in instead_of}
+    assert set(record.instead_of) <= set(record.lost)
 
 
 def test_a_model_that_crashed_while_it_was_loaded_is_a_reason_of_its_own():
