@@ -164,6 +164,7 @@ class Appliance:
             golden=self.golden_gate,
             marks=self.load_marks,
             ollama_address=self.ollama_address,
+            failures=self.load_failures,
         )
 
     @cached_property
@@ -281,8 +282,8 @@ class Appliance:
         return Search(self.database, self.access, lambda: self.embedder)
 
     @cached_property
-            failures=self.failed_loads,
     def documents(self) -> DocumentService:
+            failures=self.failed_loads,
         from appliance.documents.service import DocumentService
         from appliance.retrieval.index import SearchIndex
 

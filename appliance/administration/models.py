@@ -23,7 +23,8 @@ from appliance.audit.log import AuditLog
 from appliance.errors import ApplianceError, Conflict, InvalidInput
 from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
-from appliance.inference.load_marks import LoadMarks
+from appliance.inference.load_failures import LoadFailures
+from appliance.inference.load_marks import LoadMarks, load_crashed
 from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
 from appliance.inference.store.catalogue import Catalogue
@@ -60,12 +61,14 @@ class ModelAdministration:
         *,
         golden: GoldenGate,
         marks: LoadMarks,
+        failures: LoadFailures,
         ollama_address: str = "",
     ) -> None:
-        """`marks` say what crashed while it was loaded; `ollama_address` is where the Ollama of this box answers, the usual
-        place where it is empty.
+        """`marks` say what crashed while it was loaded, `failures` what could not be; `ollama_address` is where the Ollama of
+        this box answers, the usual place where it is empty.
         """
         self._marks = marks
+        self._failures = failures
         self._ollama_address = ollama_address
         self._golden = golden
         self._heeding = Heeding(database, access, audit, golden)
@@ -87,6 +90,37 @@ class ModelAdministration:
         """How far the index of each embedding model is, the serving one first. Raises `Denied` where policy refuses."""
         self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
         return index_states(self._database)
+
+    def unloadable(self, principal: Principal) -> dict[str, str]:
+        """By version, why it is not loaded, or could not be the last time. Raises `Denied` where policy refuses."""
+        self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
+        crashed, failed = {load.sha256 for load in self._marks.crashed()}, self._failures.known()
+        found = {model_id: f"It could not be loaded: {failure.sentence}" for (model_id, _), failure in failed.items()}
+        versions = self._store.versions()
+        found |= {version.id: load_crashed(version.id) for version in versions if version.sha256 in crashed}
+        return {version.id: found[version.id] for version in versions if version.id in found}
+
+    def retry(self, principal: Principal, version_id: str) -> ModelVersion:
+        """Let the next question try a version again that crashed while it was loaded, or could not be.
+
+        Raises `NotFound`, `Conflict` (`model.nothing_to_retry`) where nothing of that kind is known.
+        """
+        self._access.require(principal, Action.MODEL_RETRY, APPLIANCE)
+        with self._database.write() as connection:
+            version = records.load_version(connection, version_id)
+            crashed = version.sha256 in {load.sha256 for load in self._marks.crashed()}
+            failed = version.id in {model_id for model_id, _ in self._failures.known()}
+            if not crashed and not failed:
+                raise Conflict(f"Nothing keeps {version.id} from being loaded.", code="model.nothing_to_retry")
+            facts: Facts = {"forgotten": ",".join(["crashes"] * crashed + ["failures"] * failed)}
+            self._append(connection, principal, EventName.MODEL_RETRIED, version, facts)
+        self._forget(version)
+        return version
+
+    def _forget(self, version: ModelVersion) -> None:
+        """For what lets a version answer: not where it was refused."""
+        self._marks.forget(version.sha256)
+        self._failures.forget(version.id)
 
     def take_in(
         self, principal: Principal, source: Path, order: Order, *, wanted: str | None = None, watch: Watch | None = None
@@ -153,6 +187,9 @@ class ModelAdministration:
         with self._database.write() as connection:
             stored = records.insert_version(connection, version)
             self._append(connection, principal, EventName.MODEL_IMPORTED, stored, facts)
+        for other in known:
+            if other.sha256 == stored.sha256:  # its content is whole again
+                self._failures.forget(other.id)
         return stored
 
     def activate(self, principal: Principal, version_id: str, *, despite: str = "") -> ModelVersion:
@@ -167,7 +204,7 @@ class ModelAdministration:
         heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
         with heeding as heed, self._database.write() as connection:
             version = records.load_version(connection, version_id)
-            if version.state is VersionState.ACTIVE and self._marks.forget(version.sha256):
+            if version.state is VersionState.ACTIVE and (self._marks.forget(version.sha256) | self._failures.forget(version.id)):
                 self._append(connection, principal, EventName.MODEL_ACTIVATED, version, {"tried_again": "yes"})
                 return version
             self._require_usable(version)
@@ -181,7 +218,7 @@ class ModelAdministration:
                 facts |= {"golden_runs": settled} if settled else {}
                 self._append(connection, principal, EventName.MODEL_ACTIVATED, version, facts)
                 version = records.load_version(connection, version.id)
-        self._marks.forget(version.sha256)  # not where it was refused
+        self._forget(version)
         return version
 
     def rollback(self, principal: Principal, name: str) -> ModelVersion:
@@ -205,7 +242,7 @@ class ModelAdministration:
                 records.set_state(connection, before, VersionState.ACTIVE)
                 self._append(connection, principal, EventName.MODEL_RESTORED, before, {"replaced": current.id})
                 before = records.load_version(connection, before.id)
-        self._marks.forget(before.sha256)
+        self._forget(before)
         return before
 
     def abandon(self, principal: Principal, name: str) -> ModelVersion:
@@ -250,7 +287,7 @@ class ModelAdministration:
             facts: Facts = {"percent": percent} if percent is not None else {"group": str(group)}
             self._append(connection, principal, EventName.MODEL_TRIALLED, version, facts)
             version = records.load_version(connection, version_id)
-        self._marks.forget(version.sha256)
+        self._forget(version)
         return version
 
     def retire(self, principal: Principal, version_id: str) -> ModelVersion:
@@ -290,6 +327,7 @@ class ModelAdministration:
             shared = records.content_is_used(connection, version.sha256, encrypted=version.encrypted)
             kept = {item.sha256 for other in records.load_versions(connection) for item in other.adapters}
             self._append(connection, principal, EventName.MODEL_DELETED, version, {"sha256": version.sha256})
+        self._failures.forget(version.id)
         if not shared:
             self._store.content.remove(version)
         self._store.content.remove_files(item.sha256 for item in version.adapters if item.sha256 not in kept)

@@ -131,6 +131,11 @@ class Message:
         return self.selection.runtime if self.selection else ""
 
     @property
+    def instead_of(self) -> list[str]:
+        """Models that would have answered but could not be loaded."""
+        return sorted({named.partition(" ")[0] for named in self.selection.instead_of}) if self.selection else []
+
+    @property
     def device(self) -> str:
         """What it computed on, or was to where the runtime did not say; empty where no model was chosen."""
         return self.selection.used or self.selection.device if self.selection else ""

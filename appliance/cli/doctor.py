@@ -28,7 +28,8 @@ from appliance.supervisor import wire
 from appliance.supervisor.redis_server import find_redis_server
 
 _DISK_LOW = 0.05
-TRY_AGAIN = "Activate another one, or this one again to have it tried once more: `cloister models activate`."
+TRY_AGAIN = "Activate another one, or have this one tried once more: `cloister models retry`."
+TRIED_ANYHOW = "It is tried again ten minutes after the last try at the latest, at once after `cloister models retry`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,13 @@ def _wanted_files(appliance: Appliance) -> dict[str, int]:
 
 def _models(appliance: Appliance) -> Iterator[Finding]:
     versions, crashed = appliance.models.versions(), {load.sha256 for load in appliance.load_marks.crashed()}
+    failed = {model_id: failure for (model_id, _), failure in appliance.load_failures.known().items()}
     for version in versions:
         if version.sha256 in crashed:
             yield Finding("model", "failure", f"{load_crashed(version.id)} {TRY_AGAIN}")
             continue
+        if version.id in failed:
+            yield Finding("model", "warning", f"{version.id} could not be loaded: {failed[version.id].sentence} {TRIED_ANYHOW}")
         if version.format == "served":
             yield Finding("model", "ok", f"{version.id}, in a server, {version.state.value}")
             continue

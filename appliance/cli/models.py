@@ -319,6 +319,10 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "list": lambda _: None,
     "catalogue": lambda _: None,
     "import": _import_arguments,
+    "retry": (
+        "have a version loaded again that crashed while it was loaded, or could not be",
+        _change(lambda models, who, given: models.retry(who, given.version), "{} is tried again with the next question."),
+    ),
     "pull": _pull_arguments,
     "connect": _connect_arguments,
     "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),

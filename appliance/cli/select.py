@@ -122,6 +122,8 @@ def _decision(selection: Selection, *, full: bool) -> Iterator[str]:
         through = f", driven by {won.library}" if won.library not in {"", "cpu"} else ""
         where = won.offer.destination or f"{won.device}{through}"
         yield f"{selection.classification}: {won.offer.model_id} through {won.offer.runtime} on {where}. {won.sentence}"
+    for skipped in selection.instead_of:
+        yield f"  instead of {skipped.offer.model_id} through {skipped.offer.runtime}. {skipped.sentence} ({skipped.reason})"
     for passed in won.passed_over if full and won is not None else ():
         yield f"  not on {passed.sentence} ({passed.reason})"
     for candidate in selection.candidates if full else ():

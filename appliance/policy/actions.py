@@ -47,6 +47,7 @@ class Action(StrEnum):
     MODEL_LIST = "model:list"
     MODEL_MEASURE = "model:measure"  # verify, measure, produce the variants for this machine
     MODEL_RETIRE = "model:retire"
+    MODEL_RETRY = "model:retry"  # have it loaded again although it crashed while it was, or could not be
     MODEL_TRUST = "model:trust"  # keys whose signatures on models count
     PASSWORD_CHANGE = "password:change"  # one's own  # noqa: S105 - a name, not a secret
     PERSON_CREATE = "person:create"

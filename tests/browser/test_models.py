@@ -87,6 +87,21 @@ def test_an_administrator_activates_rolls_back_tries_out_retires_and_deletes(box
     expect(card(second)).to_have_count(0)
 
 
+def test_a_model_that_could_not_be_loaded_says_why_and_is_tried_again(box, page: Page, versions: list[str]) -> None:
+    first = versions[1]
+    appliance = box.appliance
+    sentence = "Its file is not the one that was imported."
+    appliance.load_failures.note((first, "llamacpp"), "setup.model_digest", sentence)
+    box.let_in(page, "administrator", "/admin/models")
+    notice = page.locator(f'[data-unloadable="{first}"]')
+    expect(notice).to_have_text(f"It could not be loaded: {sentence}")
+    page.get_by_role("button", name=f"Try again: {first}").click()
+    expect(page.get_by_text(f"{first} is tried again with the next question")).to_be_visible()
+    expect(notice).to_have_count(0)
+    expect(page.get_by_role("button", name=f"Try again: {first}")).to_have_count(0)
+    assert appliance.load_failures.known() == {}
+
+
 def test_the_page_fits_a_telephone(box, page: Page, versions: list[str]) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     box.let_in(page, "administrator", "/admin/models")

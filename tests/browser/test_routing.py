@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import expect
 
 from appliance.egress.seal.layers import Strength
 from appliance.administration.routing_review import RoutingReview
 from appliance.inference.hardware.models import Accelerator, Hardware
+from appliance.inference.load_failures import LoadFailure
 from appliance.inference.loaded_report import LoadedReport
 from appliance.inference.models import Health
 from appliance.inference.placement import LoadedRuntime, Placement
@@ -99,6 +102,15 @@ def test_the_decisions_and_the_box_are_shown(box, open_page) -> None:
     expect(loaded.locator("p").first).to_have_text("smollm2-135m-instruct@1 through llamacpp not as expected")
     expect(loaded).to_contain_text("It was put on cuda:0 and computes on cpu.")
     page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    damaged = LoadFailure("setup.model_digest", "Its file is not the one that was imported.", 1, 0, 1)
+    offer(box, [replace(OFFERS[0], model_id="a-model@1", name="a-model", failed=damaged), *OFFERS])
+    page.evaluate("document.dispatchEvent(new Event('models-changed'))")
+    skipped = internal.locator("[data-instead-of='a-model@1']")
+    expect(skipped).to_have_text(
+        "Instead of a-model@1 through llamacpp: It could not be loaded: Its file is not the one that was imported."
+    )
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     offer(box, OFFERS[1:])

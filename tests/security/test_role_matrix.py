@@ -47,6 +47,7 @@ CHANGES = (
     ("POST", "/api/models/any/rollback", {}),
     ("POST", "/api/models/any@1/canary", {"percent": 50}),
     ("POST", "/api/models/any@1/retire", {}),
+    ("POST", "/api/models/any@1/retry", {}),
     ("DELETE", "/api/models/any@1", {}),
     ("POST", "/api/golden", {"collection_id": "{collection}", "name": "Mine"}),
     ("PATCH", "/api/golden/any", {"required": False}),

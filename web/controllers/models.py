@@ -29,7 +29,9 @@ class ModelsController(Controller):
 
     @get("/api/models", opt=declares(Action.MODEL_LIST, EventName.MODEL_LISTED), sync_to_thread=True)
     def list(self, appliance: Box, principal: Caller) -> list[ModelVersionOut]:
-        return [ModelVersionOut.of(version) for version in appliance.model_administration.list(principal)]
+        unloadable = appliance.model_administration.unloadable(principal)
+        versions = appliance.model_administration.list(principal)
+        return [ModelVersionOut.of(version, unloadable.get(version.id, "")) for version in versions]
 
     @get(
         "/api/models/indexes",
@@ -88,6 +90,15 @@ class ModelsController(Controller):
     )
     def retire(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> ModelVersionOut:
         return ModelVersionOut.of(appliance.model_administration.retire(principal, version_id))
+
+    @post(
+        "/api/models/{version_id:str}/retry",
+        opt=declares(Action.MODEL_RETRY, EventName.MODEL_RETRIED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def retry(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> ModelVersionOut:
+        return ModelVersionOut.of(appliance.model_administration.retry(principal, version_id))
 
     @delete("/api/models/{version_id:str}", opt=declares(Action.MODEL_DELETE, EventName.MODEL_DELETED), sync_to_thread=True)
     def delete(self, appliance: Box, principal: Caller, version_id: FromPath[str]) -> None:

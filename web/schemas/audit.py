@@ -46,7 +46,8 @@ class AuditRecordOut(msgspec.Struct):
 class SelectionOut(msgspec.Struct):
     """Why this model answered; `lost` and `passed_over` map other candidates and faster devices to the codes of the reasons.
 
-    `device` was chosen; `used` is where the runtime said that it computes, empty where it did not say.
+    `instead_of` maps those that would have answered but could not be loaded to the codes of their failures. `device` was chosen;
+    `used` is where the runtime said that it computes, empty where it did not say.
     """
 
     classification: str
@@ -61,6 +62,7 @@ class SelectionOut(msgspec.Struct):
     passed_over: dict[str, str]
     policy: str
     used: str = ""
+    instead_of: dict[str, str] = {}
 
 
 class AnswerRecordOut(msgspec.Struct):

@@ -97,7 +97,8 @@ class FeedbackOut(msgspec.Struct):
 class MessageOut(msgspec.Struct):
     """A question or an answer; `timing` is milliseconds per step.
 
-    `model` through `runtime` on `device` answered. Of the tokens of the prompt, `cached_tokens` had not to be read again.
+    `model` through `runtime` on `device` answered, in the place of those in `instead_of`, which could not be loaded. Of the
+    tokens of the prompt, `cached_tokens` had not to be read again.
     """
 
     id: str
@@ -114,6 +115,7 @@ class MessageOut(msgspec.Struct):
     model: str | None
     runtime: str
     device: str
+    instead_of: list[str]
     passages_found: int
     passages_used: int
     prompt_tokens: int

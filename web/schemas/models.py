@@ -11,7 +11,10 @@ from appliance.retrieval.index_progress import IndexProgress
 
 
 class ModelVersionOut(msgspec.Struct):
-    """`measured` and `trials`: what was found on this machine, the unit in each name; `replaced`: where a rollback leads."""
+    """`measured` and `trials`: what was found on this machine, the unit in each name; `replaced`: where a rollback leads.
+
+    `unloadable` is why it is not loaded, or could not be the last time; empty where nothing is known against it.
+    """
 
     id: str
     kind: str
@@ -36,9 +39,10 @@ class ModelVersionOut(msgspec.Struct):
     replaced: str | None
     measured: dict[str, float]
     trials: list[dict[str, Any]]
+    unloadable: str
 
     @classmethod
-    def of(cls, version: ModelVersion) -> ModelVersionOut:
+    def of(cls, version: ModelVersion, unloadable: str = "") -> ModelVersionOut:
         return cls(
             id=version.id,
             kind=version.kind,
@@ -63,6 +67,7 @@ class ModelVersionOut(msgspec.Struct):
             replaced=version.replaced,
             measured=dict(version.measured),
             trials=[dict(trial) for trial in version.trials],
+            unloadable=unloadable,
         )
 
 

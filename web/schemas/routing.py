@@ -82,19 +82,24 @@ class CandidateOut(msgspec.Struct):
 
 
 class DecisionOut(msgspec.Struct):
-    """`winner` is None where nothing answers; `refusal` is the sentence that people see then."""
+    """`winner` is None where nothing answers; `refusal` is the sentence that people see then.
+
+    `instead_of` are those of the `others` that would have come before the winner and cannot be loaded.
+    """
 
     classification: str
     winner: CandidateOut | None
     refusal: str
     others: list[CandidateOut]
+    instead_of: list[CandidateOut]
 
     @classmethod
     def of(cls, selection: Selection) -> DecisionOut:
         won = selection.winner
         others = [CandidateOut.of(candidate) for candidate in selection.candidates if candidate != won]
         refusal = "" if selection.refusal is None else selection.refusal.sentence
-        return cls(selection.classification, None if won is None else CandidateOut.of(won), refusal, others)
+        ahead = [CandidateOut.of(candidate) for candidate in selection.instead_of]
+        return cls(selection.classification, None if won is None else CandidateOut.of(won), refusal, others, ahead)
 
 
 class LoadedOut(msgspec.Struct):

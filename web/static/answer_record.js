@@ -8,7 +8,7 @@ const some = (codes) => Object.keys(codes).length > 0;
 
 function selected(selection) {
   if (selection === null) return pair("Model", "none was asked");
-  const { classification, model, runtime, device, library, destination, reason, refusal, lost, passed_over: passed, policy, used } = selection;
+  const { classification, model, runtime, device, library, destination, reason, refusal, lost, passed_over: passed, policy, used, instead_of: insteadOf } = selection;
   return [
     pair("Classification", classification),
     model ? pair("Chosen", `${model} through ${runtime}`) : pair("Refused", words(refusal)),
@@ -16,6 +16,7 @@ function selected(selection) {
     used && used !== device && pair("Computed on", used),
     device && !destination && pair("On", library && library !== device ? `${device}, by ${library}` : device),
     reason && pair("Because", words(reason)),
+    some(insteadOf) && pair("In place of", reasons(insteadOf)),
     some(lost) && pair("Not chosen", reasons(lost)),
     some(passed) && pair("Devices passed over", reasons(passed)),
     policy && pair("Routing policy", h("code.digest", {}, policy)),

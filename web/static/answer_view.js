@@ -133,9 +133,11 @@ function footnote(message) {
     parts.push(silent ? `${plural(found, "passage")} found, none of them close enough` : readPassages(used, found));
   }
   if (timing.total_ms !== undefined && message.status !== "FAILED") parts.push(seconds(timing.total_ms));
-  if (model && message.status === "DONE") parts.push(`model ${model}${message.runtime ? ` through ${message.runtime}` : ""}`);
+  if (model && message.status === "DONE") parts.push(`model ${model}${message.runtime ? ` through ${message.runtime}` : ""}${inPlace(message.instead_of)}`);
   return parts.map((part) => h("span", {}, part));
 }
+
+const inPlace = (models) => (models.length > 0 ? `, in place of ${models.join(" and ")}, which could not be loaded` : "");
 
 function readPassages(used, found) {
   if (used === found) return found === 1 ? "Read the one passage found" : `Read all ${found} passages found`;

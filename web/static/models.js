@@ -90,6 +90,7 @@ function actions(model, last, index) {
     model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
     model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
+    model.unloadable && act("Try again", tryAgain),
     model.state !== "retired" && !last && !embedding && act("Retire", retire),
     (model.state === "candidate" || model.state === "retired") && !embedding && act("Delete", remove, "danger"),
     last && h("p.hint", {}, LAST[model.kind]),
@@ -114,6 +115,7 @@ const card = (model, active, indexes) =>
     more(model),
     actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1, ofModel(indexes, model)),
   );
+    model.unloadable && h("p.notice.warn", { "data-unloadable": model.id }, model.unloadable),
 
 const watch = new IndexWatch(
   (indexes) => {

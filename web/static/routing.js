@@ -9,13 +9,14 @@ const driver = ({ library }) => (library && library !== "cpu" ? `, driven by ${l
 const place = (candidate) => (candidate.destination ? `at ${candidate.destination}` : candidate.device ? `on ${candidate.device}${driver(candidate)}` : "");
 const named = (candidate) => [h("strong", {}, candidate.model), ` through ${candidate.runtime} ${place(candidate)}`.trimEnd()];
 
-function decision({ classification, winner, refusal, others }) {
+function decision({ classification, winner, refusal, others, instead_of }) {
   return h(
     "article.card.decision",
     { "data-classification": classification },
     h("h3", {}, classification, " ", h("span.badge", { class: winner ? "ok" : "bad" }, winner ? "is answered" : "is refused")),
     h("p", {}, winner ? named(winner) : refusal),
     winner && h("p.muted.small", {}, winner.sentence),
+    instead_of.map((one) => h("p.notice.warn", { "data-instead-of": one.model }, "Instead of ", named(one), ": ", one.sentence)),
     winner && winner.passed_over.length > 0 && h("ul.reasons", {}, winner.passed_over.map((one) => h("li", { "data-reason": one.reason }, "Not on ", one.sentence))),
     others.length > 0 &&
       h(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from appliance.bootstrap import Appliance
-from appliance.errors import Conflict, InvalidInput
+from appliance.audit.store import AuditFilter, search
+from appliance.errors import Conflict, Denied, InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.inference.load_marks import TRIES, Load
 from appliance.inference.preparation_steps import run_step
@@ -44,6 +45,16 @@ def test_a_file_that_the_library_refuses_is_told_apart(tmp_path: Path) -> None:
     assert "could not be loaded" in run_step("try_gguf", write(tmp_path / "odd.gguf", gguf(METADATA)))["refused"]
 
 
+def crash_twice(appliance: Appliance, version: ModelVersion) -> Load:
+    load = Load(version.sha256, "llamacpp")
+    loading = appliance.settings.data_dir / "loading"
+    loading.mkdir(exist_ok=True)
+    for number in range(TRIES):
+        (loading / f"{load.sha256}.{load.runtime}.worker-answers-{number}.died").touch()
+    assert load in appliance.load_marks.crashed()
+    return load
+
+
 def test_crashes_are_forgotten_by_what_lets_a_version_answer_and_by_no_refused_try(
     appliance: Appliance, administrator: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,16 +65,7 @@ def test_crashes_are_forgotten_by_what_lets_a_version_answer_and_by_no_refused_t
     longer = gguf(METADATA | {"llama.context_length": 256})
     second = models.take_in(administrator, write(directory / "tiny.gguf", longer), Order())
 
-    def crash(version: ModelVersion) -> Load:
-        load = Load(version.sha256, "llamacpp")
-        loading = appliance.settings.data_dir / "loading"
-        loading.mkdir(exist_ok=True)
-        for number in range(TRIES):
-            (loading / f"{load.sha256}.{load.runtime}.worker-answers-{number}.died").touch()
-        assert load in marks.crashed()
-        return load
-
-    load = crash(first)
+    load = crash_twice(appliance, first)
     with monkeypatch.context() as gone:
         gone.setattr(appliance.models.content, "holds", lambda _: False)
         for refused in (
@@ -80,9 +82,55 @@ def test_crashes_are_forgotten_by_what_lets_a_version_answer_and_by_no_refused_t
         (second, lambda: models.activate(administrator, second.id)),
         (first, lambda: models.rollback(administrator, "tiny")),
     ):
-        crash(version)
+        crash_twice(appliance, version)
         act()
         assert marks.crashed() == frozenset()
+
+
+def test_what_could_not_be_loaded_is_tried_again_by_hand_by_an_import_or_by_what_lets_it_answer(
+    appliance: Appliance, administrator: Principal, alice: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", dying(tmp_path, signal.SIGKILL))
+    models, failures = appliance.model_administration, appliance.load_failures
+    file = write(tmp_path / "tiny.gguf", gguf(METADATA))
+    first = models.take_in(administrator, file, Order())
+    with pytest.raises(Conflict, match=r"Nothing keeps tiny@1 from being loaded\."):
+        models.retry(administrator, first.id)
+    with pytest.raises(NotFound):
+        models.retry(administrator, "tiny@7")
+
+    def fail(version: ModelVersion) -> None:
+        assert failures.note((version.id, "llamacpp"), "inference.load_failed", "There is not enough memory.")
+        assert models.unloadable(administrator) == {first.id: "It could not be loaded: There is not enough memory."}
+
+    fail(first)
+    with pytest.raises(Denied):
+        models.retry(alice, first.id)
+    with pytest.raises(Denied):
+        models.unloadable(alice)
+    assert set(failures.known()) == {(first.id, "llamacpp")}
+    crash_twice(appliance, first)
+    assert "ended its process 2 times" in models.unloadable(administrator)[first.id]
+    assert models.retry(administrator, first.id).id == first.id
+    assert models.unloadable(administrator) == {}
+    with appliance.database.read() as connection:
+        (record,) = search(connection, AuditFilter(event="model.retried"), limit=5)
+    assert (record.facts, record.outcome) == ({"forgotten": "crashes,failures"}, "success")
+
+    for act in (
+        lambda: models.canary(administrator, first.id, percent=5),
+        lambda: models.activate(administrator, first.id),
+        lambda: models.activate(administrator, first.id),
+        lambda: models.take_in(administrator, file, Order(name="same-content")),
+    ):
+        fail(first)
+        act()
+        assert failures.known() == {}
+    fail(first)
+    models.activate(administrator, "same-content@1")
+    models.retire(administrator, first.id)
+    models.delete(administrator, first.id)
+    assert failures.known() == {}
 
 
 @pytest.mark.models

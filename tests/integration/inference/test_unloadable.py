@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +19,12 @@ from appliance.chat.models import Message
 from appliance.identity.models import Principal
 from appliance.inference.load_failures import LONGEST_MS
 from appliance.inference.sources import LANGUAGE_MODEL, locate
-from appliance.inference.store import importing
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
 from appliance.storage.tables import audit_events
+from tests.integration.administration.test_crashing_models import dying
 from tests.unit.inference.gguf_samples import METADATA, gguf
 
 pytestmark = pytest.mark.models
@@ -100,8 +102,9 @@ def test_a_damaged_file_and_one_that_the_library_refuses_are_followed_by_the_nex
     copy = locate(LANGUAGE_MODEL).read_bytes().replace(b"Smollm2 135M", b"Another 135M", 1)
     damaged = brought(appliance, administrator, copy, "a-copy", tmp_path)
     sound = damage(appliance, damaged)
-    monkeypatch.setattr(importing, "_refuse_crashing", lambda _: None)
-    refused = brought(appliance, administrator, gguf(METADATA | {"llama.context_length": 4096}), "a-tiny", tmp_path)
+    with monkeypatch.context() as untried:
+        untried.setattr(sys, "executable", dying(tmp_path, signal.SIGKILL))
+        refused = brought(appliance, administrator, gguf(METADATA | {"llama.context_length": 4096}), "a-tiny", tmp_path)
 
     message = asked(appliance, porter)
     assert (message.status, message.selection.model) == ("DONE", usual.model), message.reason
