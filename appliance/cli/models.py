@@ -310,6 +310,10 @@ VERBS: dict[str, tuple[str, Act]] = {
         "let a version answer no longer; its file stays",
         _change(lambda models, who, given: models.retire(who, given.version), "{} is retired."),
     ),
+    "retry": (
+        "have a version loaded again that crashed while it was loaded, or could not be",
+        _change(lambda models, who, given: models.retry(who, given.version), "{} is tried again with the next question."),
+    ),
     "delete": ("delete a version that does not answer, and its file", _delete),
     "signers": ("the keys whose signatures on models count", _signers),
     "trust": ("let signatures by a key count", _trust),
@@ -319,10 +323,6 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], Any]] = {
     "list": lambda _: None,
     "catalogue": lambda _: None,
     "import": _import_arguments,
-    "retry": (
-        "have a version loaded again that crashed while it was loaded, or could not be",
-        _change(lambda models, who, given: models.retry(who, given.version), "{} is tried again with the next question."),
-    ),
     "pull": _pull_arguments,
     "connect": _connect_arguments,
     "verify": lambda parser: parser.add_argument("version", nargs="?", metavar="VERSION"),

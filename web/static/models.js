@@ -86,11 +86,11 @@ function actions(model, last, index) {
     "div.card-actions",
     {},
     index?.against && act("Activate all the same", letThrough),
+    model.unloadable && act("Try again", tryAgain),
     embedding && act("Abandon", abandon),
     model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
-    model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
-    model.unloadable && act("Try again", tryAgain),
+    model.state !== "active" && language && act(model.state === "canary" ? "Change trial" : "Try out", tryOut),
     model.state !== "retired" && !last && !embedding && act("Retire", retire),
     (model.state === "candidate" || model.state === "retired") && !embedding && act("Delete", remove, "danger"),
     last && h("p.hint", {}, LAST[model.kind]),
@@ -111,11 +111,11 @@ const card = (model, active, indexes) =>
     h("p.muted.small", {}, KINDS[model.kind] ?? model.kind),
     h("h2", {}, model.id, " ", stateOf(model)),
     model.kind === "embedding" && [h("div.index-note", { "data-index": model.id }, indexNote(ofModel(indexes, model))), comparison(model, ofModel(indexes, model))],
+    model.unloadable && h("p.notice.warn", { "data-unloadable": model.id }, model.unloadable),
     facts(model),
     more(model),
     actions(model, model.state === "active" && active.filter((other) => other.kind === model.kind).length === 1, ofModel(indexes, model)),
   );
-    model.unloadable && h("p.notice.warn", { "data-unloadable": model.id }, model.unloadable),
 
 const watch = new IndexWatch(
   (indexes) => {
