@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from appliance.administration.model_conversion import ModelConversion
     from appliance.administration.model_fetching import ModelFetching
     from appliance.administration.model_measuring import ModelMeasuring
+    from appliance.administration.model_optimizing import ModelOptimizing
     from appliance.administration.model_signers import ModelSigners
     from appliance.administration.models import ModelAdministration
     from appliance.administration.ollama_models import OllamaModels
@@ -122,9 +123,9 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
+        self.placements = Placements(self.database, self.audit)
         self.load_failures = LoadFailures(settings.data_dir / "loading")
         self.failed_loads = FailedLoads(self.database, self.audit, self.load_failures)
-        self.placements = Placements(self.database, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
         self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
@@ -163,7 +164,6 @@ class Appliance:
             self.catalogue,
             golden=self.golden_gate,
             marks=self.load_marks,
-            failures=self.load_failures,
             ollama_address=self.ollama_address,
         )
 
@@ -177,7 +177,15 @@ class Appliance:
     def model_measuring(self) -> ModelMeasuring:
         from appliance.administration.model_measuring import ModelMeasuring
 
-        return ModelMeasuring(self.database, self.access, self.audit, self.models, self.model_administration)
+        lock = self.settings.run_dir / "measuring.lock"
+        return ModelMeasuring(self.database, self.access, self.audit, self.models, lock)
+
+    @cached_property
+    def model_optimizing(self) -> ModelOptimizing:
+        from appliance.administration.model_optimizing import ModelOptimizing
+
+        models, headroom_mb = self.model_administration, self.routing.memory_headroom_mb
+        return ModelOptimizing(self.access, self.models, models, self.model_measuring, headroom_mb=headroom_mb)
 
     @cached_property
     def model_conversion(self) -> ModelConversion:
@@ -273,7 +281,6 @@ class Appliance:
             seal=self.seal,
             pool=pool,
             placed=self.placements.note,
-            failures=self.failed_loads,
         )
 
     @cached_property
@@ -283,6 +290,7 @@ class Appliance:
         return Search(self.database, self.access, lambda: self.embedder)
 
     @cached_property
+            failures=self.failed_loads,
     def documents(self) -> DocumentService:
         from appliance.documents.service import DocumentService
         from appliance.retrieval.index import SearchIndex

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from appliance.administration.models import ModelAdministration
 from appliance.errors import InvalidInput
 from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore, records
+from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.content import ContentStore
 from appliance.inference.store.importing import Order, Prepared, prepare
 from appliance.inference.store.incoming import choose, facts_of, free_room, look
 from appliance.inference.store.memory import box_mb
@@ -55,18 +58,25 @@ class ModelConversion:
             progress(f"Writing {version.id} as a folder")
             folder = scratch / version.name
             write_folder(opened.path, folder)
-            order = Order(name=version.name, licence=version.licence)
             with content.draft() as directory:
-                found = choose(look(folder), None)
-                catalogue = self._models.catalogue
-                prepared = prepare(found, order, content, directory, signers=(), catalogue=catalogue, memory_mb=box_mb())
-                if modelfile := modelfile_of(version.prompt):
-                    check_usable(modelfile, facts_of(folder))
-                made = replace(
-                    prepared.version,
-                    source=version.source,
-                    made_from=version.id,
-                    prompt=version.prompt,
-                    context_tokens=version.context_tokens,
-                )
-                return self._models.record(principal, Prepared(made, prepared.store))
+                return self._models.record(principal, folder_version(version, folder, content, directory, self._models.catalogue))
+
+
+def folder_version(version: ModelVersion, folder: Path, content: ContentStore, directory: Path, catalogue: Catalogue) -> Prepared:
+    """The `folder` that was written of `version`, as a candidate with its Modelfile; copied to `directory` and checked there.
+
+    Raises as `prepare` does, and `modelfile.*` where the Modelfile has no effect with it.
+    """
+    order = Order(name=version.name, licence=version.licence)
+    found = choose(look(folder), None)
+    prepared = prepare(found, order, content, directory, signers=(), catalogue=catalogue, memory_mb=box_mb())
+    if modelfile := modelfile_of(version.prompt):
+        check_usable(modelfile, facts_of(folder))
+    made = replace(
+        prepared.version,
+        source=version.source,
+        made_from=version.id,
+        prompt=version.prompt,
+        context_tokens=version.context_tokens,
+    )
+    return Prepared(made, prepared.store)

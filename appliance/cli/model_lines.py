@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -71,10 +72,18 @@ def _place(place: int | None) -> str:
 def figures_of(version: ModelVersion) -> list[str]:
     """What was measured, one line per variant; of a version without a table, its own figures."""
     rows = version.trials or ({"format": version.quantisation, **version.measured},)
-    return [
-        f"  {row['format']:<8} " + ", ".join(f"{name} {value:g}" for name, value in row.items() if isinstance(value, int | float))
-        for row in rows
-    ]
+    return [f"  {_variant(row):<32} {_told(row)}".rstrip() for row in rows]
+
+
+def _variant(row: Mapping[str, Any]) -> str:
+    runtime = f" in {row['runtime']}" if "runtime" in row else ""
+    return f"{row['format']}{runtime}" + (f" ({row['version']})" if "version" in row else "")
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    figures = ", ".join(f"{name} {value:g}" for name, value in row.items() if isinstance(value, int | float))
+    outcome = f"{row['outcome']}: {row['reason']}" if "outcome" in row else ""
+    return "; ".join(part for part in (figures, outcome) if part)
 
 
 def watched(output: Output, what: str) -> Watch:

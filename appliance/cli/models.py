@@ -24,6 +24,7 @@ from appliance.cli.model_lines import (
 )
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
+from appliance.errors import NotFound
 from appliance.identity.models import Principal
 from appliance.inference.store.connecting import Told
 from appliance.inference.store.importing import Order
@@ -118,6 +119,13 @@ def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, out
     return 0
 
 
+def _show(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    version = next((item for item in appliance.model_administration.list(principal) if item.id == arguments.version), None)
+    if version is None:
+        raise NotFound(f"There is no model version {arguments.version}.", code="model.unknown")
+    return _told(output, version, *(figures_of(version) if version.trials or version.measured else ()))
+
+
 def _catalogue(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
     known = appliance.catalogue_review.known(principal)
     output.result({"models": [model.as_document() for model in known]}, *(line for model in known for line in lines_of(model)))
@@ -185,8 +193,8 @@ def _bench(appliance: Appliance, principal: Principal, arguments: argparse.Names
 
 
 def _optimize(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
-    measuring = appliance.model_measuring
-    version = measuring.optimize(principal, arguments.version, output.progress, activate=arguments.activate)
+    optimizing = appliance.model_optimizing
+    version = optimizing.optimize(principal, arguments.version, output.progress, activate=arguments.activate)
     return _told(output, version, *figures_of(version))
 
 
@@ -283,6 +291,7 @@ def _told(output: Output, version: ModelVersion, *sentences: str) -> int:
 
 VERBS: dict[str, tuple[str, Act]] = {
     "list": ("every version with its state", _list),
+    "show": ("one version, and every variant that was measured with it", _show),
     "catalogue": ("the models this product knows: memory, licence, what runs them here, how they come in", _catalogue),
     "import": ("take in a model from a file, a folder, a stick or a package", _import),
     "pull": ("take in a model by its name in the catalogue, or from the Ollama on this box", _pull),
@@ -290,7 +299,7 @@ VERBS: dict[str, tuple[str, Act]] = {
     "ollama": ("list, show, create, pull or delete models inside the Ollama of this box", ollama.act),
     "verify": ("compare the content of one version, or of all, with its digest", _verify),
     "bench": ("measure a version on this machine: speed, memory, right answers", _bench),
-    "optimize": ("make the formats this machine may run faster, measure them, keep the best", _optimize),
+    "optimize": ("make the forms this machine may run faster, measure them with those in the store, keep the best", _optimize),
     "convert": ("write a GGUF version as a folder for ONNX Runtime GenAI and Foundry Local, as a candidate", _convert),
     "activate": ("let a version answer from the next question on, once the required golden sets were asked", _activate),
     "compared": ("what golden sets say of the index of an embedding model, question by question", _compared),

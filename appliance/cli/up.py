@@ -76,6 +76,7 @@ def _start(settings: Settings, seal: Seal) -> list[str]:
 
     appliance = open_appliance(settings, create=True)
     try:
+        appliance.models.content.remove_abandoned()
         _append(appliance, EventName.APPLIANCE_STARTED)
         _record_seal(appliance, seal)
         return [appliance.setup.make_link()] if appliance.setup.needed() else []

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from appliance.inference.hardware.processor import Processor, processor
 from appliance.inference.models import Model
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.quality import SHORT
+from appliance.inference.quantisations import Source, plan
 from appliance.inference.sources import (
     EMBEDDING_TOKENIZER,
     EMBEDDING_WEIGHTS,
@@ -35,9 +37,11 @@ from appliance.inference.sources import (
     verify,
 )
 from appliance.inference.store.content import ContentStore
+from appliance.inference.store.incoming import facts_of
 from appliance.inference.store.manifest import Manifest, SourceRecord, read_manifest, write_manifest
+from appliance.inference.store.memory import needed_mb
 from appliance.inference.store.store import TOKENIZER
-from appliance.inference.variants import CONVERSIONS, choose, try_formats
+from appliance.inference.variants import Contest, Trial, left_out, rows
 from appliance.storage.digests import digest_of
 
 Progress = Callable[[str], None]
@@ -47,7 +51,7 @@ _LICENCE = "Apache-2.0"
 _EMBEDDER_FILE = "all-MiniLM-L6-v2-int8.onnx"
 _EMBEDDER_CONTEXT = 256
 _MIN_COSINE = 0.98
-_SHIPPED = "Q4_1"
+_NO_LIMIT = sys.maxsize  # of memory: it is the smallest model there is, and the box has no other yet
 
 
 def prepare_models(models_dir: Path, progress: Progress) -> None:
@@ -136,25 +140,35 @@ def _prepare_embedder(scratch: Path, progress: Progress) -> Model:
 
 def _prepare_language_model(scratch: Path, progress: Progress) -> tuple[Model, tuple[dict[str, Any], ...]]:
     published = locate(LANGUAGE_MODEL)
-    trials = try_formats(published, _SHIPPED, CONVERSIONS, scratch=scratch, progress=progress, step=run_step)
-    best = choose(trials, _SHIPPED, SHORT, progress, run_step)
+    facts = facts_of(published)
+    source = Source(facts.quantisation, published.stat().st_size, facts.parameters_m)
+    wanted = plan(source, lambda size: needed_mb(facts, size), _NO_LIMIT, first_start=True)
+    trials = [Trial(source.quantisation, path=published)]
+    for item in wanted.make:
+        target = scratch / f"{item.name}.gguf"
+        trials.append(Trial(item.name, path=target, make=partial(run_step, "requantise", published, target, item.number)))
+    trials += [left_out(name, reason) for name, reason in wanted.left_out.items()]
+    contest = Contest(trials, _NO_LIMIT, run_step, progress, SHORT)
+    contest.time()
+    best = contest.winner()
+    if best is None:
+        raise SetupError(f"The default language model does not answer here. {trials[0].reason}", code="setup.step_crashed")
     progress(f"Using {best.format}, the fastest on this machine that answers as well as what was published")
     target = scratch / f"SmolLM2-135M-Instruct.{best.format}.gguf"
     if best.path == published:
         shutil.copyfile(published, target)
     else:
         best.path.rename(target)
-    context = int(best.measured.pop("context_tokens"))
     model = _model(
         target,
         id_="smollm2-135m-instruct",
         kind="language",
         format_=f"GGUF {best.format}",
-        context=context,
+        context=facts.context_tokens,
         measured=best.measured,
         source=LANGUAGE_MODEL,
     )
-    return model, tuple(trial.row() for trial in trials)
+    return model, rows(trials)
 
 
 def _model(

@@ -1,27 +1,31 @@
 """The steps of preparation that run native code, each in a process of its own.
 
 A crash in native code (a kernel the processor does not really have, a damaged file) ends that process and becomes a sentence;
-the memory a step took is given back when it ends. Each step prints one JSON object.
+the memory a step took is given back when it ends, and it ends with whoever started it. Each step prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import ApplianceError, SetupError
-from appliance.inference.models import Model
+from appliance.errors import ApplianceError, SetupError, Unavailable
+from appliance.inference.models import CompletionRequest, FinishReason, Model, PromptMessage
 from appliance.inference.runtime import Runtime
 from appliance.inference.telemetry import silence
+from appliance.lifeline import die_with_parent
 
-PREFILL_TOKENS = 256
 DECODE_TOKENS = 32
 _CONTEXT_TOKENS = 1_024
+_AT_ONCE = 4
+_ASIDE = 10
 _TRIED_TOKENS = 256
 _TIMEOUT_S = 900
 PROBES = (
@@ -32,10 +36,11 @@ PROBES = (
 )
 
 
-def run_step(name: str, *arguments: str | Path | int) -> dict[str, Any]:
+def run_step(name: str, *arguments: str | Path | int, nice: int = 0) -> dict[str, Any]:
     """What the step printed. Raises `SetupError`: the step's own sentence, or that it crashed (`setup.step_crashed`)."""
     silence()
-    command = [sys.executable, "-m", "appliance.inference.preparation_steps", name, *map(str, arguments)]
+    ours = [str(os.getpid()), str(nice)]
+    command = [sys.executable, "-m", "appliance.inference.preparation_steps", *ours, name, *map(str, arguments)]
     root = Path(__file__).parents[2]  # where the package is found again, wherever we were started
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
@@ -58,6 +63,11 @@ def run_step(name: str, *arguments: str | Path | int) -> dict[str, Any]:
     return answer
 
 
+def run_step_aside(name: str, *arguments: str | Path | int) -> dict[str, Any]:
+    """The same at a low priority: whoever is being answered meanwhile comes first."""
+    return run_step(name, *arguments, nice=_ASIDE)
+
+
 def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
     """Write the language model `source` to `target` in another format, given as llama.cpp's number for it."""
     import ctypes
@@ -74,32 +84,12 @@ def requantise(source: str, target: str, file_type: str) -> dict[str, Any]:
     return {"size_bytes": Path(target).stat().st_size}
 
 
-def measure(path: str, threads: str, rounds: str) -> dict[str, Any]:
-    """Tokens per second of a language model: reading a prompt and writing an answer, the best of `rounds`."""
-    from appliance.inference.llamacpp.native import NativeModel
+def write_folder(source: str, target: str) -> dict[str, Any]:
+    """Write the language model `source` as a folder for ONNX Runtime GenAI, its weights as they are."""
+    from appliance.inference.onnx_folder import convert
 
-    model = NativeModel(Path(path), context_tokens=512, threads=int(threads))
-    tokens = [1000 + (number * 37) % 20_000 for number in range(PREFILL_TOKENS)]
-    model.decode(tokens[:8])
-    prefill = decode = 0.0
-    for _ in range(int(rounds)):
-        model.forget_from(0)
-        start = time.perf_counter()
-        model.decode(tokens)
-        middle = time.perf_counter()
-        for token in tokens[:DECODE_TOKENS]:
-            model.decode([token])
-        end = time.perf_counter()
-        prefill = max(prefill, PREFILL_TOKENS / (middle - start))
-        decode = max(decode, DECODE_TOKENS / (end - middle))
-    context, memory = model.trained_context_tokens, _peak_mb()
-    model.close()
-    return {
-        "prefill_tokens_per_s": round(prefill, 1),
-        "decode_tokens_per_s": round(decode, 1),
-        "context_tokens": context,
-        "memory_mb": memory,
-    }
+    convert.write_folder(Path(source), Path(target))
+    return {"size_bytes": sum(file.stat().st_size for file in Path(target).iterdir())}
 
 
 def quality(runtime: str, path: str, threads: str, limit: str) -> dict[str, Any]:
@@ -114,33 +104,74 @@ def quality(runtime: str, path: str, threads: str, limit: str) -> dict[str, Any]
         loaded.close()
 
 
-def measure_runtime(runtime: str, path: str, threads: str, rounds: str) -> dict[str, Any]:
-    """As `measure`, for models that llama.cpp does not run: timed through the runtime itself."""
-    from appliance.inference.models import CompletionRequest, PromptMessage
-
+def measure(runtime: str, path: str, threads: str, rounds: str) -> dict[str, Any]:
+    """Tokens per second of reading a prompt and of writing an answer, the best of `rounds`, through the runtime itself."""
     loaded = _loaded(runtime, path, threads)
     try:
-        message = PromptMessage("user", " ".join(PROBES * 4) + " Describe this in many words.")
         prefill = decode = 0.0
         for number in range(int(rounds)):
-            start = first = time.perf_counter()
-            request = CompletionRequest((PromptMessage("system", f"Round {number}."), message), max_tokens=DECODE_TOKENS)
-            read = written = 0
-            for delta in loaded.complete(request):
-                first = time.perf_counter() if delta.text and first == start else first
-                if delta.usage is not None:
-                    read, written = delta.usage.prompt_tokens - delta.usage.cached_tokens, delta.usage.completion_tokens
-            end = time.perf_counter()
-            prefill = max(prefill, read / max(first - start, 1e-6))
-            decode = max(decode, (written - 1) / max(end - first, 1e-6))
+            read, written, first_s, whole_s = _timed(loaded, number)
+            if written < _AT_ONCE:
+                raise SetupError("The model ends its answer before it has begun.", code="setup.model_silent")
+            prefill = max(prefill, read / max(first_s, 1e-6))
+            decode = max(decode, (written - 1) / max(whole_s - first_s, 1e-6))
         return {
             "prefill_tokens_per_s": round(prefill, 1),
             "decode_tokens_per_s": round(decode, 1),
-            "context_tokens": loaded.context_tokens,
             "memory_mb": _peak_mb(),
         }
     finally:
         loaded.close()
+
+
+def four_at_once(runtime: str, path: str, threads: str) -> dict[str, Any]:
+    """How many times as fast four answers are at once as one after another."""
+    loaded = _loaded(runtime, path, threads)
+    try:
+        alone_s = min(_timed(loaded, number, repeatable=False)[3] for number in range(2))
+        failures = list[ApplianceError]()
+
+        def answer(number: int) -> None:
+            try:
+                _timed(loaded, number, repeatable=False)
+            except ApplianceError as error:
+                failures.append(error)
+
+        threads_ = [threading.Thread(target=answer, args=(2 + number,)) for number in range(_AT_ONCE)]
+        start = time.perf_counter()
+        for thread in threads_:
+            thread.start()
+        for thread in threads_:
+            thread.join()
+        if failures:
+            raise failures[0]
+        return {"four_at_once": round(_AT_ONCE * alone_s / (time.perf_counter() - start), 2)}
+    finally:
+        loaded.close()
+
+
+def _timed(loaded: Runtime, number: int, *, repeatable: bool = True) -> tuple[int, int, float, float]:
+    """Tokens read and written, seconds to the first and to the last, of an answer whose prompt no other `number` begins like.
+
+    Drawn by chance, so that it does not end at once. A repeatable one runs alone, and no runtime guesses what follows: what
+    guessing gains is in the words of an answer, and two variants write different ones.
+    """
+    messages = (
+        PromptMessage("system", f"Round {number}."),
+        PromptMessage("user", " ".join(PROBES * 4) + " Describe this in many words."),
+    )
+    request = CompletionRequest(
+        messages, max_tokens=DECODE_TOKENS, temperature=1.0, seed=1, repeatable=repeatable, conversation=str(number)
+    )
+    start = first = time.perf_counter()
+    read = written = 0
+    for delta in loaded.complete(request):
+        if delta.finish_reason is FinishReason.ERROR:
+            raise Unavailable("The model failed while it answered.", code="inference.died")
+        first = time.perf_counter() if delta.text and first == start else first
+        if delta.usage is not None:
+            read, written = delta.usage.prompt_tokens - delta.usage.cached_tokens, delta.usage.completion_tokens
+    return read, written, first - start, time.perf_counter() - start
 
 
 def _loaded(runtime: str, path: str, threads: str) -> Runtime:
@@ -227,19 +258,23 @@ def try_gguf(path: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one step by name; errors people can act on are printed as JSON."""
+    """Run one step by name, for the process that started us; errors people can act on are printed as JSON."""
     steps: dict[str, Callable[..., dict[str, Any]]] = {
         "requantise": requantise,
         "measure": measure,
-        "measure_runtime": measure_runtime,
+        "four_at_once": four_at_once,
         "quality": quality,
+        "write_folder": write_folder,
         "build_embedder": build_embedder,
         "try_embedder": try_embedder,
         "try_gguf": try_gguf,
     }
+    parent, nice, name, *given = arguments
+    die_with_parent(int(parent))
+    os.nice(int(nice))
     try:
         silence()
-        answer = steps[arguments[0]](*arguments[1:])
+        answer = steps[name](*given)
     except ApplianceError as error:
         answer = {"error": error.sentence, "code": error.stable_code}
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -19,7 +19,7 @@ SHORT = 12
 """Questions of the short form, for the first start of a box."""
 
 MARGIN = 0.06
-"""How much of the share of right answers a variant may lose against its source: two of the 36 questions."""
+"""How much of the share of right answers a variant may lose against its source: two of the 36 questions, or one of a dozen."""
 
 _FILE = Path(__file__).with_name("quality_questions.toml")
 _ANSWER_TOKENS = 32

@@ -1,7 +1,8 @@
-"""One language model in several formats: which is fastest on this machine without answering worse than its source."""
+"""One language model in several forms, each made, timed and asked in turn; which of them is kept says `winner.decide`."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,104 +10,193 @@ from typing import Any
 
 from appliance.errors import SetupError
 from appliance.inference.cores import available_cores
-from appliance.inference.quality import MARGIN, load_questions
+from appliance.inference.quality import load_questions
+from appliance.inference.winner import Contender, Outcome, Verdict, decide, far_behind
 
 Progress = Callable[[str], None]
 Step = Callable[..., dict[str, Any]]
 
-# llama.cpp's numbers (enum llama_ftype) of formats whose kernels are rearranged for the processor
-CONVERSIONS: Mapping[str, int] = {"Q4_0": 2, "Q8_0": 7}
-# worth making of weights that have the bits to lose
-FROM_MANY_BITS: Mapping[str, int] = {"Q4_0": 2, "Q4_K_M": 15, "Q8_0": 7}
-_MANY_BITS = frozenset({"F32", "F16", "BF16", "Q8_0"})
-# a typical answer, which the formats are compared by: so many tokens are read, so many written
-_TYPICAL_PROMPT, _TYPICAL_ANSWER = 1000, 100
+LLAMACPP, GENAI = "llamacpp", "genai"
+RUNTIMES: Mapping[str, str] = {"gguf": LLAMACPP, "genai": GENAI}
+"""Through which runtime versions of a format are measured."""
+
+_TITLES = {LLAMACPP: "llama.cpp", GENAI: "ONNX Runtime GenAI"}
 _RATES = ("prefill_tokens_per_s", "decode_tokens_per_s")
 _PASSES = 3
-"""How often all formats are timed, each in its turn: what else the machine does must not fall on one of them alone."""
+"""How often all variants are timed, each in its turn: what else the machine does must not fall on one of them alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trial:
-    """A format that was measured; `measured` gains `quality` and `questions` once it was asked."""
+    """A variant: a file or folder at `path`, empty where it is not made. `make` writes it; `version` is the id of a stored one.
+
+    `measured` gains `quality` and `questions` once it was asked, `verdict` stays None until there is one.
+    """
 
     format: str
-    path: Path
+    runtime: str = LLAMACPP
+    path: Path = Path()
+    make: Callable[[], object] | None = None
+    version: str = ""
+    verdict: Verdict | None = None
     measured: dict[str, float] = field(default_factory=dict)
 
     @property
-    def typical_answer_s(self) -> float:
-        prefill, decode = (self.measured[rate] for rate in _RATES)
-        return _TYPICAL_PROMPT / prefill + _TYPICAL_ANSWER / decode
+    def label(self) -> str:
+        """As people and the rule call it."""
+        return f"{self.format} in {_TITLES.get(self.runtime, self.runtime)}" + (f" ({self.version})" if self.version else "")
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.path.iterdir()) if self.path.is_dir() else self.path.stat().st_size
+
+    @property
+    def reason(self) -> str:
+        """Why its verdict is what it is."""
+        return self.verdict.reason if self.verdict else ""
+
+    def contender(self) -> Contender:
+        return Contender(
+            label=self.label,
+            prefill_tokens_per_s=self.measured["prefill_tokens_per_s"],
+            decode_tokens_per_s=self.measured["decode_tokens_per_s"],
+            memory_mb=self.measured.get("memory_mb", 0),
+            size_bytes=self.size_bytes,
+            quality=self.measured.get("quality"),
+            four_at_once=self.measured.get("four_at_once", 1.0),
+        )
 
     def row(self) -> dict[str, Any]:
         """As the table of trials holds it."""
-        return {"format": self.format} | {name: value for name, value in self.measured.items() if name != "context_tokens"}
+        told = {"outcome": self.verdict.outcome.value, "reason": self.verdict.reason} if self.verdict else {}
+        stored = {"version": self.version} if self.version else {}
+        return {"format": self.format, "runtime": self.runtime, **stored, **self.measured, **told}
 
 
-def conversions_of(quantisation: str) -> Mapping[str, int]:
-    """The formats worth trying for a source in this one."""
-    wanted = FROM_MANY_BITS if quantisation in _MANY_BITS else CONVERSIONS
-    return {name: number for name, number in wanted.items() if name != quantisation}
+def left_out(name: str, reason: str, runtime: str = LLAMACPP) -> Trial:
+    """A variant that is not made."""
+    return Trial(name, runtime, verdict=Verdict(Outcome.LEFT_OUT, reason))
 
 
-def try_formats(
-    source: Path, shipped: str, conversions: Mapping[str, int], *, scratch: Path, progress: Progress, step: Step
-) -> list[Trial]:
-    """Convert and time each format, the source first; what fails on this machine is left out. Raises where nothing works."""
-    trials, refused = [], list[SetupError]()
-    for number, name in enumerate((shipped, *conversions), start=1):
-        progress(f"Measuring the language model as {name} ({number} of {len(conversions) + 1})")
+@dataclass(slots=True)
+class Contest:
+    """The variants of one model, the source first; `questions` is how many of the fixed ones are asked, None for all."""
+
+    trials: list[Trial]
+    room_mb: int
+    step: Step
+    progress: Progress
+    questions: int | None = None
+
+    @property
+    def running(self) -> list[Trial]:
+        """Those that can still win."""
+        return [trial for trial in self.trials if trial.verdict is None]
+
+    def time(self) -> None:
+        """Make and time each, then all that are left again, in turns. Raises the source's `SetupError` where nothing works."""
+        refused, waiting = list[SetupError](), self.running
+        for number, trial in enumerate(waiting, start=1):
+            self.progress(f"Measuring {trial.label} ({number} of {len(waiting)})")
+            try:
+                if trial.make is not None:
+                    trial.make()
+                trial.measured |= self._timed(trial)
+            except SetupError as error:
+                self._refuse(trial, error)
+                refused.append(error)
+        if not self.running:
+            raise refused[0]
+        self._give_up_slow_ones()
+        for number in range(2, _PASSES + 1):
+            self.progress(f"Measuring all of them again, in turns ({number} of {_PASSES})")
+            for trial in self.running:
+                self._again(trial)
+        for trial in self.running:
+            prefill, decode = (trial.measured[rate] for rate in _RATES)
+            self.progress(f"  {trial.label} reads {prefill:.0f}, writes {decode:.0f} tokens a second")
+
+    def keep_company(self) -> None:
+        """Four answers at once, which a runtime may be good at or not: only told apart where there are several runtimes."""
+        if len({trial.runtime for trial in self.running}) < 2:
+            return
+        for trial in self.running:
+            self.progress(f"Asking {trial.label} four questions at once")
+            try:
+                trial.measured |= self.step("four_at_once", trial.runtime, trial.path, available_cores())
+            except SetupError as error:
+                self._refuse(trial, error)
+
+    def ask(self, trial: Trial) -> None:
+        """The fixed questions, once; a variant that fails at it answers nothing."""
+        if "quality" in trial.measured:
+            return
+        self.progress(f"Asking {trial.label} the questions whose answers are known")
+        count = len(load_questions(self.questions))
         try:
-            path = source
-            if name != shipped:
-                path = scratch / f"{name}.gguf"
-                step("requantise", source, path, conversions[name])
-            trials.append(Trial(name, path, step("measure", path, available_cores(), 1)))
+            trial.measured |= self.step("quality", trial.runtime, trial.path, available_cores(), self.questions or 0)
         except SetupError as error:
-            progress(f"  {name} does not work on this machine: {error.sentence}")
-            refused.append(error)
-    if not trials:
-        raise refused[0]
-    for number in range(2, _PASSES + 1):
-        progress(f"Measuring all of them again, in turns ({number} of {_PASSES})")
-        for trial in trials:
-            again = step("measure", trial.path, available_cores(), 1)
-            trial.measured.update({rate: max(trial.measured[rate], again[rate]) for rate in _RATES})
-    for trial in trials:
-        prefill, decode = (trial.measured[rate] for rate in _RATES)
-        progress(f"  {trial.format} reads {prefill:.0f}, writes {decode:.0f} tokens a second")
-    return trials
+            self._refuse(trial, error)
+            return
+        self.progress(f"  {trial.measured['quality']:.0%} of {count} answered rightly")
 
+    def winner(self) -> Trial | None:
+        """By `decide`, which is asked again as long as it wants more questions to be asked; None where nothing fits."""
+        count = len(load_questions(self.questions))
+        while True:
+            contenders = {trial.label: trial for trial in self.running}
+            source = self.trials[0]
+            decision = decide(
+                [trial.contender() for trial in contenders.values()], source.label, questions=count, room_mb=self.room_mb
+            )
+            if not decision.ask:
+                break
+            for label in decision.ask:
+                self.ask(contenders[label])
+        for label, trial in contenders.items():
+            trial.verdict = decision.verdicts[label]
+        return contenders[decision.winner] if decision.winner else None
 
-def choose(trials: Sequence[Trial], shipped: str, questions: int | None, progress: Progress, step: Step) -> Trial:
-    """The fastest that answers as well as the source, but for `MARGIN` or one question; asked in order of speed.
+    def _timed(self, trial: Trial) -> dict[str, Any]:
+        return self.step("measure", trial.runtime, trial.path, available_cores(), 1)
 
-    Where the source itself does not work here there is nothing to compare with, and the one that answers best is taken.
-    """
-    by_speed = sorted(trials, key=lambda trial: trial.typical_answer_s)
-    source = next((trial for trial in trials if trial.format == shipped), None)
-    if source is None:
-        return max(by_speed, key=lambda trial: ask(trial, questions, progress, step))
-    if by_speed[0] is source:
-        return source
-    margin = max(MARGIN, 1 / len(load_questions(questions))) + 1e-6
-    needed = ask(source, questions, progress, step) - margin
-    for trial in by_speed:
-        if trial is source or ask(trial, questions, progress, step) >= needed:
-            return trial
-        progress(f"  {trial.format} is faster and answers worse; it is not used")
-    return source
-
-
-def ask(trial: Trial, questions: int | None, progress: Progress, step: Step) -> float:
-    """Share of the fixed questions answered rightly, asked once; a variant that fails at it answers nothing."""
-    if "quality" not in trial.measured:
-        progress(f"Asking {trial.format} the questions whose answers are known")
+    def _again(self, trial: Trial) -> None:
         try:
-            trial.measured.update(step("quality", "llamacpp", trial.path, available_cores(), questions or 0))
+            again = self._timed(trial)
         except SetupError as error:
-            progress(f"  {trial.format} does not work on this machine: {error.sentence}")
-            trial.measured["quality"] = 0.0
-        progress(f"  {trial.measured['quality']:.0%} of {len(load_questions(questions))} answered rightly")
-    return trial.measured["quality"]
+            self._refuse(trial, error)
+            return
+        trial.measured |= {rate: max(trial.measured[rate], again[rate]) for rate in _RATES}
+
+    def _give_up_slow_ones(self) -> None:
+        """Drop what is far behind the best; both are timed once more before, so that a busy moment does not decide."""
+        for trial in self.running:
+            if trial is self.trials[0]:
+                continue  # what the others are compared with
+            best = min(self.running, key=lambda item: item.contender().alone_s)
+            if far_behind(trial.contender(), best.contender()) is None:
+                continue
+            self._again(best)
+            self._again(trial)
+            if trial.verdict is None and best.verdict is None:
+                trial.verdict = far_behind(trial.contender(), best.contender())
+            if trial.verdict is not None:
+                self.progress(f"  {trial.label} is given up. {trial.verdict.reason}")
+                if trial.make is not None:
+                    _remove(trial.path)
+
+    def _refuse(self, trial: Trial, error: SetupError) -> None:
+        trial.verdict = Verdict(Outcome.FAILED, error.sentence)
+        self.progress(f"  {trial.label} does not work on this machine: {error.sentence}")
+
+
+def rows(trials: Sequence[Trial]) -> tuple[dict[str, Any], ...]:
+    """The table of trials."""
+    return tuple(trial.row() for trial in trials)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

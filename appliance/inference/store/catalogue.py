@@ -10,22 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError
+from appliance.inference.quantisations import BITS_PER_WEIGHT
 from appliance.inference.registry import BUILT_IN
 from appliance.inference.store.memory import CONTEXT_TOKENS, kv_bytes_per_token, working_mb
 from appliance.inference.store.versions import Kind, SizeClass, size_class
 
 FILE = "models.toml"
-
-BITS_PER_WEIGHT: Mapping[str, float] = {
-    "F16": 16.0,
-    "Q8_0": 8.5,
-    "Q5_1": 6.0,
-    "Q4_K_M": 4.85,
-    "Q4_0": 4.5,
-    "1-bit": 2.06,
-}
-"""Average over a file, scales included (ggml's block sizes; Q4_K_M keeps some tensors in six bits; "1-bit" is ternary weights in
-blocks of 256, TQ2_0). Files of small models are larger, since their embedding tables are a larger share."""
 
 EMBEDDER = "embedder"
 """Stands for a runtime where the source of an embedding model is named: the embedder of the box is built in."""

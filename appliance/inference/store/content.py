@@ -6,9 +6,7 @@ import errno
 import hashlib
 import json
 import shutil
-import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,12 +16,12 @@ from appliance.inference.store.versions import ModelVersion, StoredFile
 from appliance.storage.blobs import BlobStore
 from appliance.storage.digests import Watch, digest_of
 from appliance.storage.durable import settle, sync
-from appliance.storage.scratch import sweep_scratch
+from appliance.storage.scratch import held, leftovers, scratch, sweep_scratch
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _FOLDERS = "folders"
 _DRAFTS = "incoming-"
-_ABANDONED_S = 24 * 3600
+_SETTLED = ".settled"
 
 BESIDE_FOLDERS = ".foundry-"
 """How directories begin that a runtime keeps beside the folders of models while it runs."""
@@ -52,10 +50,11 @@ class OpenedContent:
 class ContentStore:
     """Takes files in, hands them out verified, and removes them."""
 
-    def __init__(self, directory: Path, sealed: BlobStore | None = None) -> None:
-        """`sealed` keeps what is to be encrypted at rest; without it nothing can be."""
+    def __init__(self, directory: Path, sealed: BlobStore | None = None, *, used: Callable[[str], bool] = lambda _: True) -> None:
+        """`sealed` keeps what is to be encrypted at rest; without it nothing can be. `used` says whether a digest is recorded."""
         self.directory = directory
         self._sealed = sealed
+        self._used = used
 
     def file_path(self, sha256: str) -> Path:
         return self.directory / "files" / sha256[:2] / sha256
@@ -72,6 +71,7 @@ class ContentStore:
         for directory in (target.parent.parent, target.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.chmod(0o600)
+        self._announce(draft, target)
         settle(draft, target)
         sync(target.parent.parent)
         return target
@@ -85,8 +85,17 @@ class ContentStore:
         if target.is_dir():
             shutil.rmtree(draft)
         else:
+            self._announce(draft, target)
             settle(draft, target)
         return target
+
+    def _announce(self, draft: Path, target: Path) -> None:
+        """Note in the draft's directory what leaves it: whoever finds that directory abandoned looks whether it was recorded."""
+        directory = draft.parent
+        if not target.exists() and directory.parent == self.directory and directory.name.startswith(_DRAFTS):
+            with (directory / _SETTLED).open("a") as note:
+                note.write(f"{target.relative_to(self.directory).as_posix()}\n")
+            sync(directory / _SETTLED)
 
     def encrypt(self, path: Path, watch: Watch | None = None) -> None:
         """Store the content of `path` encrypted. Raises `Unavailable` where no key is at hand or the disk is full."""
@@ -99,21 +108,31 @@ class ContentStore:
     def draft(self) -> Iterator[Path]:
         """A directory on the same disk for files on their way in; it goes with whatever is left in it."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=_DRAFTS, dir=self.directory))
         try:
-            yield directory
+            with scratch(self.directory, _DRAFTS) as directory:
+                yield directory
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise Unavailable("The disk of the box is full; the model was not stored.", code="disk.full") from error
             raise
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
 
     def remove_abandoned(self) -> None:
-        """Delete drafts of imports that were killed; those of the last day may still be running."""
-        for leftover in self.directory.glob(f"{_DRAFTS}*"):
-            if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
-                shutil.rmtree(leftover, ignore_errors=True)
+        """Delete drafts whose makers were killed, and what of them was in its place already but never recorded."""
+        for directory in leftovers(self.directory, _DRAFTS):
+            try:
+                with held(directory):
+                    self._remove_unrecorded(directory / _SETTLED)
+                    shutil.rmtree(directory, ignore_errors=True)
+            except (BlockingIOError, NotADirectoryError, FileNotFoundError):  # somebody's, or nothing of ours
+                continue
+
+    def _remove_unrecorded(self, note: Path) -> None:
+        for line in note.read_text().splitlines() if note.is_file() else ():
+            sha256 = line.rpartition("/")[2]
+            if line == f"{_FOLDERS}/{sha256}" and not self._used(sha256):
+                shutil.rmtree(self.directory / line, ignore_errors=True)
+            elif self.directory / line == self.file_path(sha256) and not self._used(sha256):
+                self.file_path(sha256).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Delete what runtimes kept beside the folders whose processes were killed."""

@@ -28,10 +28,16 @@ class ModelStore:
     """
 
     def __init__(self, models_dir: Path, database: Database | None = None, sealed: BlobStore | None = None) -> None:
-        self.content = ContentStore(models_dir, sealed)
+        self.content = ContentStore(models_dir, sealed, used=self._recorded)
         self._models_dir = models_dir
         self._database = database
         self._held: list[OpenedContent] = []  # decrypted, for callers that know no end of it
+
+    def _recorded(self, sha256: str) -> bool:
+        """Whether a version rests on this content; where nobody can tell, it is taken to."""
+        if self._database is None:
+            return True
+        return any(sha256 in {version.sha256, *(item.sha256 for item in version.adapters)} for version in self.versions())
 
     def versions(self) -> list[ModelVersion]:
         """Every version in every state, by name, newest first; always as it is in the database now."""

@@ -131,13 +131,17 @@ def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: dict[str, float], chosen: str
 ):
     (tmp_path / "preparing-old").mkdir()
-    # while the last of them was timed first, the machine was busy
-    speeds = iter([(100.0, 50.0), (400.0, 60.0), (30.0, 4.0), *2 * [(90.0, 45.0), (390.0, 55.0), (300.0, 40.0)]])
+    speeds = {"Q4_1": (100.0, 50.0), "Q4_0": (400.0, 60.0), "Q8_0": (300.0, 40.0)}
+    timed: dict[str, int] = {}
 
     def quick(name: str, *arguments: object) -> dict[str, float]:
         if name == "measure":
-            prefill, decode = next(speeds)
-            return {"prefill_tokens_per_s": prefill, "decode_tokens_per_s": decode, "context_tokens": 8192}
+            path = Path(str(arguments[1]))
+            title = path.stem if path.stem in speeds else "Q4_1"
+            timed[title] = timed.get(title, 0) + 1
+            busy = 10 if (title, timed[title]) == ("Q8_0", 1) else 1  # the machine had something else to do
+            prefill, decode = (speed / busy for speed in speeds[title])
+            return {"prefill_tokens_per_s": prefill, "decode_tokens_per_s": decode, "memory_mb": 200}
         if name == "quality":
             return {"quality": answered.get(Path(str(arguments[1])).stem, 0.75)}
         Path(str(arguments[2 if name == "build_embedder" else 1])).write_bytes(name.encode())
@@ -154,11 +158,10 @@ def test_leftovers_of_a_killed_preparation_go_and_the_best_format_stays(
     assert all(digest_of(path) == path.name for path in tmp_path.glob("files/*/*"))
     manifest = read_manifest(tmp_path)
     assert manifest is not None
-    assert [(trial["format"], trial["prefill_tokens_per_s"]) for trial in manifest.trials] == [
-        ("Q4_1", 100.0),
-        ("Q4_0", 400.0),
-        ("Q8_0", 300.0),
-    ]
+    speed = {trial["format"]: trial.get("prefill_tokens_per_s") for trial in manifest.trials}
+    assert speed == {"Q4_1": 100.0, "Q8_0": 300.0, "Q4_0": 400.0, "F16": None, "Q5_1": None, "Q4_K_M": None, "1-bit": None}
+    assert [trial["format"] for trial in manifest.trials if trial["outcome"] == "kept"] == [chosen]
+    assert all(trial["reason"] for trial in manifest.trials)
 
 
 def test_a_format_that_crashes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -168,7 +171,7 @@ def test_a_format_that_crashes_is_left_out(tmp_path: Path, monkeypatch: pytest.M
         if name == "build_embedder":
             Path(str(arguments[2])).write_bytes(b"graph")
             return {"cosine_to_float32": 0.99, "tokens_per_s": 1.0}
-        return {"prefill_tokens_per_s": 1.0, "decode_tokens_per_s": 1.0, "context_tokens": 8192}
+        return {"prefill_tokens_per_s": 1.0, "decode_tokens_per_s": 1.0, "memory_mb": 200}
 
     monkeypatch.setattr(preparation, "run_step", crashing)
     said: list[str] = []
@@ -181,14 +184,14 @@ def test_a_native_failure_becomes_a_sentence(tmp_path: Path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\xff" * 100)
     with pytest.raises(SetupError) as refusal:
-        preparation_steps.run_step("measure", broken, 1, 1)
+        preparation_steps.run_step("measure", "llamacpp", broken, 1, 1)
     assert "\n" not in refusal.value.sentence
 
 
 def test_a_process_that_dies_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preparation_steps.sys, "executable", "/bin/false")
     with pytest.raises(SetupError) as refusal:
-        preparation_steps.run_step("measure", "anything", 1, 1)
+        preparation_steps.run_step("measure", "llamacpp", "anything", 1, 1)
     assert refusal.value.stable_code == "setup.step_crashed"
 
 

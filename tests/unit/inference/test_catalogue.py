@@ -9,7 +9,8 @@ import pytest
 
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import SetupError
-from appliance.inference.store.catalogue import BITS_PER_WEIGHT, Catalogue
+from appliance.inference.quantisations import BITS_PER_WEIGHT
+from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.memory import needed_mb
 from appliance.inference.store.versions import Facts, SizeClass, size_class
 

@@ -1,0 +1,237 @@
+"""Optimising: every form this machine may use is made, measured and told of; what answers as well and is fastest is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from appliance.administration import model_optimizing
+from appliance.administration.model_optimizing import ModelOptimizing
+from appliance.bootstrap import Appliance
+from appliance.errors import Conflict, Denied, InvalidInput, SetupError, Unavailable
+from appliance.inference.quantisations import QUANTISATIONS
+from appliance.inference.store.importing import Order
+from appliance.inference.store.versions import ModelVersion, VersionState
+from appliance.storage.tables import audit_events
+from tests.unit.inference.gguf_samples import METADATA, gguf, write
+
+MADE = ["F16", "Q8_0", "Q5_1", "Q4_K_M", "Q4_0"]
+SPEEDS = {
+    "weights": (100.0, 50.0),
+    "F16": (90.0, 45.0),
+    "Q8_0": (400.0, 70.0),
+    "Q5_1": (95.0, 55.0),
+    "Q4_K_M": (300.0, 60.0),
+    "Q4_0": (500.0, 80.0),
+    "folder": (600.0, 60.0),
+}
+NUMBERS = {item.name: item.number for item in QUANTISATIONS}
+
+
+@pytest.fixture
+def source(appliance: Appliance, administrator, tmp_path: Path) -> ModelVersion:
+    path = write(tmp_path / "tiny.gguf", gguf())
+    version = appliance.model_administration.take_in(administrator, path, Order())
+    return appliance.model_administration.activate(administrator, version.id)
+
+
+@pytest.fixture
+def optimize(appliance: Appliance, administrator, monkeypatch: pytest.MonkeyPatch):
+    """`optimize` with steps that need no native code."""
+
+    def act(version: ModelVersion, step=None, said=None, *, activate: bool = False) -> ModelVersion:
+        monkeypatch.setattr(model_optimizing, "run_step_aside", step or scripted())
+        progress = (lambda _: None) if said is None else said.append
+        return appliance.model_optimizing.optimize(administrator, version.id, progress, activate=activate)
+
+    return act
+
+
+def scripted(answered: dict[str, float] | None = None, folder: Path | None = None):
+    """The steps without their native code: variants are known by the names of their files."""
+
+    def step(name: str, *arguments: object) -> dict[str, float]:
+        path = Path(str(arguments[1]))
+        title = "folder" if path.is_dir() else path.stem if path.stem in SPEEDS else "weights"
+        if name == "requantise":
+            path.write_bytes(gguf(METADATA | {"general.file_type": NUMBERS[path.stem]}))
+            return {}
+        if name == "write_folder":
+            if folder is None:
+                raise SetupError("Only models of the Llama family are converted.", code="model.not_convertible")
+            shutil.copytree(folder, path)
+            return {}
+        if name == "quality":
+            return {"quality": (answered or {}).get(title, 0.8), "questions": 36}
+        if name == "four_at_once":
+            return {"four_at_once": 1.0 if title == "folder" else 2.0}
+        prefill, decode = SPEEDS[title]
+        return {"prefill_tokens_per_s": prefill, "decode_tokens_per_s": decode, "memory_mb": 99}
+
+    return step
+
+
+def last_event(appliance: Appliance) -> tuple[str, dict]:
+    with appliance.database.read() as connection:
+        row = connection.execute(select(audit_events).order_by(audit_events.c.seq.desc()).limit(1)).one()
+    return row.event, json.loads(row.body).get("facts", {})
+
+
+def told(version: ModelVersion) -> dict[str, tuple[str, str]]:
+    return {trial["format"]: (trial["outcome"], trial["reason"]) for trial in version.trials}
+
+
+def nothing_left(appliance: Appliance) -> bool:
+    return not list(appliance.settings.models_dir.glob("incoming-*"))
+
+
+@pytest.mark.parametrize(
+    ("answered", "kept"),
+    [
+        ({}, "Q4_0"),
+        ({"Q4_0": 0.75}, "Q4_0"),  # two questions of 36 less
+        ({"Q4_0": 0.7}, "Q8_0"),  # more are too many
+        ({"Q4_0": 0.1, "Q8_0": 0.6}, "Q4_K_M"),
+        (dict.fromkeys(MADE, 0.1), "F32"),
+    ],
+)
+def test_speed_is_never_bought_blindly(appliance, source, optimize, answered: dict[str, float], kept: str):
+    version = optimize(source, scripted(answered))
+    outcomes = told(version)
+    assert version.quantisation == kept
+    assert [name for name, (outcome, _) in outcomes.items() if outcome == "kept"] == [kept]
+    assert list(outcomes) == ["F32", *MADE, "1-bit", "folder"]
+    assert outcomes["1-bit"][0] == "left out"
+    assert outcomes["folder"] == ("failed", "Only models of the Llama family are converted.")
+    figures = {"quality", "memory_mb", "prefill_tokens_per_s", "decode_tokens_per_s", "runtime"}
+    assert all(figures <= set(trial) for trial in version.trials if trial["outcome"] in {"kept", "lost"})
+    if kept == "F32":
+        assert version.id == source.id
+        assert last_event(appliance)[0] == "model.measured"
+    else:
+        assert (version.id, version.made_from, version.state) == ("tiny@2", source.id, VersionState.CANDIDATE)
+        assert last_event(appliance) == (
+            "model.imported",
+            {"sha256": version.sha256, "size_bytes": version.size_bytes, "format": "gguf", "made_from": source.id},
+        )
+    assert appliance.models.active("language").id == source.id
+    assert nothing_left(appliance)
+
+
+def test_what_is_far_behind_is_given_up_before_it_is_asked(source, optimize):
+    asked, plain = [], scripted()
+
+    def step(name: str, *arguments: object):
+        if name == "quality":
+            asked.append(Path(str(arguments[1])).stem)
+        return plain(name, *arguments)
+
+    outcomes = told(optimize(source, step))
+    assert outcomes["F16"][0] == outcomes["Q5_1"][0] == "dropped"
+    assert "times as long as with Q4_0" in outcomes["F16"][1]
+    assert outcomes["F32"][0] == "lost"  # far behind, too, but the one the others are compared with
+    assert asked[1:] == ["Q8_0", "Q4_K_M", "Q4_0"]
+
+
+def test_on_request_the_winner_answers_and_a_second_time_changes_nothing(appliance, administrator, source, optimize):
+    version = optimize(source, activate=True)
+    assert appliance.models.active("language").id == version.id == "tiny@2"
+    again = optimize(source, activate=True)
+    assert again.id == version.id
+    assert len(appliance.models.versions()) == 2
+    assert appliance.model_administration.rollback(administrator, "tiny").id == source.id
+
+
+@pytest.mark.parametrize("failing", ["requantise", "measure", "quality"])
+def test_a_format_that_fails_is_told_of_and_not_kept(appliance, source, optimize, failing: str):
+    plain = scripted()
+
+    def crashing(name: str, *arguments: object):
+        if name == failing and "Q4_0" in str(arguments[1]):
+            raise SetupError("Its process ended with status -11.", code="setup.step_crashed")
+        return plain(name, *arguments)
+
+    version = optimize(source, crashing)
+    assert told(version)["Q4_0"] == ("failed", "Its process ended with status -11.")
+    assert version.quantisation == "Q8_0"
+    assert nothing_left(appliance)
+
+
+def test_where_nothing_runs_the_reason_of_the_version_itself_is_given(appliance, source, optimize):
+    def crashing(name: str, *arguments: object):
+        raise SetupError(f"{name} crashed.", code="setup.step_crashed")
+
+    with pytest.raises(SetupError, match="measure crashed"):
+        optimize(source, crashing)
+    assert [version.id for version in appliance.models.versions()] == [source.id]
+    assert nothing_left(appliance)
+
+
+def test_memory_is_a_limit(appliance, administrator, source, monkeypatch):
+    monkeypatch.setattr(model_optimizing, "run_step_aside", scripted())
+    none_left = ModelOptimizing(
+        appliance.access, appliance.models, appliance.model_administration, appliance.model_measuring, headroom_mb=10**9
+    )
+    with pytest.raises(InvalidInput) as refusal:
+        none_left.optimize(administrator, source.id, print)
+    assert refusal.value.stable_code == "model.too_large"
+    assert nothing_left(appliance)
+
+
+def test_a_full_disk_is_found_before_anything_is_made(appliance, source, optimize, monkeypatch):
+    monkeypatch.setattr("appliance.inference.store.incoming.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 9_000))
+    with pytest.raises(Unavailable) as refusal:
+        optimize(source)
+    assert refusal.value.stable_code == "disk.full"
+    assert nothing_left(appliance)
+
+
+def test_only_one_at_a_time(appliance, administrator, source, optimize):
+    plain = scripted()
+
+    def meddling(name: str, *arguments: object):
+        with pytest.raises(Conflict) as refusal:
+            appliance.model_optimizing.optimize(administrator, source.id, print)
+        assert refusal.value.stable_code == "model.measuring"
+        return plain(name, *arguments)
+
+    assert optimize(source, meddling).id == "tiny@2"
+
+
+def test_it_is_refused_to_others_and_for_what_cannot_be_measured(appliance, administrator, alice, source, tmp_path):
+    with pytest.raises(Denied):
+        appliance.model_optimizing.optimize(alice, source.id, print)
+    path = write(tmp_path / "sealed.gguf", gguf())
+    sealed = appliance.model_administration.take_in(administrator, path, Order(name="sealed", encrypt=True))
+    with pytest.raises(InvalidInput) as refusal:
+        appliance.model_optimizing.optimize(administrator, sealed.id, print)
+    assert refusal.value.stable_code == "model.not_measurable"
+
+
+def test_a_file_that_was_exchanged_is_not_measured(appliance, source, optimize):
+    (appliance.settings.models_dir / source.file).write_bytes(gguf() + b"x")
+    with pytest.raises(SetupError) as refusal:
+        optimize(source)
+    assert refusal.value.stable_code == "setup.model_digest"
+
+
+@pytest.mark.parametrize("sha_known", [True, False])
+def test_what_a_killed_one_leaves_is_gone_with_the_next(appliance: Appliance, source, sha_known: bool):
+    """Killed between the file's last move and its row: the file is in its place, and the draft's directory says so."""
+    content, models_dir = appliance.models.content, appliance.settings.models_dir
+    with content.draft() as draft:
+        (draft / "weights").write_bytes(b"weights" if not sha_known else gguf())
+        sha256 = source.sha256 if sha_known else "ab" * 32
+        (models_dir / source.file).unlink()
+        content.settle_file(draft / "weights", sha256)
+        (draft / "Q4_0.gguf").write_bytes(b"half")
+        content.remove_abandoned()
+        assert draft.exists()  # somebody's
+        shutil.copytree(draft, models_dir / "incoming-killed")
+    content.remove_abandoned()
+    assert nothing_left(appliance)
+    assert content.file_path(sha256).exists() is sha_known
