@@ -187,7 +187,13 @@ async function tryOut(model) {
   await asked(`Try ${model.id} out`, fields, "Try out", (form) => {
     percent = Number(form.get("percent"));
   });
-  if (percent > 0 && (await letTry(path(model), percent)) === "done") await done(`${model.id} answers ${percent} % of the conversations.`);
+  if (!whom || (await letTry(path(model), whom)) !== "done") return;
+  await done(`${model.id} answers ${whom.group ? `the conversations of ${groupName(whom.group)}` : `${whom.percent} % of the conversations`}.`);
+}
+
+async function tryAgain(model) {
+  await api.post(`${path(model)}/retry`);
+  await done(`${model.id} is tried again with the next question that it would answer.`);
 }
 
 async function retire(model) {
