@@ -90,7 +90,7 @@ function actions(model, last, index) {
     embedding && act("Abandon", abandon),
     model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
-    model.state !== "active" && language && act(model.state === "canary" ? "Change trial" : "Try out", tryOut),
+    model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
     model.state !== "retired" && !last && !embedding && act("Retire", retire),
     (model.state === "candidate" || model.state === "retired") && !embedding && act("Delete", remove, "danger"),
     last && h("p.hint", {}, LAST[model.kind]),
@@ -187,8 +187,7 @@ async function tryOut(model) {
   await asked(`Try ${model.id} out`, fields, "Try out", (form) => {
     percent = Number(form.get("percent"));
   });
-  if (!whom || (await letTry(path(model), whom)) !== "done") return;
-  await done(`${model.id} answers ${whom.group ? `the conversations of ${groupName(whom.group)}` : `${whom.percent} % of the conversations`}.`);
+  if (percent > 0 && (await letTry(path(model), percent)) === "done") await done(`${model.id} answers ${percent} % of the conversations.`);
 }
 
 async function tryAgain(model) {
