@@ -123,9 +123,9 @@ class Appliance:
             BlobStore(settings.models_dir / "encrypted", self.keys.blobs, self.keys.blob_names),
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
-        self.placements = Placements(self.database, self.audit)
         self.load_failures = LoadFailures(settings.data_dir / "loading")
         self.failed_loads = FailedLoads(self.database, self.audit, self.load_failures)
+        self.placements = Placements(self.database, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
         self.quality = QualityReview(self.database, self.access, self.audit, load_drift(POLICIES_DIR / "drift.toml"))
@@ -164,6 +164,7 @@ class Appliance:
             self.catalogue,
             golden=self.golden_gate,
             marks=self.load_marks,
+            failures=self.load_failures,
             ollama_address=self.ollama_address,
         )
 
@@ -281,6 +282,7 @@ class Appliance:
             seal=self.seal,
             pool=pool,
             placed=self.placements.note,
+            failures=self.failed_loads,
         )
 
     @cached_property
@@ -290,7 +292,6 @@ class Appliance:
         return Search(self.database, self.access, lambda: self.embedder)
 
     @cached_property
-            failures=self.failed_loads,
     def documents(self) -> DocumentService:
         from appliance.documents.service import DocumentService
         from appliance.retrieval.index import SearchIndex
