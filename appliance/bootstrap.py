@@ -79,9 +79,9 @@ if TYPE_CHECKING:
     from appliance.documents.reembedding import Reembedding
     from appliance.documents.service import DocumentService
     from appliance.egress.gate import Gate
-    from appliance.inference.embedder import Embedder
     from appliance.inference.embedders import Embedders
     from appliance.inference.routing import Router
+    from appliance.inference.runtime import TextEmbedder
     from appliance.retrieval.search import Search
 
 POLICIES_DIR = Path(__file__).resolve().parent.parent / "policies"
@@ -215,8 +215,10 @@ class Appliance:
         from appliance.inference.embedder import load_embedder
         from appliance.inference.embedders import Embedders
 
-        def of(model_id: str) -> Embedder:
-            with self.load_marks.around(Load(self.models.model(model_id).sha256, "onnxruntime"), model_id):
+        def of(model_id: str) -> TextEmbedder:
+            model = self.models.model(model_id)
+            library = "llamacpp" if model.format.startswith("GGUF") else "onnxruntime"
+            with self.load_marks.around(Load(model.sha256, library), model_id):
                 return load_embedder(self.models, threads=self.threads, model_id=model_id)
 
         return Embedders(of, self._serving_model)
@@ -236,7 +238,7 @@ class Appliance:
         settle_indexes(self.database, self.audit, adopted)
 
     @property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> TextEmbedder:
         """The embedder whose vectors the index holds now."""
         return self.embedders.serving()
 

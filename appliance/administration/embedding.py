@@ -20,6 +20,8 @@ from appliance.retrieval.index_progress import IndexProgress, progress
 from appliance.retrieval.indexes import IndexState
 from appliance.storage.database import Database
 
+_FORMATS = frozenset({"gguf", "onnx"})
+
 
 def take_up(connection: Connection, audit: AuditLog, gate: IndexGate, heed: Heed, version: ModelVersion) -> None:
     """Begin, or where golden sets keep the index of this version from it, let it take over despite them, on record.
@@ -61,8 +63,8 @@ def begin_embedding(
     With `unconditional` it does whatever they say: the way back is never held up. Raises `Conflict`: `model.embedder_format`, and
     `model.embedding_running` while another one is being made ready.
     """
-    if version.format != "onnx":
-        raise Conflict("Documents are embedded with ONNX models; this is another format.", code="model.embedder_format")
+    if version.format not in _FORMATS:
+        raise Conflict("Documents are embedded with ONNX and GGUF models; this is another format.", code="model.embedder_format")
     running = indexes.building(connection)
     if running is not None:
         raise Conflict(
@@ -70,7 +72,7 @@ def begin_embedding(
             code="model.embedding_running",
         )
     before = indexes.serving(connection)
-    begun = indexes.begin(connection, version.id, version.sha256, principal.id, unconditional=unconditional)
+    begun = indexes.begin(connection, version.id, version.vectors_sha256, principal.id, unconditional=unconditional)
     (state,) = [index for index in progress(connection) if index.number == begun.number]
     facts: dict[str, str | int] = {
         "index": begun.number,
@@ -124,7 +126,7 @@ def settle_indexes(database: Database, audit: AuditLog, adopted: Sequence[ModelV
         ]
     if active and not index.sha256:
         with database.write() as connection:
-            indexes.record_model(connection, active[0].id, active[0].sha256)
+            indexes.record_model(connection, active[0].id, active[0].vectors_sha256)
     for version in adopted:
         follows = active and (version.name, version.source) == (active[0].name, active[0].source)
         if version.kind == "embedding" and version.state is VersionState.CANDIDATE and follows and running is None:

@@ -21,6 +21,7 @@ from appliance.evaluation.dataset import Dataset, load_dataset, withhold
 from appliance.evaluation.measures import RankingMeasures
 from appliance.identity.models import Principal
 from appliance.retrieval.index import SearchIndex
+from appliance.retrieval.pieces import embedded_question
 from appliance.retrieval.terms import question_terms
 from appliance.settings import Settings
 
@@ -77,7 +78,7 @@ def _retrieval(
         started = time.perf_counter()
         appliance.search.search(person, question.text, _HITS, collection_id=corpus.collection_id)
         elapsed_ms.append(1_000 * (time.perf_counter() - started))
-        vector = appliance.embedder.embed([question.text])[0]
+        vector = embedded_question(appliance.embedder, question.text).vector
         with appliance.database.read() as connection:
             view = index.view(connection, scope, made_by=appliance.embedder.sha256)
             rankings = {

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from appliance.errors import SetupError
 from appliance.inference.models import Model
-from appliance.inference.runtime import EmbeddedText
+from appliance.inference.runtime import EmbeddedText, TextEmbedder
 from appliance.inference.store import ModelStore
 from appliance.inference.store.embedder_folder import CLS, GRAPH_FILE, MEAN, TOKENIZER_FILE, VECTORS, pooling_of
+from appliance.inference.store.embedding_form import EmbeddingForm
 from appliance.inference.telemetry import silence
 
 _BATCH = 8
@@ -114,13 +115,26 @@ class Embedder:
         return pooled.astype(np.float32, copy=False)
 
 
-def load_embedder(models: ModelStore, *, threads: int, model_id: str = "") -> Embedder:
-    """An embedding model, the active one where none is named, its digest checked. Raises `SetupError`."""
+def load_embedder(models: ModelStore, *, threads: int, model_id: str = "") -> TextEmbedder:
+    """An embedding model, the active one where none is named, its digest checked. Raises `SetupError`, `Unavailable`."""
     model = models.model(model_id) if model_id else models.active("embedding")
-    path = models.verified_path(model)
+    version = next((version for version in models.versions() if version.id == model.id), None)
+    if version is None or not (version.files or version.format == "gguf"):
+        return open_embedder(model, models.verified_path(model), models.verified_tokenizer(), threads)
+    opened = models.open_version(version.id)
+    try:
+        return open_imported(model, opened.path, threads, version.form, version.vectors_sha256)
+    finally:
+        opened.close()  # what is loaded is in the library's own memory
+
+
+def open_imported(model: Model, path: Path, threads: int, form: EmbeddingForm | None, sha256: str = "") -> TextEmbedder:
+    """An embedder from a folder, or from a GGUF file, which `form` describes; `sha256` is what its vectors are known by."""
     if path.is_dir():
         return open_folder(model, path, threads)
-    return open_embedder(model, path, models.verified_tokenizer(), threads)
+    from appliance.inference.llamacpp.embedder import GgufEmbedder
+
+    return GgufEmbedder(model, path, form or EmbeddingForm(), threads, sha256)
 
 
 def open_folder(model: Model, folder: Path, threads: int) -> Embedder:

@@ -213,16 +213,17 @@ def build_embedder(weights: str, tokenizer: str, target: str, levels: str) -> di
     return {"cosine_to_float32": round(min(cosines), 4), "tokens_per_s": round(tokens / elapsed, 1)}
 
 
-def try_embedder(folder: str, context_tokens: str) -> dict[str, Any]:
-    """Run an imported embedding model once: the form of its vectors, and its speed."""
+def try_embedder(path: str, context_tokens: str, pooling: str) -> dict[str, Any]:
+    """Run an imported embedding model once: the form of its vectors, the cosine of those least alike, and its speed."""
     import numpy as np
 
     from appliance.inference.cores import available_cores
-    from appliance.inference.embedder import open_folder
+    from appliance.inference.embedder import open_imported
+    from appliance.inference.store.embedding_form import EmbeddingForm
 
-    draft = Model("draft", "embedding", folder, "", 0, "ONNX", int(context_tokens), "", active=False)
+    draft = Model("that comes in", "embedding", path, "", 0, "", int(context_tokens), "", active=False)
     try:
-        embedder = open_folder(draft, Path(folder), available_cores())
+        embedder = open_imported(draft, Path(path), available_cores(), EmbeddingForm(pooling))
         whole = " ".join(PROBES * 3)
         vectors = embedder.embed([*PROBES, whole])
         start = time.perf_counter()
@@ -237,6 +238,7 @@ def try_embedder(folder: str, context_tokens: str) -> dict[str, Any]:
     return {
         "dimensions": embedder.dimensions,
         "length": float(lengths[np.argmax(np.abs(lengths - 1))]) if np.isfinite(lengths).all() else 0.0,
+        "likeness": float((vectors @ vectors.T).min()),
         "tokens_per_s": round(tokens / elapsed, 1),
     }
 

@@ -78,9 +78,35 @@ class EmbeddedText:
     spans: tuple[tuple[int, int], ...]
 
 
+class TextEmbedder(Embeds, Identified, Protocol):
+    """What an index is made with: texts counted and divided in the tokens of one model, and its vectors."""
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that is embedded in one piece."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, however long it is."""
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token stands in `text`."""
+
+
 @runtime_checkable
 class EmbedsPieces(Embeds, Protocol):
     """An embedder that also tells what each piece of a text means where it stands."""
 
     def embed_pieces(self, texts: Sequence[str]) -> list[EmbeddedText]:
         """One for each text, in order."""
+
+
+@runtime_checkable
+class EmbedsQuestions(Embeds, Protocol):
+    """An embedder that reads questions otherwise than passages."""
+
+    def embed_question(self, text: str) -> EmbeddedText:
+        """A question as it is compared with passages."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.inference.runtime import EmbeddedText, Embeds, EmbedsPieces
+from appliance.inference.runtime import EmbeddedText, Embeds, EmbedsPieces, EmbedsQuestions
 
 _EVERY = 2
 _FUNCTION_WORD = 2.0
@@ -26,6 +26,11 @@ def embedded(embedder: Embeds, texts: Sequence[str]) -> list[EmbeddedText]:
         return embedder.embed_pieces(texts)
     none = np.empty((0, 0), np.float32)
     return [EmbeddedText(vector, none, ()) for vector in embedder.embed(texts)]
+
+
+def embedded_question(embedder: Embeds, question: str) -> EmbeddedText:
+    """A question, read as one where the embedder makes a difference."""
+    return embedder.embed_question(question) if isinstance(embedder, EmbedsQuestions) else embedded(embedder, [question])[0]
 
 
 def packed_pieces(text: EmbeddedText) -> bytes:

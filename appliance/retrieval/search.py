@@ -20,7 +20,7 @@ from appliance.retrieval.fusion import fuse
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.indexes import FIRST, EmbedderChanged, tables_of
 from appliance.retrieval.models import Hit
-from appliance.retrieval.pieces import embedded
+from appliance.retrieval.pieces import embedded_question
 from appliance.retrieval.reranking import Asked, read_candidates, rerank
 from appliance.retrieval.terms import question_terms
 from appliance.retrieval.view import IndexView
@@ -117,7 +117,7 @@ class Search:
 
     def _with_view_once(self, scope_numbers: Collection[int], query: str, read: Callable[[IndexView, _Question], _Read]) -> _Read:
         embedder = self._embedder()
-        asked = _Question(query, embedded(embedder, [query])[0])
+        asked = _Question(query, embedded_question(embedder, query))
         with self._database.read() as connection:
             return read(self._index.view(connection, scope_numbers, made_by=model_digest(embedder), number=self._number), asked)
 

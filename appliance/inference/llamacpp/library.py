@@ -11,7 +11,8 @@ from appliance.settings import set_environment
 _ERROR_LEVEL = 4
 # Threads that wait for each other spin about 40 us, then sleep. With the default they spin for milliseconds: on a box whose cores
 # are also parsing documents, an answer then comes at a fraction of the speed.
-_WAITING = {"GOMP_SPINCOUNT": "1000"}
+# What the library gives up on ends the process at once: its own report starts a debugger, and may hang for good.
+_SET = {"GOMP_SPINCOUNT": "1000", "GGML_NO_BACKTRACE": "1"}
 _last_error: list[str] = []
 _kept_callbacks: list[Any] = []
 
@@ -19,7 +20,7 @@ _kept_callbacks: list[Any] = []
 @functools.cache
 def library() -> Any:
     """llama.cpp, loaded once and silent: what it logs as an error is kept for the sentence we raise."""
-    set_environment(_WAITING)
+    set_environment(_SET)
     import llama_cpp
 
     def keep(level: int, text: bytes, _: Any) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.errors import InvalidInput, SetupError
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, folder_digest
+from appliance.inference.store.embedding_form import recorded, require_dimensions
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
@@ -21,7 +23,7 @@ from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, 
 from appliance.storage.digests import Watch, digest_of
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
-_MOST_DIMENSIONS = 4_096
+_MOST_LIKE = 0.9999  # cosine of those two of the probes that are least alike
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _QUANTISATION_AT_END = re.compile(r"[._-](?:i?q\d\w*|f16|bf16|f32|fp16|int[48]|mxfp4|tq\d\w*)$", re.IGNORECASE)
 _SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
@@ -86,6 +88,7 @@ def prepare(
     name = model_name(order.name or incoming.suggested_name or facts.title)
     require_room(name, need, memory_mb)
     entry = catalogue.entry(name)
+    form = replace(facts.form, dimensions=int(measured["dimensions"])) if facts.form else None
     version = ModelVersion(
         id="",
         kind=facts.kind,
@@ -111,7 +114,7 @@ def prepare(
         state=VersionState.CANDIDATE,
         files=files,
         encrypted=order.encrypt,
-        prompt=prompt_of(modelfile, adapters) if modelfile else {},
+        prompt=prompt_of(modelfile, adapters) if modelfile else recorded(form) if form else {},
         signer=signer.fingerprint if signer else None,
         measured=measured,
     )
@@ -144,31 +147,45 @@ def model_name(name: str) -> str:
     return cleaned
 
 
-def _tried(folder: Path, facts: Facts) -> Mapping[str, float]:
+def _tried(path: Path, facts: Facts) -> Mapping[str, float]:
     """What an embedding model shows when it is run here once, in a process of its own. Raises `InvalidInput`, `SetupError`.
 
-    A GGUF file shows nothing but that it does not crash the library.
+    A language model in a GGUF file shows nothing but that it does not crash the library.
     """
-    if facts.format == "gguf":
-        _refuse_crashing(folder)
-    if facts.format != "onnx":
+    if facts.kind == "language":
+        if facts.format == "gguf":
+            _refuse_crashing(path)
         return {}
-    measured = run_step("try_embedder", folder, facts.context_tokens)
-    if abs(measured["length"] - 1) > 0.01 or not 8 <= measured["dimensions"] <= _MOST_DIMENSIONS:
-        raise InvalidInput("What this model gives are no vectors of length 1: nothing is found by it.", code="model.no_vectors")
+    with _crashes_refused():
+        pooling = facts.form.pooling if facts.form else ""
+        measured = run_step("try_embedder", path, facts.context_tokens, pooling)
+    if abs(measured["length"] - 1) > 0.01 or measured["likeness"] > _MOST_LIKE:
+        raise InvalidInput(
+            "What this model gives are no vectors of length 1 that tell texts apart: nothing is found by it.",
+            code="model.no_vectors",
+        )
+    require_dimensions(int(measured["dimensions"]))
     return {name: measured[name] for name in ("dimensions", "tokens_per_s")}
 
 
 def _refuse_crashing(path: Path) -> None:
+    """Raise `InvalidInput` (`model.crashes`); what could not be tried for other reasons is let through."""
+    with suppress(SetupError), _crashes_refused():
+        run_step("try_gguf", path)
+
+
+@contextmanager
+def _crashes_refused() -> Iterator[None]:
     """Raise `InvalidInput` (`model.crashes`) where a signal ended the process that loaded it, other than for want of memory."""
     try:
-        run_step("try_gguf", path)
+        yield
     except SetupError as error:
         status = int(error.data.get("status", 0))
         if status < 0 and status != -signal.SIGKILL:
             raise InvalidInput(
                 "This file crashes the library that would run it on this box; it was not imported.", code="model.crashes"
             ) from error
+        raise
 
 
 def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference.store.contents import Content, content_of, refuse_code
 from appliance.inference.store.embedder_folder import files_for, graphs_in, read_embedder
+from appliance.inference.store.embedding_form import form_of, is_embedder
 from appliance.inference.store.genai_folder import CONFIG, folder_files, read_genai
 from appliance.inference.store.gguf import GgufHeader, read_gguf
 from appliance.inference.store.memory import kv_bytes_per_token
@@ -20,7 +21,6 @@ from appliance.storage.digests import Watch
 _MAX_SEEN = 20_000
 _MAX_DEPTH = 6
 _PIECE_BYTES = 4 * 1024 * 1024
-_EMBEDDING_ARCHITECTURES = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "neo-bert", "t5encoder", "gemma-embedding")
 _GENERIC_NAMES = {"model", "ggml-model", "unknown", ""}
 
 
@@ -88,7 +88,7 @@ def facts_of(path: Path) -> Facts:
 
 
 def gguf_facts(header: GgufHeader) -> Facts:
-    """Raises `InvalidInput`: `model.adapter`, `model.split`, `model.no_weights`, `model.no_context`."""
+    """Raises `InvalidInput`: `model.adapter`, `.split`, `.no_weights`, `.no_context`, `.pooling`, `.dimensions`."""
     metadata = header.metadata
     if metadata.get("general.type", "model") != "model":
         raise InvalidInput("This GGUF file is an adapter or a projector, not a whole model.", code="model.adapter")
@@ -103,17 +103,19 @@ def gguf_facts(header: GgufHeader) -> Facts:
         raise InvalidInput("This GGUF file does not say how long its context is.", code="model.no_context")
     heads = header.number("attention.head_count")
     width = header.number("embedding_length") // heads if heads else 0
-    pooled = f"{header.architecture}.pooling_type" in metadata
+    embeds = is_embedder(header)
     licence = metadata.get("general.license.name") or metadata.get("general.license") or ""
     return Facts(
         format="gguf",
-        kind="embedding" if pooled or header.architecture in _EMBEDDING_ARCHITECTURES else "language",
+        kind="embedding" if embeds else "language",
         title=str(metadata.get("general.basename") or metadata.get("general.name") or "")[:120],
         architecture=header.architecture,
         quantisation=header.quantisation,
         parameters_m=round(header.parameters / 1e6, 1),
         context_tokens=context,
-        kv_bytes_per_token=kv_bytes_per_token(
+        kv_bytes_per_token=0
+        if embeds
+        else kv_bytes_per_token(
             layers=header.number("block_count"),
             kv_heads=header.number("attention.head_count_kv", heads),
             key_length=header.number("attention.key_length", width),
@@ -122,6 +124,7 @@ def gguf_facts(header: GgufHeader) -> Facts:
         vocabulary=header.lengths.get("tokenizer.ggml.tokens", 0),
         chat_template=isinstance(metadata.get("tokenizer.chat_template"), str),
         licence=str(licence)[:200],
+        form=form_of(header) if embeds else None,
     )
 
 

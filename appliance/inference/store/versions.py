@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
 from appliance.inference.models import Model
+from appliance.inference.store.embedding_form import EmbeddingForm, recorded_form
 
 Kind = Literal["language", "embedding"]
 Format = Literal["gguf", "genai", "onnx", "served"]
@@ -72,6 +75,7 @@ class Facts:
     vocabulary: int
     chat_template: bool
     licence: str
+    form: EmbeddingForm | None = None  # of an embedding model, where its file says
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,20 @@ class ModelVersion:
     def adapters(self) -> tuple[StoredAdapter, ...]:
         """What its Modelfile adds to the weights."""
         return tuple(StoredAdapter(**adapter) for adapter in self.prompt.get("adapters", ()))
+
+    @property
+    def form(self) -> EmbeddingForm | None:
+        """How an embedding model makes vectors, where that was recorded."""
+        return recorded_form(self.prompt)
+
+    @property
+    def vectors_sha256(self) -> str:
+        """What its vectors are known by: other words before the texts make other vectors of the same file."""
+        form = self.form
+        if form is None or not (form.question_prefix or form.passage_prefix):
+            return self.sha256
+        told = json.dumps([self.sha256, form.question_prefix, form.passage_prefix], separators=(",", ":"))
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def as_model(self) -> Model:
         """As runtimes and pages see it."""

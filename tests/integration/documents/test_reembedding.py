@@ -183,7 +183,7 @@ def test_what_cannot_take_over_is_refused(box):
         return refused.value.stable_code
 
     with box.appliance.database.write() as connection:
-        records.insert_version(connection, version("other", "f" * 64, VersionState.CANDIDATE, format="gguf"))
+        records.insert_version(connection, version("other", "f" * 64, VersionState.CANDIDATE, format="genai"))
     assert code(lambda: box.models.activate(box.administrator, "other@1")) == "model.embedder_format"
     assert code(lambda: box.models.activate(box.administrator, "old@1")) == "model.active"
     assert code(lambda: box.models.abandon(box.administrator, "new@1")) == "model.nothing_embedding"

@@ -46,7 +46,7 @@ def tiny_graph(
 def tokenizer(path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    made = Tokenizer(models.WordLevel({"[UNK]": 0, "gate": 1, "north": 2, "porter": 3}, unk_token="[UNK]"))
+    made = Tokenizer(models.WordLevel({"[UNK]": 0, "gate": 1, "north": 2, "porter": 3, "The": 4}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.save(str(path))
 

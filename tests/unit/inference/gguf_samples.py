@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-STRING, ARRAY, UINT32, FLOAT32 = 8, 9, 4, 6
+STRING, ARRAY, UINT32, INT32, FLOAT32, BOOL = 8, 9, 4, 5, 6, 7
 
 
 def text(value: str | bytes) -> bytes:
@@ -14,8 +14,14 @@ def text(value: str | bytes) -> bytes:
 
 
 def pair(key: str, value: object) -> bytes:
-    if isinstance(value, bool) or not isinstance(value, int | str | list):
+    if isinstance(value, bool):
+        return text(key) + struct.pack("<I?", BOOL, value)
+    if isinstance(value, float):
+        return text(key) + struct.pack("<If", FLOAT32, value)
+    if not isinstance(value, int | str | list):
         raise TypeError(value)
+    if isinstance(value, list) and value and isinstance(value[0], int):
+        return text(key) + struct.pack("<IIQ", ARRAY, INT32, len(value)) + struct.pack(f"<{len(value)}i", *value)
     if isinstance(value, int):
         return text(key) + struct.pack("<II", UINT32, value)
     if isinstance(value, str):
