@@ -15,11 +15,11 @@ export function letAnswer(path) {
   });
 }
 
-/** The same for a share of the conversations; what was asked for is asked for again once the sets have been asked. */
-export function letTry(path, percent) {
+/** The same for a share of the conversations (`{percent}`) or a group (`{group}`, its id); what was asked for is asked for again once the sets have been asked. */
+export function letTry(path, whom) {
   return heeding({
-    act: () => api.post(`${path}/canary`, { percent }),
-    allTheSame: (reason) => api.post(`${path}/canary`, { percent, reason }),
+    act: () => api.post(`${path}/canary`, whom),
+    allTheSame: (reason) => api.post(`${path}/canary`, { ...whom, reason }),
     examine: `${path}/examine?activates=false`,
     then: "Try it out once all of them have been asked.",
     ask: "Ask",

@@ -6,30 +6,34 @@ import { plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
 
 const EVERYONE = "group:everyone";
-let grantees = []; // { key, name }: the group everyone, then the people
+let grantees = []; // { key, name, count }: the groups, everyone first, then the people, who have no count
 
 async function load() {
-  const [collections, people] = await Promise.all([api.get("/api/admin/collections"), api.get("/api/people")]);
+  const [collections, people, groups] = await Promise.all([api.get("/api/admin/collections"), api.get("/api/people"), api.get("/api/groups")]);
   grantees = [
-    { key: EVERYONE, name: "Everyone" },
+    ...groups.map((group) => ({ key: `group:${group.id}`, name: group.name, count: group.member_count })),
     ...people.filter((person) => person.roles.includes("employee")).map((person) => ({ key: `principal:${person.id}`, name: person.name })),
   ];
   const shared = collections.filter((collection) => !collection.personal);
   fill(byId("shared"), shared.map(line));
   byId("no-shared").hidden = shared.length > 0;
-  const employees = new Set(grantees.map(({ name }) => name)); // the others may not open theirs, nor put anything in
+  const employees = new Set(grantees.filter(isPerson).map(({ name }) => name)); // the others may not open theirs, nor put anything in
   fill(byId("personal"), collections.filter((collection) => collection.personal && employees.has(collection.owner)).map((collection) => h("li", {}, collection.name, h("span.muted", {}, ` · ${collection.owner}`))));
 }
 
-const nameOf = (key) => grantees.find((grantee) => grantee.key === key)?.name ?? "a former colleague";
+const isPerson = ({ count }) => count === undefined;
+const find = (key) => grantees.find((grantee) => grantee.key === key) ?? { key, name: "a former colleague" };
+// a group may be called as a person is: how many belong to it stands with its name
+const label = ({ key, name, count }) => (count === undefined || key === EVERYONE ? name : `${name} (${plural(count, "member")})`);
 
 function names(keys) {
   if (!keys.length) return h("span.muted", {}, "nobody");
-  return h("span.badges", {}, [...keys].sort((a, b) => (b === EVERYONE) - (a === EVERYONE)).map((key) => h("span.badge", { class: key === EVERYONE ? "accent" : "" }, nameOf(key))));
+  const place = (grantee) => (grantee.key === EVERYONE ? 0 : isPerson(grantee) ? 2 : 1);
+  const sorted = keys.map(find).sort((a, b) => place(a) - place(b));
+  return h("span.badges", {}, sorted.map((grantee) => h("span.badge", { class: isPerson(grantee) ? "" : "accent" }, label(grantee))));
 }
 
 function line(collection) {
-  const label = `Change ${collection.name}`;
   return h(
     "tr",
     { "data-collection": collection.id },
@@ -40,7 +44,7 @@ function line(collection) {
     h(
       "td.actions",
       {},
-      h("button.button.quiet.small", { type: "button", "aria-label": label, onclick: () => change(collection).catch(fail) }, "Change"),
+      h("button.button.quiet.small", { type: "button", "aria-label": `Change ${collection.name}`, onclick: () => change(collection).catch(fail) }, "Change"),
       h("button.button.quiet.small", { type: "button", "aria-label": `Delete ${collection.name}`, onclick: () => remove(collection).catch(fail) }, "Delete"),
     ),
   );
@@ -76,9 +80,11 @@ function grantTable({ readers, contributors }) {
       h(
         "tbody",
         {},
-        grantees.map(({ key, name }) =>
-          h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key) || contributors.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key)))),
-        ),
+        grantees.map((grantee) => {
+          const { key } = grantee;
+          const name = label(grantee);
+          return h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key) || contributors.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key))));
+        }),
       ),
     ),
   );

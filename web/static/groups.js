@@ -44,7 +44,7 @@ const nameField = (value) =>
 function memberChoice(chosen) {
   const box = ({ id, name, disabled, roles }) =>
     h("label.check", {}, h("input", { type: "checkbox", name: "people", value: id, checked: chosen.has(id) }), h("span", {}, name, h("span.hint", {}, disabled ? " disabled" : roles.includes("employee") ? "" : " reads no documents")));
-  return h("fieldset.field.members", {}, h("legend", {}, "Members"), people.map(box));
+  return h("fieldset.field", {}, h("legend", {}, "Members"), h("div.choices", {}, people.map(box)));
 }
 
 async function create() {

@@ -2,6 +2,7 @@
 import { letAnswer, letTry } from "./activation.js";
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
+import { plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
 import { comparison } from "./model_comparison.js";
 import { IndexWatch, indexNote } from "./model_indexes.js";
@@ -28,8 +29,11 @@ const short = (name, measured) => (name !== "quality" ? figure(measured[name]) :
 const long = (name, measured) => (name === "quality" && measured.questions ? `${short(name, measured)} questions` : `${short(name, measured)} ${MEASURED[name]?.[1] ?? ""}`.trim());
 const weights = (millions) => (millions < 1000 ? `${figure(Math.round(millions))} million` : `${(millions / 1000).toFixed(1)} billion`);
 
+let groups = [];
+const groupName = (id) => groups.find((group) => group.id === id)?.name ?? "a group";
+
 function stateOf(model) {
-  const share = model.canary_percent ? `, ${model.canary_percent} %` : model.canary_group ? `, ${model.canary_group}` : "";
+  const share = model.canary_percent ? `, ${model.canary_percent} %` : model.canary_group ? `, ${groupName(model.canary_group)}` : "";
   return h("span.badge", { class: BADGES[model.state] }, model.state + share);
 }
 
@@ -90,7 +94,7 @@ function actions(model, last, index) {
     embedding && act("Abandon", abandon),
     model.state !== "active" && !embedding && act("Activate", activate),
     model.state === "active" && model.replaced && act("Roll back", rollBack),
-    model.state !== "active" && language && act(model.state === "canary" ? "Change share" : "Try out", tryOut),
+    model.state !== "active" && language && act(model.state === "canary" ? "Change trial" : "Try out", tryOut),
     model.state !== "retired" && !last && !embedding && act("Retire", retire),
     (model.state === "candidate" || model.state === "retired") && !embedding && act("Delete", remove, "danger"),
     last && h("p.hint", {}, LAST[model.kind]),
@@ -128,7 +132,8 @@ const watch = new IndexWatch(
 );
 
 async function load() {
-  const [models, indexes] = await Promise.all([api.get("/api/models"), watch.begin()]);
+  const [models, indexes, known] = await Promise.all([api.get("/api/models"), watch.begin(), api.get("/api/groups")]);
+  groups = known;
   const retired = models.filter((model) => model.state === "retired");
   const active = models.filter((model) => model.state === "active");
   fill(byId("models"), models.filter((model) => model.state !== "retired").map((model) => card(model, active, indexes)));
@@ -181,13 +186,21 @@ async function rollBack(model) {
 
 async function tryOut(model) {
   const share = h("input", { id: "share", name: "percent", type: "number", min: 1, max: 99, required: true, value: String(model.canary_percent ?? 10), "aria-describedby": "share-hint" });
-  const hint = h("p.hint", { id: "share-hint" }, "A conversation stays with the version it began with. Groups are chosen from the shell.");
-  const fields = [h("div.field", {}, h("label", { for: "share" }, "Share of the conversations, in percent"), share, hint)];
-  let percent = 0;
-  await asked(`Try ${model.id} out`, fields, "Try out", (form) => {
-    percent = Number(form.get("percent"));
+  const hint = h("p.hint", { id: "share-hint" }, "A conversation stays with the version it began with.");
+  const shared = h("div.field", {}, h("label", { for: "share" }, "Share of the conversations, in percent"), share, hint);
+  const option = (group) => h("option", { value: group.id, selected: group.id === model.canary_group }, `${group.name} (${plural(group.member_count, "member")})`);
+  const whose = h("select", { id: "trial-group", name: "group" }, h("option", { value: "" }, "A share of everybody's"), groups.map(option));
+  const choose = () => {
+    shared.hidden = share.disabled = whose.value !== "";
+  };
+  whose.addEventListener("change", choose);
+  choose();
+  let whom = null;
+  await asked(`Try ${model.id} out`, [h("div.field", {}, h("label", { for: "trial-group" }, "Whose conversations it answers"), whose), shared], "Try out", (form) => {
+    whom = form.get("group") ? { group: form.get("group") } : { percent: Number(form.get("percent")) };
   });
-  if (percent > 0 && (await letTry(path(model), percent)) === "done") await done(`${model.id} answers ${percent} % of the conversations.`);
+  if (!whom || (await letTry(path(model), whom)) !== "done") return;
+  await done(`${model.id} answers ${whom.group ? `the conversations of ${groupName(whom.group)}` : `${whom.percent} % of the conversations`}.`);
 }
 
 async function tryAgain(model) {
