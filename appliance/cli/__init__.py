@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "make a data directory, its keys and the first administrator, without a browser",
     "ingest": "upload files from the shell and wait until they can be searched",
     "ask": "ask one question and print the answer with its citations",
+    "groups": "make groups of people, fill them, see what is opened to them",
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "golden": "questions with known answers: keep sets of them, ask them, see what got worse",

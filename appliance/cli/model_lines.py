@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from appliance.administration.golden.models import GoldenSet
@@ -14,6 +15,7 @@ from appliance.retrieval.index_progress import IndexProgress
 from appliance.storage.digests import Watch
 
 _STEP = 0.1
+_UNNAMED: Mapping[str, str] = MappingProxyType({})
 _WORTH_TELLING_BYTES = 500_000_000
 
 
@@ -22,13 +24,13 @@ def document_of(version: ModelVersion) -> dict[str, Any]:
     return asdict(version) | {"measured": dict(version.measured), "trials": [dict(trial) for trial in version.trials]}
 
 
-def line_of(version: ModelVersion) -> str:
-    """One line for people."""
+def line_of(version: ModelVersion, groups: Mapping[str, str] = _UNNAMED) -> str:
+    """One line for people; `groups` holds names by id."""
     share = ""
     if version.canary_percent is not None:
         share = f" {version.canary_percent} %"
     elif version.canary_group is not None:
-        share = f" {version.canary_group}"
+        share = f" {groups.get(version.canary_group, 'a group')}"
     marks = " encrypted" * version.encrypted + " signed" * (version.signer is not None)
     return (
         f"{version.state.value + share:<12} {version.id:<32} {version.kind}, {version.format} {version.quantisation}, "

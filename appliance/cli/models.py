@@ -13,6 +13,7 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import golden, ollama
 from appliance.cli.acting import acting_principal
 from appliance.cli.catalogue_lines import lines_of
+from appliance.cli.groups import group_id
 from appliance.cli.model_lines import (
     comparison_document,
     comparison_lines,
@@ -25,6 +26,7 @@ from appliance.cli.model_lines import (
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
 from appliance.errors import NotFound
+from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
 from appliance.inference.store.connecting import Told
 from appliance.inference.store.importing import Order
@@ -103,14 +105,16 @@ def _canary_arguments(parser: argparse.ArgumentParser) -> None:
     _version_argument(parser)
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--percent", type=int, metavar="N", help="share of the conversations, 1 to 99")
-    who.add_argument("--group", metavar="ID", help="the group of people that gets it")
+    who.add_argument("--group", metavar="NAME", help="the group of people that gets it")
     _despite_argument(parser)
 
 
 def _list(appliance: Appliance, principal: Principal, _: argparse.Namespace, output: Output) -> int:
     versions = appliance.model_administration.list(principal)
     indexes = appliance.model_administration.indexes(principal)
-    lines = [line_of(version) for version in versions] or ["No model is installed."]
+    with appliance.database.read() as connection:
+        groups = group_names(connection)
+    lines = [line_of(version, groups) for version in versions] or ["No model is installed."]
     documents: dict[str, object] = {
         "models": [document_of(version) for version in versions],
         "indexes": [index_document(item) for item in indexes],
@@ -260,12 +264,14 @@ def _taken_up(appliance: Appliance, principal: Principal, version: ModelVersion,
 
 
 def _canary(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    group = None if arguments.group is None else group_id(appliance, arguments.group)
     if not arguments.despite:
         golden.examine(appliance, principal, arguments.version, output)
     version = appliance.model_administration.canary(
-        principal, arguments.version, percent=arguments.percent, group=arguments.group, despite=arguments.despite
+        principal, arguments.version, percent=arguments.percent, group=group, despite=arguments.despite
     )
-    return _told(output, version, f"{version.id} is a canary.")
+    whom = f" It answers the conversations of {arguments.group}." if group else ""
+    return _told(output, version, f"{version.id} is a canary.{whom}")
 
 
 def _activate_arguments(parser: argparse.ArgumentParser) -> None:

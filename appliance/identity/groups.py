@@ -32,6 +32,17 @@ def group_names(connection: Connection) -> dict[str, str]:
     return {EVERYONE: EVERYONE_NAME, **dict(made.all())}
 
 
+def group_called(connection: Connection, name: str) -> Group:
+    """The group of that id, else of that name in whatever case. Raises `NotFound` (`group.not_found`)."""
+    known = load_groups(connection)
+    found = [group for group in known if group.id == name] or [
+        group for group in known if comparable_name(group.name) == comparable_name(name)
+    ]
+    if not found:
+        raise NotFound(f"There is no group named {name}.", code="group.not_found")
+    return found[0]
+
+
 def require_changeable(connection: Connection, group_id: str) -> Group:
     """A group that people made. Raises `Conflict` (`group.built_in`) for that of everybody, `NotFound` (`group.not_found`)."""
     if group_id == EVERYONE:
