@@ -41,6 +41,7 @@ class Settings:
     answer_timeout_s: int = _setting(480, "longest that the work on one answer may take; then it fails and is not tried again")
     threads: int = _setting(0, "threads of each model; 0 takes the cores of this box")
     answers_at_once: int = _setting(0, "questions answered at the same time; 0 goes by the cores of this box")
+    questions_limit: int = _setting(100, "questions of everybody that may wait for answers at a time; further ones are refused")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")

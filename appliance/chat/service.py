@@ -17,8 +17,9 @@ from appliance.chat.meaning import similarity_of
 from appliance.chat.models import Conversation, Message, MessageStatus
 from appliance.chat.policy import Silence
 from appliance.chat.records import answer_ended
+from appliance.chat.room import require_room
 from appliance.chat.sink import DeltaSink, SilentSink
-from appliance.errors import InvalidInput, NotFound, Throttled
+from appliance.errors import InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import FinishReason
@@ -31,8 +32,6 @@ from appliance.policy.resources import conversation as conversation_resource
 from appliance.settings import Settings
 from appliance.storage.database import Database
 
-_UNANSWERED_LIMIT = 10
-_RETRY_AFTER_S = 10
 _TRIES = 2
 """A question whose worker died is tried once more, alone; then it is given up: it may be what kills them."""
 
@@ -141,7 +140,7 @@ class ChatService:
         """Store the question and its PENDING answer; the caller then nudges a worker.
 
         Raises `InvalidInput` for an empty question and for one longer than the language model can read, `Throttled` while
-        too many of the person's questions wait.
+        too many of the person's questions wait, `Unavailable` (`chat.busy`) while too many of everybody's do.
         """
         asked, pending, _ = self._ask(principal, conversation_id, text)
         return asked, pending
@@ -245,13 +244,7 @@ class ChatService:
         with self._database.write() as connection:
             if store.load_conversation(connection, conversation_id) is None:
                 raise NotFound("There is no such conversation.", code="conversation.unknown")
-            if store.unanswered_of(connection, principal.id) >= _UNANSWERED_LIMIT:
-                # a few answers are written at a time: without a limit one person fills the waiting line for hours
-                raise Throttled(
-                    f"{_UNANSWERED_LIMIT} of your questions still wait for their answers.",
-                    code="chat.too_many_waiting",
-                    retry_after_s=_RETRY_AFTER_S,
-                )
+            require_room(connection, principal.id, self._settings.questions_limit, here=worker_id is not None)
             question_id, answer_id = store.insert_exchange(connection, conversation, question)
             event = AuditEvent(
                 EventName.QUESTION_ASKED,

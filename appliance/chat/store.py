@@ -75,6 +75,12 @@ def unanswered_of(connection: Connection, principal_id: str) -> int:
     return connection.execute(joined.where(conversations.c.principal_id == principal_id, waiting)).scalar_one()
 
 
+def unanswered(connection: Connection) -> int:
+    """How many answers are waited for on the whole box, those that are being written included."""
+    waiting = messages.c.status.in_([status for status in MessageStatus if not status.finished])
+    return connection.execute(select(func.count()).select_from(messages).where(waiting)).scalar_one()
+
+
 def insert_exchange(connection: Connection, conversation: Conversation, question: str) -> tuple[str, str]:
     """A question and its PENDING answer; gives the ids of both. The first question names the conversation."""
     moment = now_ms()

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from appliance.errors import Unavailable
 from appliance.identity.store import end_sessions
+from appliance.inference.pool import RuntimeKey, RuntimePool
 
 pytestmark = pytest.mark.browser
 
@@ -173,6 +174,37 @@ def test_a_refused_question_stays_in_the_composer(box, page, keeper):
     ask(page, "x" * 7_900)
     expect(page.get_by_role("alert")).to_contain_text("The question is too long")
     expect(page.get_by_label("Your question")).to_have_value("x" * 7_900)
+
+
+def test_the_small_print_says_in_whose_place_a_model_answered(box, page, keeper):
+    def load(key: RuntimeKey, _told: object):
+        if key.model_id == "a-model@1":
+            raise Unavailable("There is not enough memory.", code="inference.load_failed")
+        return box.runtime
+
+    router = box.appliance.router
+    (offer,) = router._offers()
+    router._offers = lambda: [replace(offer, model_id="a-model@1", name="a-model"), offer]
+    router._pool = RuntimePool(load)
+    box.runtime.reply = FRIDAYS
+    box.let_in(page, "keeper")
+    ask(page)
+    print_ = page.locator(".answer .answer-foot")
+    expect(print_).to_contain_text("model scripted-model through stub, in place of a-model@1, which could not be loaded")
+
+
+def test_where_the_line_is_full_the_question_is_kept_and_asked_again(box, page, keeper):
+    box.runtime.reply = FRIDAYS
+    box.let_in(page, "keeper")
+    limits = box.appliance.chat._settings
+    box.appliance.chat._settings = replace(limits, questions_limit=0)
+    ask(page)
+    expect(page.get_by_role("alert")).to_contain_text("The box is busy: 0 questions are ahead of yours.")
+    expect(page.get_by_label("Your question")).to_have_value(QUESTION)
+    expect(page.locator(".question")).to_have_count(0)
+    box.appliance.chat._settings = limits
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer .cite").first).to_be_visible()
 
 
 def test_an_answer_is_text_whatever_it_says(box, page, keeper):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert, select
 
@@ -76,6 +78,18 @@ async def test_an_empty_question_is_refused_in_words(signed_in, appliance, alice
         response = await client.post(f"/api/conversations/{conversation.id}/messages", json={"text": "  "})
     assert response.status_code == 400
     assert response.json()["error"]["message"] == "Please type a question."
+    assert queue.answers == []
+
+
+async def test_where_too_many_questions_wait_one_is_told_how_many_and_when_to_come_back(signed_in, appliance, alice, bob, queue):
+    appliance.chat._settings = replace(appliance.settings, questions_limit=1)
+    appliance.chat.ask(bob, appliance.chat.create_conversation(bob).id, "Where is the spare key?")
+    async with signed_in("alice") as client:
+        conversation = (await client.post("/api/conversations", json={})).json()
+        response = await client.post(f"/api/conversations/{conversation['id']}/messages", json={"text": "Where is the key?"})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "30")
+    error = response.json()["error"]
+    assert (error["code"], error["ahead"]) == ("chat.busy", 1)
     assert queue.answers == []
 
 

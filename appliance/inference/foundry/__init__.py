@@ -26,7 +26,7 @@ def _probe() -> Availability:
 
 
 def _load(request: LoadRequest) -> Runtime:
-    from appliance.inference.foundry.runtime import FoundryRuntime
+    from appliance.inference.foundry.runtime import WAITING_LIMIT, FoundryRuntime
 
     if request.path is None:
         raise SetupError("Foundry Local needs a model folder.", code="inference.no_file")
@@ -39,6 +39,7 @@ def _load(request: LoadRequest) -> Runtime:
         request.threads,
         device=request.device,
         library=request.library,
+        waiting_limit=max(WAITING_LIMIT, request.slots),  # whoever was accepted finds a place
     )
 
 

@@ -24,7 +24,7 @@ def _probe() -> Availability:
 
 
 def _load(request: LoadRequest) -> Runtime:
-    from appliance.inference.genai.runtime import GenaiRuntime
+    from appliance.inference.genai.runtime import WAITING_LIMIT, GenaiRuntime
 
     if request.path is None:
         raise SetupError("ONNX Runtime GenAI needs a model folder.", code="inference.no_file")
@@ -35,6 +35,7 @@ def _load(request: LoadRequest) -> Runtime:
         request.threads,
         device=request.device,
         library=request.library,
+        waiting_limit=max(WAITING_LIMIT, request.slots),  # whoever was accepted finds a place
     )
 
 
