@@ -14,7 +14,7 @@ from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import store as identity_store
 from appliance.identity.groups import group_names
-from appliance.identity.models import Principal
+from appliance.identity.models import EVERYONE, Principal
 from appliance.policy import store
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -175,8 +175,8 @@ class Collections:
             assert classification is not None
             store.classify_collection(connection, collection_id, classification)
             own |= self._reclassified(stored.classification, classification)
-        for people, facts in _leaves(changes, pseudonyms, own):
-            about = (ResourceRef("collection", collection_id), *people)
+        for concerned, facts in _leaves(changes, pseudonyms, own, principal):
+            about = (ResourceRef("collection", collection_id), *concerned)
             self._audit.append(connection, AuditEvent(EventName.COLLECTION_UPDATED, principal, resources=about, facts=facts))
 
     def _require_known(self, classification: str | None) -> None:
@@ -236,9 +236,12 @@ class Collections:
 
 
 def _leaves(
-    changes: list[tuple[str, str, Grantee]], pseudonyms: dict[str, str], own: dict[str, str | int]
+    changes: list[tuple[str, str, Grantee]], pseudonyms: dict[str, str], own: dict[str, str | int], principal: Principal
 ) -> Iterator[tuple[tuple[ResourceRef, ...], dict[str, str | int]]]:
-    """People concerned and facts of each leaf that tells of the changes, `own` in each; one leaf where there are none."""
+    """Who is concerned and facts of each leaf that tells of the changes, `own` in each; one leaf where there are none.
+
+    A group stands there by its id, so that its members can be followed; and who opens something to a group of their own is named.
+    """
     for start in range(0, max(len(changes), 1), _CHANGES_PER_LEAF):
         part = changes[start : start + _CHANGES_PER_LEAF]
         facts = dict(own)
@@ -246,8 +249,12 @@ def _leaves(
             told = [f"{permission}:{pseudonyms.get(who, who)}" for kind, permission, who in part if kind == verb]
             if told:
                 facts[verb] = " ".join(told)
-        people = [ResourceRef("person", pseudonyms[who]) for _, _, who in part if who in pseudonyms]
-        yield tuple(dict.fromkeys(people)), facts or {"changed": "nothing"}
+        concerned = [ResourceRef("person", pseudonyms[who]) for _, _, who in part if who in pseudonyms]
+        groups = [(kind, who.removeprefix("group:")) for kind, _, who in part if who not in pseudonyms]
+        concerned += [ResourceRef("group", group_id) for _, group_id in groups if group_id != EVERYONE]
+        if any(kind == "granted" and group_id in principal.groups - {EVERYONE} for kind, group_id in groups):
+            concerned.append(ResourceRef("person", principal.pseudonym))
+        yield tuple(dict.fromkeys(concerned)), facts or {"changed": "nothing"}
 
 
 def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grantee]) -> Iterator[tuple[str, str, Grantee]]:

@@ -98,7 +98,8 @@ class Groups:
             group = store.require_changeable(connection, group_id)
             if models := _trials(connection).get(group_id):
                 raise Conflict(
-                    f"{', '.join(models)} is tried out on {group.name}. Retire or activate it, or try it out on others, first.",
+                    f"{' and '.join(models)} {'is' if len(models) == 1 else 'are'} tried out on {group.name}. "
+                    "Retire, activate, or try out on others first.",
                     code="group.canary",
                     models=",".join(models),
                 )

@@ -36,6 +36,7 @@ def test_a_group_is_made_filled_opened_to_renamed_and_deleted(box, page: Page) -
 
     page.goto(f"{box.url}/admin/collections")
     page.get_by_role("button", name="Change Board").click()
+    expect(dialog.get_by_role("rowheader")).to_have_text(["Groups", "People"])
     dialog.get_by_label("Porters (1 member) may read").check()
     dialog.get_by_role("button", name="Save").click()
     expect(page.locator(f"tr[data-collection='{board}']")).to_contain_text("Porters (1 member)")

@@ -23,7 +23,6 @@ async function load() {
 
 const isPerson = ({ count }) => count === undefined;
 const find = (key) => grantees.find((grantee) => grantee.key === key) ?? { key, name: "a former colleague" };
-// a group may be called as a person is: how many belong to it stands with its name
 const label = ({ key, name, count }) => (count === undefined || key === EVERYONE ? name : `${name} (${plural(count, "member")})`);
 
 function names(keys) {
@@ -70,6 +69,13 @@ function contributingIsReading(event) {
 
 function grantTable({ readers, contributors }) {
   const box = (kind, key, name, checked) => h("input", { type: "checkbox", name: kind, value: key, checked, "aria-label": `${name} may ${kind === "readers" ? "read" : "contribute"}` });
+  const row = (grantee) => {
+    const { key } = grantee;
+    const name = label(grantee);
+    return h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key) || contributors.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key))));
+  };
+  // apart, since a person may be called as a group is
+  const part = (title, some) => h("tbody", {}, h("tr", {}, h("th.part", { scope: "rowgroup", colspan: 3 }, title)), some.map(row));
   return h(
     "div.grants",
     { onchange: contributingIsReading },
@@ -77,15 +83,8 @@ function grantTable({ readers, contributors }) {
       "table.table",
       {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Who"), h("th", { scope: "col" }, "Read"), h("th", { scope: "col" }, "Contribute"))),
-      h(
-        "tbody",
-        {},
-        grantees.map((grantee) => {
-          const { key } = grantee;
-          const name = label(grantee);
-          return h("tr", {}, h("td", {}, name), h("td", {}, box("readers", key, name, readers.includes(key) || contributors.includes(key))), h("td", {}, box("contributors", key, name, contributors.includes(key))));
-        }),
-      ),
+      part("Groups", grantees.filter((grantee) => !isPerson(grantee))),
+      part("People", grantees.filter(isPerson)),
     ),
   );
 }

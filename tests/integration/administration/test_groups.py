@@ -242,6 +242,20 @@ def test_a_group_gives_an_administrator_no_more_than_a_grant_and_the_log_says_as
         appliance.collections.update(administrator, own.id, readers=[f"group:{porters}"])
 
 
+def test_the_log_leads_from_a_collection_to_a_group_and_names_who_opens_it_to_their_own(
+    appliance: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    porters = appliance.groups.create(administrator, "Porters", [alice.id]).id
+    board = appliance.collections.create(administrator, "Board")
+    appliance.collections.update(administrator, board, readers=[f"group:{porters}", f"group:{EVERYONE}"])
+    assert newest(appliance)[0].resources == (("collection", board), ("group", porters))
+    appliance.groups.add(administrator, porters, [administrator.id])
+    appliance.collections.update(now(appliance, administrator), board, contributors=[f"group:{porters}"])
+    assert newest(appliance)[0].resources == (("collection", board), ("group", porters), ("person", administrator.pseudonym))
+    appliance.collections.update(now(appliance, administrator), board, readers=[])
+    assert newest(appliance)[0].resources == (("collection", board), ("group", porters))
+
+
 def test_who_may_not_open_a_collection_may_not_open_it_by_a_membership(
     appliance: Appliance, administrator: Principal, tmp_path: Path
 ) -> None:
