@@ -2,11 +2,14 @@
 
 Above: a vocabulary that falls back to bytes never makes more tokens than there are bytes, one more where a text is given a space
 in front. Below: a token does not reach across words, so there are at least as many tokens as words with a letter or a digit; what
-is neither a tokenizer may drop, control characters for one. What the chat template adds is measured once, on the server itself.
+is neither a tokenizer may drop, control characters for one. Scripts that put no spaces between words have commas and full stops
+of their own, across which no token reaches either, and no token of theirs is longer than `_LONGEST`. What the chat template adds
+is measured once, on the server itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +29,16 @@ PROBES = (
 )
 """Three prompts whose lengths tell what a template adds once (some add a system message where there is none), and for each
 further exchange."""
+
+
+_MARKS = re.compile("[\u3001\u3002\uff0c]")  # ideographic comma, full stop, wide comma
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # kana, Han
+)
+_LONGEST = 32
+"""Characters. The longest such token of twenty published vocabularies has 16 (docs/decisions.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,14 @@ def most_tokens(text: str) -> int:
 
 
 def fewest_tokens(messages: Sequence[PromptMessage]) -> int:
-    return sum(1 for message in messages for word in message.text.split() if any(map(str.isalnum, word)))
+    """No vocabulary that falls back to bytes makes fewer of them; a part of a prompt may make as many."""
+    return sum(_fewest(part) for message in messages for word in message.text.split() for part in _MARKS.split(word))
+
+
+def _fewest(part: str) -> int:
+    """Of a piece of text without white space and without those marks."""
+    unspaced = sum(map(str.isalnum, _UNSPACED.findall(part)))
+    return max(-(-unspaced // _LONGEST), int(any(map(str.isalnum, part))))
 
 
 def check_fits(most: int, answer_tokens: int, context_tokens: int) -> None:

@@ -26,16 +26,45 @@ def count(models_dir: Path) -> Callable[[str], int]:
     return lambda text: len(model.tokenize(text.encode(), add_bos=False, special=False))
 
 
+UNSPACED = "数据一个文件的東京都は日本の首都です々ーカナกรุงเทพมหานครเป็นເມືອງမြန်မာភ្នំពេញབོད亿𠀀\u3099"
+
+
 @pytest.mark.models
 @example("\x04 \x06 \x13 \x14 \x16")  # which the vocabulary does not have
 @settings(max_examples=300, deadline=None)
 @given(
     text=st.text(max_size=120)
     | st.lists(st.sampled_from(["leave", " ", "\n", "42", "ß", "漢", "\u2028", "\xa0", "<|im_end|>"])).map("".join)
+    | st.text(st.sampled_from(UNSPACED + "。、，！? a1")).map(lambda text: text * 3)
 )
 def test_the_bounds_hold_for_any_text(count: Callable[[str], int], text: str) -> None:
     assert count(text) <= most_tokens(text)
     assert count(text) >= fewest_tokens([PromptMessage("user", text)])
+
+
+# the longest tokens of such scripts in vocabularies of Aquila, Command R, Gemma, Nomic, Qwen and StarCoder: one token each
+LONGEST = [
+    "以上文章内容仅代表作者本人观点",
+    "洛厄尔天文台近地小行星搜寻计划",
+    "แมนเชสเตอร์ซิตี",
+    "ถานที่ท่องเที่ยว",
+    "อย่างต่อเนื่อง",
+    "アプリケーション",
+]
+
+
+@pytest.mark.parametrize("token", LONGEST)
+def test_what_is_one_token_somewhere_counts_as_no_more(token: str) -> None:
+    assert fewest_tokens([PromptMessage("user", token)]) == 1
+    for mark in ("。", "、", "，", " "):
+        assert fewest_tokens([PromptMessage("user", token + mark + token)]) == 2
+    for mark in ("", "！", "・"):  # of these it is not sure
+        assert fewest_tokens([PromptMessage("user", token + mark + token)]) == 1
+
+
+@pytest.mark.parametrize(("text", "fewest"), [("京" * 32, 1), ("京" * 33, 2), ("ก" * 320, 10), ("。、，", 0), ("\u0e34" * 64, 0)])
+def test_a_text_without_spaces_is_no_single_word(text: str, fewest: int) -> None:
+    assert fewest_tokens([PromptMessage("user", text)]) == fewest
 
 
 @pytest.mark.parametrize("lengths", [(0, 8, 14), (7, 1, 14), (7, 8, 8), (7, 14, 8)])
