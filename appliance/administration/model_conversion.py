@@ -47,7 +47,7 @@ class ModelConversion:
             version = records.load_version(connection, version_id)
         if version.kind != "language" or version.format != "gguf" or version.encrypted or version.adapters:
             raise InvalidInput(
-                "Only GGUF files of language models are converted, not encrypted ones (folders cannot be), none with adapters.",
+                "Only GGUF files of language models are converted: none that are encrypted, none with adapters.",
                 code="model.not_convertible",
             )
         from appliance.inference.onnx_folder.convert import write_folder

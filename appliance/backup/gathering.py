@@ -180,7 +180,8 @@ class ModelParts:
             if version.format == "served":
                 continue
             if version.encrypted:
-                yield self._part(self._content.sealed_path(version.sha256))
+                for sha256 in version.sealed:
+                    yield self._part(self._content.sealed_path(sha256))
             elif version.files:
                 for file in version.files:
                     yield self._part(directory / version.file / file.path, file.sha256)

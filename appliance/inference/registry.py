@@ -64,7 +64,8 @@ class RuntimeSpec:
     """One way of running language models, as its package declares it.
 
     `formats` are the model formats it takes: "gguf", "genai" (an ONNX Runtime GenAI folder), "served" (a model inside a server).
-    `probe` imports and starts nothing expensive; `load` raises `SetupError`, `Unavailable` or `InvalidInput`.
+    `probe` imports and starts nothing expensive; `load` raises `SetupError`, `Unavailable` or `InvalidInput`. `reads_memory`
+    says whether it takes what is decrypted into this process's memory alone: a path below /proc/self/fd, a folder of links there.
     """
 
     name: str
@@ -72,6 +73,7 @@ class RuntimeSpec:
     formats: frozenset[str]
     probe: Callable[[], Availability]
     load: Callable[[LoadRequest], Runtime]
+    reads_memory: bool = True
 
 
 def runtime_specs() -> dict[str, RuntimeSpec]:

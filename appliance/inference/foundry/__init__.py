@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from appliance.errors import InvalidInput, SetupError
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
 from appliance.inference.runtime import Runtime
+from appliance.inference.store.sealed_folder import is_sealed
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -32,6 +33,10 @@ def _load(request: LoadRequest) -> Runtime:
         raise SetupError("Foundry Local needs a model folder.", code="inference.no_file")
     if request.adapters or request.template:
         raise InvalidInput("Foundry Local takes neither adapters nor a TEMPLATE.", code="inference.unsupported")
+    if is_sealed(request.path):
+        raise SetupError(
+            "Foundry Local reads folders on disks, and no model that is encrypted there.", code="inference.encrypted"
+        )
     return FoundryRuntime(
         request.model,
         request.path,
@@ -43,4 +48,4 @@ def _load(request: LoadRequest) -> Runtime:
     )
 
 
-SPEC = RuntimeSpec("foundry", "Foundry Local", frozenset({"genai"}), _probe, _load)
+SPEC = RuntimeSpec("foundry", "Foundry Local", frozenset({"genai"}), _probe, _load, reads_memory=False)

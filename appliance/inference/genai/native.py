@@ -15,6 +15,8 @@ from appliance.errors import InvalidInput, SetupError, Unavailable
 from appliance.inference.devices import NEURAL, drives, kind_of
 from appliance.inference.folder_tokenizer import read_json
 from appliance.inference.genai import PROVIDERS
+from appliance.inference.genai.inlining import whole_graphs
+from appliance.inference.store.sealed_folder import is_sealed
 from appliance.inference.telemetry import silence
 
 CONFIG = "genai_config.json"
@@ -44,6 +46,9 @@ class GenaiModel:
                 config.append_provider(PROVIDERS[library])
                 for name, value in _options(library, device).items():
                     config.set_provider_option(PROVIDERS[library], name, value)
+            graphs = dict(whole_graphs(folder)) if is_sealed(folder) else {}  # kept until the model is made
+            for name, content in graphs.items():
+                config.add_model_data(name, content)
             self._model = self._library.Model(config)
             options = self._library.GeneratorParams(self._model)
             options.set_search_options(max_length=context_tokens)

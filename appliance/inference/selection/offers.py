@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from appliance.inference.load_failures import Attempt, LoadFailure
 from appliance.inference.load_marks import Load, load_crashed
-from appliance.inference.registry import RuntimeSpec
+from appliance.inference.registry import Availability, RuntimeSpec
 from appliance.inference.selection.models import Offer
 from appliance.inference.store.versions import ModelVersion
 
@@ -43,7 +43,7 @@ def offers_of(
             canary_group=version.canary_group or "",
             libraries=available[name].libraries,
             destination=_destination(version),
-            unusable="" if available[name].usable else available[name].reason or f"{spec.title} cannot run on this box.",
+            unusable=_unusable(version, spec, available[name]),
             crashed=load_crashed(version.id) if Load(version.sha256, name) in crashed else "",
             failed=failed.get((version.id, name)),
         )
@@ -65,6 +65,13 @@ def supposed(offers: Iterable[Offer], version_id: str = "") -> list[Offer]:
         else offer
         for offer in given
     ]
+
+
+def _unusable(version: ModelVersion, spec: RuntimeSpec, available: Availability) -> str:
+    """Why this box cannot use the runtime, or this version in it; empty where it can."""
+    if not available.usable:
+        return available.reason or f"{spec.title} cannot run on this box."
+    return f"{spec.title} cannot read a model that is encrypted at rest." if version.encrypted and not spec.reads_memory else ""
 
 
 def _reaches(runtime: str, version: ModelVersion) -> bool:

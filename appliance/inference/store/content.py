@@ -9,8 +9,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from appliance.errors import SetupError, Unavailable
+from appliance.inference.store.sealed_folder import SealedFolder
 from appliance.inference.store.sealed_memory import SealedMemory
 from appliance.inference.store.versions import ModelVersion, StoredFile
 from appliance.storage.blobs import BlobStore
@@ -22,6 +24,7 @@ _PIECE_BYTES = 4 * 1024 * 1024
 _FOLDERS = "folders"
 _DRAFTS = "incoming-"
 _SETTLED = ".settled"
+_SEALED = "sealed"
 
 BESIDE_FOLDERS = ".foundry-"
 """How directories begin that a runtime keeps beside the folders of models while it runs."""
@@ -36,7 +39,9 @@ def folder_digest(files: Sequence[StoredFile]) -> str:
 class OpenedContent:
     """Verified weights: a path, and the memory behind it where they were decrypted. Close it when the runtime is closed."""
 
-    def __init__(self, path: Path, memory: SealedMemory | None = None, adapters: tuple[tuple[Path, float], ...] = ()) -> None:
+    def __init__(
+        self, path: Path, memory: SealedMemory | SealedFolder | None = None, adapters: tuple[tuple[Path, float], ...] = ()
+    ) -> None:
         self.path = path
         self.adapters = adapters
         """LoRA files that belong to it, verified too, and how strongly each applies."""
@@ -45,6 +50,12 @@ class OpenedContent:
     def close(self) -> None:
         if self._memory is not None:
             self._memory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class ContentStore:
@@ -92,17 +103,26 @@ class ContentStore:
     def _announce(self, draft: Path, target: Path) -> None:
         """Note in the draft's directory what leaves it: whoever finds that directory abandoned looks whether it was recorded."""
         directory = draft.parent
-        if not target.exists() and directory.parent == self.directory and directory.name.startswith(_DRAFTS):
+        if not target.exists():
+            self._note(directory, target.relative_to(self.directory).as_posix())
+
+    def _note(self, directory: Path, line: str) -> None:
+        if directory.parent == self.directory and directory.name.startswith(_DRAFTS):
             with (directory / _SETTLED).open("a") as note:
-                note.write(f"{target.relative_to(self.directory).as_posix()}\n")
+                note.write(f"{line}\n")
             sync(directory / _SETTLED)
 
-    def encrypt(self, path: Path, watch: Watch | None = None) -> None:
-        """Store the content of `path` encrypted. Raises `Unavailable` where no key is at hand or the disk is full."""
-        if self._sealed is None:
-            raise Unavailable("Models cannot be encrypted here: the box's keys are not open.", code="model.no_keys")
-        size = path.stat().st_size
-        self._sealed.put(_pieces(path, size, watch), limit_bytes=size + 1)
+    def encrypt(self, draft: Path, sha256: str, files: Sequence[StoredFile] = ()) -> None:
+        """Store a file, or the `files` of a folder, encrypted.
+
+        Raises `Unavailable` where no key is at hand or the disk is full.
+        """
+        for path, digest in [(draft / file.path, file.sha256) for file in files] or [(draft, sha256)]:
+            if self._sealed is None:
+                raise Unavailable("Models cannot be encrypted here: the box's keys are not open.", code="model.no_keys")
+            if not self._sealed.holds(self._sealed.content_name(digest)):
+                self._note(draft.parent, f"{_SEALED}/{digest}")
+            self._sealed.put(_pieces(path), limit_bytes=path.stat().st_size + 1)
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -133,6 +153,8 @@ class ContentStore:
                 shutil.rmtree(self.directory / line, ignore_errors=True)
             elif self.directory / line == self.file_path(sha256) and not self._used(sha256):
                 self.file_path(sha256).unlink(missing_ok=True)
+            elif line == f"{_SEALED}/{sha256}" and self._sealed is not None and not self._used(sha256):
+                self._sealed.remove(self._sealed.content_name(sha256))
 
     def remove_leftovers(self) -> None:
         """Delete what runtimes kept beside the folders whose processes were killed."""
@@ -143,7 +165,7 @@ class ContentStore:
         if version.format == "served":
             return True
         if version.encrypted:
-            return self._sealed is not None and self._sealed.holds(self._sealed.content_name(version.sha256))
+            return self._sealed is not None and all(map(self._sealed.holds, map(self._sealed.content_name, version.sealed)))
         path = self.directory / version.file
         if not version.files:
             adapters = all(_has_size(self.file_path(item.sha256), item.size_bytes) for item in version.adapters)
@@ -176,7 +198,9 @@ class ContentStore:
     def remove(self, version: ModelVersion) -> None:
         """Delete the content; nothing happens where it is already gone."""
         if version.encrypted and self._sealed is not None:
-            self._sealed.remove(self._sealed.content_name(version.sha256))
+            for sha256 in version.sealed:
+                if not version.files or not self._used(sha256):  # models may have a tokenizer in common
+                    self._sealed.remove(self._sealed.content_name(sha256))
         elif version.files:
             shutil.rmtree(self.directory / version.file, ignore_errors=True)
         elif version.format != "served":
@@ -190,22 +214,14 @@ class ContentStore:
     def _decrypted(self, version: ModelVersion, watch: Watch | None) -> OpenedContent:
         if not self.holds(version) or self._sealed is None:
             raise SetupError(f"The file of the model {version.id} is missing.", code="setup.model_missing")
-        digest, done = hashlib.sha256(), 0
-
-        def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-            nonlocal done
-            for piece in pieces:
-                digest.update(piece)
-                done += len(piece)
-                if watch is not None:
-                    watch(done, version.size_bytes)
-                yield piece
-
-        memory = SealedMemory(counted(self._sealed.read(self._sealed.content_name(version.sha256))))
-        if digest.hexdigest() != version.sha256:
-            memory.close()
-            raise _exchanged(version.id, digest.hexdigest(), version.sha256)
-        return OpenedContent(memory.path, memory)
+        if not version.files:
+            memory = _memory_of(self._sealed, version, version.sha256, version.size_bytes, watch)
+            return OpenedContent(memory.path, memory)
+        sealed = self._sealed
+        folder = SealedFolder(
+            (file.path, _memory_of(sealed, version, file.sha256, file.size_bytes, watch)) for file in version.files
+        )
+        return OpenedContent(folder.path, folder)
 
     def _check(self, path: Path, sha256: str, version: ModelVersion, watch: Watch | None) -> None:
         if not path.is_file():
@@ -215,13 +231,28 @@ class ContentStore:
             raise _exchanged(version.id, found, sha256)
 
 
-def _pieces(path: Path, total: int, watch: Watch | None) -> Iterator[bytes]:
-    done = 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
+def _memory_of(sealed: BlobStore, version: ModelVersion, sha256: str, size_bytes: int, watch: Watch | None) -> SealedMemory:
+    digest, done = hashlib.sha256(), 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal done
+        for piece in sealed.read(sealed.content_name(sha256)):
+            digest.update(piece)
             done += len(piece)
             if watch is not None:
-                watch(done, total)
+                watch(done, size_bytes)
+            yield piece
+
+    memory = SealedMemory(counted())
+    if digest.hexdigest() != sha256:
+        memory.close()
+        raise _exchanged(version.id, digest.hexdigest(), sha256)
+    return memory
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
             yield piece
 
 

@@ -18,6 +18,7 @@ from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
 from appliance.inference.store.records import Signer
+from appliance.inference.store.sealed_folder import MOST_BYTES
 from appliance.inference.store.signatures import check_signature
 from appliance.inference.store.versions import Facts, ModelVersion, StoredFile, VersionState, size_class
 from appliance.storage.digests import Watch, digest_of
@@ -68,12 +69,13 @@ def prepare(
     free_room(directory, incoming.size_bytes)
     path = incoming.fetch(directory, watch)
     facts = facts_of(path)
-    if order.encrypt and path.is_dir():
-        raise InvalidInput(
-            "Only GGUF files can be encrypted at rest; this model is a folder.", code="model.encryption_unsupported"
-        )
     files = _described(path, watch) if path.is_dir() else ()
     size = sum(file.size_bytes for file in files) if files else path.stat().st_size
+    if order.encrypt and files and size > MOST_BYTES:
+        raise InvalidInput(
+            f"A folder of {size / 1e9:.1f} GB cannot be encrypted at rest; up to {MOST_BYTES / 1e9:.0f} GB, and GGUF files, can.",
+            code="model.encryption_unsupported",
+        )
     sha256 = folder_digest(files) if files else digest_of(path, watch)
     _expect(order.sha256, sha256)
     measured = _tried(path, facts)
@@ -190,7 +192,7 @@ def _crashes_refused() -> Iterator[None]:
 
 def _store(content: ContentStore, path: Path, version: ModelVersion) -> None:
     if version.encrypted:
-        content.encrypt(path)
+        content.encrypt(path, version.sha256, version.files)
     elif version.files:
         content.settle_folder(path, version.files)
     else:

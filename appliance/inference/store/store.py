@@ -37,7 +37,7 @@ class ModelStore:
         """Whether a version rests on this content; where nobody can tell, it is taken to."""
         if self._database is None:
             return True
-        return any(sha256 in {version.sha256, *(item.sha256 for item in version.adapters)} for version in self.versions())
+        return any(sha256 in _contents(version) for version in self.versions())
 
     def versions(self) -> list[ModelVersion]:
         """Every version in every state, by name, newest first; always as it is in the database now."""
@@ -114,3 +114,8 @@ class ModelStore:
             raise SetupError(f"The model file {path} is missing.", code="setup.model_missing")
         verify(path, sha256)
         return path
+
+
+def _contents(version: ModelVersion) -> set[str]:
+    """Digests of all that a version rests on, a folder's own name included."""
+    return {version.sha256, *version.sealed, *(adapter.sha256 for adapter in version.adapters)}

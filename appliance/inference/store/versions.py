@@ -117,6 +117,11 @@ class ModelVersion:
         return f"folders/{self.sha256}" if self.files else f"files/{self.sha256[:2]}/{self.sha256}"
 
     @property
+    def sealed(self) -> tuple[str, ...]:
+        """Digests of what is stored encrypted of it: its file, or those of its folder."""
+        return tuple(file.sha256 for file in self.files) or (self.sha256,) if self.encrypted else ()
+
+    @property
     def adapters(self) -> tuple[StoredAdapter, ...]:
         """What its Modelfile adds to the weights."""
         return tuple(StoredAdapter(**adapter) for adapter in self.prompt.get("adapters", ()))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -10,8 +13,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from appliance.bootstrap import Appliance
-from appliance.errors import InvalidInput, SetupError
+from appliance.errors import ApplianceError, InvalidInput, SetupError
+from appliance.inference.registry import Availability, LoadRequest, runtime_specs
+from appliance.inference.selection.offers import offers_of
+from appliance.inference.store import importing
 from appliance.inference.store.importing import Order
+from appliance.inference.store.versions import ModelVersion, StoredFile
+from appliance.storage.digests import digest_of
 
 CONFIG = {
     "model": {
@@ -131,7 +139,105 @@ def test_a_configuration_without_what_is_needed_is_refused(appliance: Appliance,
         appliance.model_administration.take_in(administrator, folder, Order())
 
 
-def test_a_folder_is_not_encrypted(appliance: Appliance, administrator, folder: Path):
+def test_a_folder_that_is_too_large_to_be_encrypted_is_refused(appliance: Appliance, administrator, folder: Path, monkeypatch):
+    monkeypatch.setattr(importing, "MOST_BYTES", 1_000)
     with pytest.raises(InvalidInput) as refusal:
         appliance.model_administration.take_in(administrator, folder, Order(encrypt=True))
     assert refusal.value.stable_code == "model.encryption_unsupported"
+    assert list((appliance.settings.models_dir / "encrypted").glob("??/*")) == []
+
+
+def sealed(appliance: Appliance, administrator, folder: Path, name: str = "tiny") -> ModelVersion:
+    return appliance.model_administration.take_in(administrator, folder, Order(name=name, encrypt=True))
+
+
+def stored_files(appliance: Appliance) -> list[Path]:
+    return [path for path in appliance.settings.models_dir.rglob("*") if path.is_file()]
+
+
+def test_an_encrypted_folder_lies_nowhere_in_plain_and_opens_in_memory_alone(
+    appliance: Appliance, administrator, folder: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    version = sealed(appliance, administrator, folder)
+    plain = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert (version.encrypted, len(version.files)) == (True, len(plain))
+    for path in stored_files(appliance):
+        content = path.read_bytes()
+        assert not any(words in content for words in (b"genai", b"context_length", b"chat_template", b"MIT License", b"MatMul"))
+        assert not any(file.sha256 in str(path) for file in version.files)
+    opened = appliance.models.open_version(version.id)
+    assert {path.name: path.read_bytes() for path in opened.path.iterdir()} == plain
+    assert {str(path.readlink().parent) for path in opened.path.iterdir()} == {"/proc/self/fd"}
+    with pytest.raises(PermissionError):
+        (opened.path / "tokenizer.json").write_text("{}")
+    left = opened.path / "tokenizer.json"
+    opened.close()
+    opened.close()
+    assert not left.parent.exists()
+    assert list(tmp_path.glob("cloister-sealed-*")) == []
+
+
+def test_damage_to_what_is_encrypted_is_found_before_anything_is_loaded(
+    appliance: Appliance, administrator, folder: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    version = sealed(appliance, administrator, folder)
+    content = appliance.models.content
+    graph, beside = (content.sealed_path(file.sha256) for file in version.files if file.path in {"model.onnx", "model.onnx.data"})
+
+    def refused() -> str:
+        with pytest.raises(ApplianceError) as refusal:
+            appliance.models.open_version(version.id)
+        assert list(tmp_path.glob("cloister-sealed-*")) == []
+        return refusal.value.stable_code
+
+    whole, other = graph.read_bytes(), beside.read_bytes()
+    for damaged in (whole[:-1], whole[:500] + bytes([whole[500] ^ 1]) + whole[501:], b""):
+        graph.write_bytes(damaged)
+        assert refused() == "blob.damaged"
+    graph.write_bytes(other)  # sound, but another file of the same model
+    assert refused() == "setup.model_digest"
+    graph.unlink()
+    assert refused() == "setup.model_missing"
+    assert not content.holds(version)
+    assert sealed(appliance, administrator, folder, "again").sha256 == version.sha256
+    appliance.models.open_version(version.id).close()
+
+
+def test_a_file_that_two_encrypted_models_have_in_common_goes_with_the_last(appliance: Appliance, administrator, folder: Path):
+    first = sealed(appliance, administrator, folder, "first")
+    (folder / "genai_config.json").write_text(json.dumps(CONFIG | {"search": {}}))
+    second = sealed(appliance, administrator, folder, "second")
+    assert {file.path for file in first.files if file not in second.files} == {"genai_config.json"}
+    appliance.model_administration.delete(administrator, first.id)
+    appliance.models.open_version(second.id).close()
+    appliance.model_administration.delete(administrator, second.id)
+    assert stored_files(appliance) == []
+
+
+def test_what_a_killed_import_had_encrypted_goes_unless_it_was_recorded(
+    appliance: Appliance, administrator, folder: Path, monkeypatch
+):
+    kept = sealed(appliance, administrator, folder, "kept")
+    (folder / "genai_config.json").write_text(json.dumps(CONFIG | {"search": {}}))
+    content, draft = appliance.models.content, appliance.settings.models_dir / "incoming-killed"
+    shutil.copytree(folder, draft / "model")
+    files = tuple(StoredFile(path.name, digest_of(path), path.stat().st_size) for path in sorted((draft / "model").iterdir()))
+    content.encrypt(draft / "model", "", files)
+    assert len(list((appliance.settings.models_dir / "encrypted").glob("??/*"))) == len(kept.files) + 1
+    content.remove_abandoned()
+    assert not draft.exists()
+    assert len(list((appliance.settings.models_dir / "encrypted").glob("??/*"))) == len(kept.files)
+    appliance.models.open_version(kept.id).close()
+
+
+def test_a_runtime_that_reads_from_disks_is_not_offered_what_is_encrypted(appliance: Appliance, administrator, folder: Path):
+    version = sealed(appliance, administrator, folder)
+    usable = {name: replace(spec, probe=lambda: Availability(usable=True)) for name, spec in runtime_specs().items()}
+    offers = {offer.runtime: offer.unusable for offer in offers_of([version], usable, 1_024)}
+    assert offers["genai"] == ""
+    assert "encrypted" in offers["foundry"]
+    with appliance.models.open_version(version.id) as opened, pytest.raises(SetupError) as refusal:
+        runtime_specs()["foundry"].load(LoadRequest(version.as_model(), opened.path, 512, 1))
+    assert refusal.value.stable_code == "inference.encrypted"
