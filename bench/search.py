@@ -28,6 +28,7 @@ from appliance.policy.actions import Action
 from appliance.policy.scope import Scope
 from appliance.retrieval.index import SearchIndex, index_row, merge_words
 from appliance.retrieval.search import Search
+from appliance.retrieval.stored_postings import store_postings
 from appliance.storage.database import Database
 from appliance.storage.migrations import migrate
 from appliance.storage.tables import chunks, collections, documents
@@ -136,6 +137,7 @@ def fill(
     while more:
         with database.write() as connection:
             more = merge_words(connection)
+    store_postings(database)
     return [[word for word in row if word >= len(FUNCTION_WORDS)] for row in sampled], words
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from appliance.backup.gathering import remove_left_links
 from appliance.bootstrap import Appliance
 from appliance.retrieval.index import merge_words
+from appliance.retrieval.stored_postings import store_postings
 from appliance.storage.database import Database, checkpoint
 from workers.maintenance import Care
 
@@ -21,6 +22,7 @@ def cares(appliance: Appliance) -> list[Care]:
         Care("quality", appliance.quality.record),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),
+        Care("posting_lists", partial(store_postings, appliance.database)),
         Care("write_ahead_log", partial(checkpoint, appliance.database)),
     ]
 

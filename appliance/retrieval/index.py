@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from appliance.retrieval.impacts import IMPACTS, entry_row, passage_tokens
 from appliance.retrieval.indexes import IndexRecord, all_indexes, forget_document, serving, tables_of
 from appliance.retrieval.partitions import packed, signs
+from appliance.retrieval.stored_postings import forget_postings
 from appliance.retrieval.view import Held, IndexView
 
 _MERGED_PAGES = 100
@@ -85,6 +86,8 @@ class SearchIndex:
         forget(connection, [row[0] for row in indexed])
         removed = Counter(row[1] for row in indexed)
         count_chunks(connection, {number: -count for number, count in removed.items()})
+        for number in removed:
+            forget_postings(connection, number)
 
     def view(
         self, connection: Connection, scope_numbers: Collection[int], *, made_by: str = "", number: int | None = None

@@ -16,6 +16,9 @@ Key: TypeAlias = tuple[int, int, str]
 Entries: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """Rows of the full-text table in ascending order: chunk ids with their steps, in the narrowest type that holds them."""
 
+STEP_BITS = 2
+"""Of an entry; the rest is the chunk's id."""
+
 _LIMIT_BYTES = 32_000_000
 
 

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.retrieval.impacts import IMPACTS
-from appliance.retrieval.postings import Entries
-
-STEP_BITS = 2
-"""Of an entry of a posting list; the rest is the chunk's id."""
+from appliance.retrieval.postings import STEP_BITS, Entries
 
 _STEP = len(IMPACTS) - 1
 _DENSE_SPREAD = 2_000_000

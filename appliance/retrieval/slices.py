@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from appliance.retrieval.index import count_chunks, forget
 from appliance.retrieval.indexes import forget_document
+from appliance.retrieval.stored_postings import forget_postings
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
@@ -74,11 +75,13 @@ def withdraw(connection: Connection, document_id: str) -> None:
             "INSERT INTO search_hidden(first, last, collection_number) VALUES (?, ?, ?)", (found[0], found[1], found[3])
         )
         count_chunks(connection, {found[3]: -found[2]})
+        forget_postings(connection, found[3])
 
 
 def withdraw_collection(connection: Connection, collection_number: int) -> None:
     """No search finds anything in it from now on; its documents are still to be removed."""
     connection.exec_driver_sql("DELETE FROM search_collections WHERE collection_number = ?", (collection_number,))
+    forget_postings(connection, collection_number)
 
 
 def abandon(connection: Connection, document_id: str) -> bool:

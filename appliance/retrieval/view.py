@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from appliance.retrieval.hidden import Range, visible
-from appliance.retrieval.impacts import IMPACTS, token
+from appliance.retrieval.hidden import Range
+from appliance.retrieval.impacts import IMPACTS
 from appliance.retrieval.indexes import IndexRecord, numbered, serving
 from appliance.retrieval.partitions import Partition, load_partition, signs
-from appliance.retrieval.postings import Entries, Key, PostingCache, entries_of
-from appliance.retrieval.scores import NONE, STEP_BITS, Scores, joined, summed
+from appliance.retrieval.postings import Entries, Key, PostingCache
+from appliance.retrieval.scores import NONE, Scores, joined, summed
+from appliance.retrieval.stored_postings import read_postings, stored_postings
 
 VECTOR_CANDIDATES = 256
 """Passages that the scan over bits hands on to exact comparison."""
@@ -105,21 +106,18 @@ class IndexView:
         return (summed(postings, by_step) if postings else NONE), rarities
 
     def _read_postings(self, keys: Sequence[Key]) -> dict[Key, Entries]:
-        """The posting list of each key, in one statement for those that are not held."""
+        """The posting list of each key: from memory, else as it is stored in one piece, else from the full-text index."""
         read = self._held.postings.get(keys)
         missing = [key for key in keys if key not in read]
         if missing:
-            hidden = [part for collection in self._current for part in collection.hidden]
-            found = self.connection.exec_driver_sql(
-                # a subquery per row: grouping would sort every posting first
-                "SELECT wanted.key, (SELECT group_concat(rowid) FROM search_words WHERE search_words MATCH wanted.value) "
-                "FROM json_each(?) AS wanted",
-                (json.dumps([f'"{token(number, term)}"' for number, _, term in missing]),),
-            ).fetchall()
-            for at, entries in found:
-                every = entries_of(entries or "")
-                read[missing[at]] = every[visible(every >> STEP_BITS, hidden)] if hidden else every
-                self._held.postings.put(missing[at], read[missing[at]])
+            found = stored_postings(self.connection, missing)
+            short = [key for key in missing if key not in found]
+            if short:
+                hidden = [part for collection in self._current for part in collection.hidden]
+                found |= zip(short, read_postings(self.connection, short, hidden), strict=True)
+            for key, entries in found.items():
+                self._held.postings.put(key, entries)
+            read |= found
         return read
 
     def partitions(self) -> list[Partition]:
