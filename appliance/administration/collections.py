@@ -280,8 +280,7 @@ def _require_free(connection: Connection, name: str, *, but: str | None = None) 
 
 def _known_grantees(connection: Connection, wanted: frozenset[Grantee]) -> dict[str, str]:
     """Pseudonyms of all people by grantee. Raises `InvalidInput` where one of `wanted` is nobody."""
-    people = [account.principal for account in identity_store.list_principals(connection)]
-    pseudonyms = {f"principal:{person.id}": person.pseudonym for person in people}
+    pseudonyms = {f"principal:{person_id}": known for person_id, known in identity_store.pseudonyms(connection).items()}
     groups = {f"group:{group_id}" for group_id in group_names(connection)}
     if not wanted <= groups | set(pseudonyms):
         raise InvalidInput("A collection can be opened to people and groups of this box only.", code="collection.grantee")

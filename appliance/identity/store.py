@@ -108,6 +108,11 @@ def list_principals(connection: Connection) -> list[Account]:
     return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
 
 
+def pseudonyms(connection: Connection) -> dict[str, str]:
+    """Of all accounts, the disabled ones too, by id."""
+    return dict(connection.execute(select(tables.principals.c.id, tables.principals.c.pseudonym)).tuples().all())
+
+
 def count_principals(connection: Connection) -> int:
     """How many accounts there are, the disabled ones too."""
     return connection.execute(select(func.count()).select_from(tables.principals)).scalar_one()
