@@ -24,6 +24,7 @@ from appliance.evaluation.corpus import index_dataset
 from appliance.evaluation.dataset import Article, Dataset
 from appliance.evaluation.golden.running import GoldenRunner
 from appliance.identity.models import Role
+from appliance.identity.store import load_principal
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.pool import RuntimePool
 from appliance.inference.routing import Router
@@ -136,6 +137,22 @@ def events(box: Appliance, prefix: str) -> list[str]:
     names = select(tables.audit_events.c.event).order_by(tables.audit_events.c.seq)
     with box.database.read() as connection:
         return [name for name in connection.execute(names).scalars() if name.startswith(prefix)]
+
+
+def test_a_run_ends_where_its_administrator_may_not_read_any_more(box, administrator) -> None:
+    keepers = box.groups.create(administrator, "Keepers", [administrator.id]).id
+    opened = [f"group:{keepers}"]
+    shared = box.collections.create(administrator, "Keys", readers=opened, contributors=opened)
+    with box.database.read() as connection:
+        member = load_principal(connection, administrator.id)
+    made = box.golden.create(member, shared, "Keys")
+    box.golden.add(member, made.id, QUESTIONS)
+    run = box.golden.start(member, made.id, "")
+    GoldenRunner(box, "test", yield_s=0).run_waiting(lambda _: box.groups.remove(administrator, keepers, [administrator.id]))
+    with box.database.read() as connection:
+        ended = runs.require_run(connection, run.id)
+    assert (ended.status, ended.reason_code) == (RunStatus.FAILED, "not_found")
+    assert count(box, tables.golden_outcomes) == 1
 
 
 def test_a_run_asks_every_question_and_keeps_no_conversation(box, administrator, golden_set, models) -> None:
