@@ -6,6 +6,7 @@ failed is tried with each question, and a successful load ends the failure.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -24,6 +25,7 @@ LONGEST_MS = 600_000
 """So long after a failure the next question tries again: twice as long each time, and never longer than this."""
 
 _FAILED = ".failed"
+_NAMED = re.compile(rf"(?P<version>.+@\d+)\.(?P<runtime>.+){re.escape(_FAILED)}")
 
 Attempt: TypeAlias = tuple[str, str]
 """The id of a version, and the runtime that loads it."""
@@ -54,10 +56,9 @@ class LoadFailures:
         """The last try of each of these failed, however long ago."""
         found = {}
         for file in self._directory.glob(f"*{_FAILED}"):
-            failure = _read(file)
-            if failure is not None:
-                model_id, _, runtime = file.name.removesuffix(_FAILED).rpartition(".")
-                found[model_id, runtime] = failure
+            failure, named = _read(file), _NAMED.fullmatch(file.name)
+            if failure is not None and named is not None:
+                found[named["version"], named["runtime"]] = failure
         return found
 
     def standing(self) -> dict[Attempt, LoadFailure]:

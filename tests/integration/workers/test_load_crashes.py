@@ -101,7 +101,7 @@ def test_two_crashes_while_loading_end_in_a_reason_and_it_can_be_tried_again(
         assert [finding.state for finding in doctor._models(appliance) if active.id in finding.sentence] == ["failure"]
 
         (appliance.settings.data_dir / "crash").unlink()
-        assert appliance.model_administration.activate(administrator, active.id).state == "active"
+        assert appliance.model_administration.retry(administrator, active.id).state == "active"
         again = answered(appliance, alice, ask(appliance, alice))
         assert again.status == "DONE", again.reason
         assert [file.name for file in (appliance.settings.data_dir / "loading").iterdir()] == ["worker-answers.stopped"]

@@ -77,6 +77,13 @@ def test_a_load_or_a_person_ends_it_and_nothing_else_is_forgotten(failures: Load
     assert failures.note(BIG, *DIGEST), "news again"
 
 
+def test_names_with_dots_stay_whole(failures: LoadFailures) -> None:
+    attempt = ("qwen2.5-3b@1", "somebody.elses")
+    failures.note(attempt, *DIGEST)
+    assert set(failures.known()) == {attempt}
+    assert failures.forget("qwen2.5-3b@1")
+
+
 def test_what_cannot_be_read_or_written_keeps_nothing_from_being_loaded(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "loading").mkdir()
     (tmp_path / "loading" / "big@1.llamacpp.failed").write_text('{"code": 3}')

@@ -97,6 +97,21 @@ def test_a_new_version_interrupts_no_answer(loader):
     assert set(pool.loaded()) == {NEW}
 
 
+def test_one_that_is_dropped_ends_with_its_last_answer_and_is_loaded_anew(loader):
+    pool = RuntimePool(loader)
+    pool.drop(OLD)
+    with pool.use(OLD):
+        pool.drop(OLD)
+        assert (pool.loaded(), loader.closed) == ({}, [])
+        with pool.use(OLD):
+            assert loader.loaded == ["model@1", "model@1"]
+        assert loader.closed == []
+    assert loader.closed == ["model@1"]
+    pool.drop(OLD)
+    assert loader.closed == ["model@1", "model@1"]
+    assert pool.loaded() == {}
+
+
 def test_an_idle_version_makes_room_before_the_next_is_loaded(loader):
     pool = RuntimePool(loader)
     with pool.use(OLD):
