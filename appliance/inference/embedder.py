@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from appliance.errors import SetupError
 from appliance.inference.models import Model
 from appliance.inference.runtime import EmbeddedText, TextEmbedder
 from appliance.inference.store import ModelStore
-from appliance.inference.store.embedder_folder import CLS, GRAPH_FILE, MEAN, TOKENIZER_FILE, VECTORS, pooling_of
-from appliance.inference.store.embedding_form import EmbeddingForm
+from appliance.inference.store.embedder_folder import GRAPH_FILE, TOKENIZER_FILE, VECTORS, pooling_of
+from appliance.inference.store.embedding_form import CLS, EmbeddingForm
 from appliance.inference.telemetry import silence
 
 _BATCH = 8
@@ -27,12 +28,17 @@ _PIECES = "layer3.hidden"
 class Embedder:
     """Counts, locates and embeds text in the tokens of one model. Safe to share between threads."""
 
-    def __init__(self, model: Model, session: Any, tokenizer: Any, pooling: str = MEAN) -> None:
-        """`pooling` is for graphs that give a vector for each token: their mean, or that of the first one (`CLS`)."""
+    def __init__(self, model: Model, session: Any, tokenizer: Any, form: EmbeddingForm, sha256: str = "") -> None:
+        """The pooling of `form` is for graphs that give a vector for each token: their mean, or that of the first one (`CLS`).
+
+        `sha256` is what its vectors are known by, the model's own digest where it is empty.
+        """
         self.model = model
-        self.sha256 = model.sha256
+        self.sha256 = sha256 or model.sha256
+        self._form = form
         self._special: int = tokenizer.num_special_tokens_to_add(is_pair=False)
-        self.max_tokens = model.context_tokens - self._special
+        longest = max(len(tokenizer.encode(text, add_special_tokens=False).ids) for text in form.prefixes)
+        self.max_tokens = model.context_tokens - self._special - longest
         """Longest text that is embedded whole, in tokens as `count_tokens` counts them."""
         self._session = session
         names = [output.name for output in session.get_outputs()]
@@ -40,7 +46,7 @@ class Embedder:
         self._outputs = [self._embedding, *(name for name in names if name == _PIECES)]
         self._inputs = {given.name for given in session.get_inputs()}
         self._tokenizer = tokenizer
-        self._pooling = pooling
+        self._limit = model.context_tokens
         shape = next(output.shape for output in session.get_outputs() if output.name == self._embedding)
         self.dimensions: int = shape[-1] if isinstance(shape[-1], int) else self._run([[0]]).shape[1]
 
@@ -60,7 +66,8 @@ class Embedder:
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """One row of length 1 per text, in order. Text beyond `max_tokens` does not count; `count_tokens` tells beforehand."""
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        rows = [self._cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        read = [self._form.passage_prefix + text for text in texts]
+        rows = [self._cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(read)]
         # texts of like length share a batch, so that little is spent on padding
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         for start in range(0, len(order), _BATCH):
@@ -70,17 +77,26 @@ class Embedder:
 
     def embed_pieces(self, texts: Sequence[str]) -> list[EmbeddedText]:
         """What `embed` gives, and the vectors of the pieces that hold a letter or a digit, from the same run."""
+        return self._with_pieces(texts, self._form.passage_prefix)
+
+    def embed_question(self, text: str) -> EmbeddedText:
+        """As `embed_pieces`, read as a question."""
+        return self._with_pieces([text], self._form.question_prefix)[0]
+
+    def _with_pieces(self, texts: Sequence[str], prefix: str) -> list[EmbeddedText]:
         found: dict[int, EmbeddedText] = {}
-        encodings = self._tokenizer.encode_batch(list(texts))
+        before = len(prefix)
+        encodings = self._tokenizer.encode_batch([prefix + text for text in texts])
         rows = [self._cut(encoding.ids) for encoding in encodings]
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         for start in range(0, len(order), _BATCH):
             members = order[start : start + _BATCH]
             vectors, *hidden = self._outputs_of([rows[index] for index in members], self._outputs)
             for at, index in enumerate(members):
-                text, spans = texts[index], encodings[index].offsets[: len(rows[index]) - 1]
+                text = texts[index]
+                spans = [(first - before, end - before) for first, end in encodings[index].offsets[: len(rows[index]) - 1]]
                 told = (
-                    [place for place, (first, end) in enumerate(spans) if any(map(str.isalnum, text[first:end]))]
+                    [place for place, (first, end) in enumerate(spans) if first >= 0 and any(map(str.isalnum, text[first:end]))]
                     if hidden
                     else []
                 )
@@ -89,8 +105,7 @@ class Embedder:
         return [found[index] for index in range(len(rows))]
 
     def _cut(self, ids: list[int]) -> list[int]:
-        limit = self.max_tokens + self._special
-        return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+        return ids if len(ids) <= self._limit else [*ids[: self._limit - 1], ids[-1]]
 
     def _run(self, rows: list[list[int]]) -> Any:
         return self._outputs_of(rows, [self._embedding])[0]
@@ -110,7 +125,7 @@ class Embedder:
     def _pooled(self, values: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """One vector of length 1 for each text."""
         if values.ndim == 3:
-            values = values[:, 0] if self._pooling == CLS else (values * mask[:, :, None]).sum(axis=1)
+            values = values[:, 0] if self._form.pooling == CLS else (values * mask[:, :, None]).sum(axis=1)
         pooled: npt.NDArray[np.float32] = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
         return pooled.astype(np.float32, copy=False)
 
@@ -131,18 +146,27 @@ def load_embedder(models: ModelStore, *, threads: int, model_id: str = "") -> Te
 def open_imported(model: Model, path: Path, threads: int, form: EmbeddingForm | None, sha256: str = "") -> TextEmbedder:
     """An embedder from a folder, or from a GGUF file, which `form` describes; `sha256` is what its vectors are known by."""
     if path.is_dir():
-        return open_folder(model, path, threads)
+        return open_folder(model, path, threads, form, sha256)
     from appliance.inference.llamacpp.embedder import GgufEmbedder
 
     return GgufEmbedder(model, path, form or EmbeddingForm(), threads, sha256)
 
 
-def open_folder(model: Model, folder: Path, threads: int) -> Embedder:
-    """An embedder from a folder as `store/embedder_folder.py` takes it in."""
-    return open_embedder(model, folder / GRAPH_FILE, folder / TOKENIZER_FILE, threads, pooling_of(folder))
+def open_folder(model: Model, folder: Path, threads: int, form: EmbeddingForm | None = None, sha256: str = "") -> Embedder:
+    """An embedder from a folder as `store/embedder_folder.py` takes it in, which itself says how vectors are joined."""
+    form = replace(form or EmbeddingForm(), pooling=pooling_of(folder))
+    return open_embedder(model, folder / GRAPH_FILE, folder / TOKENIZER_FILE, threads, form, sha256=sha256)
 
 
-def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads: int, pooling: str = MEAN) -> Embedder:
+def open_embedder(
+    model: Model,
+    graph_path: Path,
+    tokenizer_path: Path,
+    threads: int,
+    form: EmbeddingForm | None = None,
+    *,
+    sha256: str = "",
+) -> Embedder:
     """An embedder from files that were verified, or made, a moment ago."""
     silence()
     import onnxruntime
@@ -159,17 +183,17 @@ def open_embedder(model: Model, graph_path: Path, tokenizer_path: Path, threads:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # from a file that is memory: from bytes the runtime keeps 30 MB more for as long as it lives
     with os.fdopen(os.memfd_create("embedder"), "wb") as graph:
-        graph.write(_with_pieces(graph_path.read_bytes()))
+        graph.write(_telling_pieces(graph_path.read_bytes()))
         graph.flush()
         path = f"/proc/self/fd/{graph.fileno()}"
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of several kinds, all from native code
             raise SetupError(f"The embedding model {model.id} does not run on this machine.", code="setup.embedder") from error
-    return Embedder(model, session, tokenizer, pooling)
+    return Embedder(model, session, tokenizer, form or EmbeddingForm(), sha256)
 
 
-def _with_pieces(graph: bytes) -> bytes:
+def _telling_pieces(graph: bytes) -> bytes:
     """The graph with one more output, where it computes it anyway.
 
     What is appended to a serialised message is merged into it, lists being joined (Protocol Buffers, "Last One Wins"), so a

@@ -113,7 +113,7 @@ def test_the_page_fits_a_telephone(box, page: Page, versions: list[str]) -> None
 def test_the_catalogue_says_what_is_known_and_what_is_installed(box, page: Page, versions: list[str]) -> None:
     box.let_in(page, "administrator", "/admin/models")
     known = lambda name: page.locator(f'[data-known="{name}"]')
-    expect(known("bge-m3").locator("summary")).to_contain_text("cannot be used")
+    expect(known("colbertv2.0").locator("summary")).to_contain_text("cannot be used")
     known("qwen3-0.6b").locator("summary").click()
     expect(known("qwen3-0.6b")).to_contain_text("cloister models import FILE.gguf --name qwen3-0.6b")
     expect(known("qwen3-0.6b")).to_contain_text("Apache-2.0")

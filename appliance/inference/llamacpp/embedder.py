@@ -49,8 +49,7 @@ class GgufEmbedder:
                 f"The vectors of {model.id} have {self.dimensions} numbers instead of {form.dimensions}.", code="setup.embedder"
             )
         self._before, self._after = _frame(self._native)
-        self._question = self._native.tokenise(form.question_prefix) if form.question_prefix else []
-        self._passage = self._native.tokenise(form.passage_prefix) if form.passage_prefix else []
+        self._question, self._passage = map(self._native.tokenise, form.prefixes)
         longest = max(len(self._question), len(self._passage))
         self.max_tokens = self._native.window - len(self._before) - len(self._after) - longest
         """Longest text that is embedded in one piece, in tokens as `count_tokens` counts them."""

@@ -12,6 +12,7 @@ from typing import Any
 from appliance.errors import SetupError
 from appliance.inference.quantisations import BITS_PER_WEIGHT
 from appliance.inference.registry import BUILT_IN
+from appliance.inference.store.embedding_form import LONGEST_PREFIX
 from appliance.inference.store.memory import CONTEXT_TOKENS, kv_bytes_per_token, working_mb
 from appliance.inference.store.versions import Kind, SizeClass, size_class
 
@@ -22,13 +23,13 @@ EMBEDDER = "embedder"
 
 _SOURCE_KINDS: Mapping[str, frozenset[str]] = {
     "language": frozenset({"package", "ollama", "gguf", "genai", "alias", "served"}),
-    "embedding": frozenset({"package", "onnx"}),
+    "embedding": frozenset({"package", "onnx", "gguf"}),
 }
 """What the box can use of each kind of model: a source that nothing here can run is no source."""
-_RUNTIMES: Mapping[str, frozenset[str]] = {"language": BUILT_IN, "embedding": frozenset({EMBEDDER})}
+_RUNTIMES: Mapping[str, frozenset[str]] = {"language": BUILT_IN, "embedding": frozenset({EMBEDDER, "llamacpp"})}
 _KEYS = frozenset(
     {"title", "kind", "parameters_m", "context_tokens", "layers", "kv_heads", "head_length", "vocabulary", "template", "licence",
-     "quantisations", "source", "note", "unusable"}
+     "quantisations", "source", "note", "unusable", "question_prefix", "passage_prefix"}
 )  # fmt: skip
 
 
@@ -62,6 +63,9 @@ class Entry:
     note: str = ""
     unusable: str = ""
     """Why it cannot be brought in, where it has no source."""
+    question_prefix: str = ""
+    """What an embedding model was trained to read before questions, and before passages."""
+    passage_prefix: str = ""
 
     @property
     def size_class(self) -> SizeClass:
@@ -131,7 +135,16 @@ def _entry(name: str, table: Any) -> Entry:
         sources=tuple(_source(name, table["kind"], runtime, value) for runtime, value in sources.items()),
         note=str(table.get("note", "")),
         unusable=unusable,
+        question_prefix=_prefix(name, table, "question_prefix"),
+        passage_prefix=_prefix(name, table, "passage_prefix"),
     )
+
+
+def _prefix(name: str, table: Any, key: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str) or len(value) > LONGEST_PREFIX or (value and table["kind"] != "embedding"):
+        raise _wrong(f"{name} has an unusable {key}")
+    return value
 
 
 def _source(name: str, model_kind: str, runtime: str, value: Any) -> Source:

@@ -12,20 +12,21 @@ from typing import Any
 
 from appliance.errors import InvalidInput
 from appliance.inference.store.contents import Content, content_of, read_json, refuse_code
+from appliance.inference.store.embedding_form import CLS, LONGEST_PREFIX, MEAN, EmbeddingForm
 from appliance.inference.store.versions import Facts
 
 GRAPH_FILE, TOKENIZER_FILE = "model.onnx", "tokenizer.json"
 VECTORS = ("embedding", "sentence_embedding", "last_hidden_state", "token_embeddings")
 """Outputs that may hold vectors, best first: of whole texts, else of their tokens."""
 
-MEAN, CLS = "mean", "cls"
-
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _POOLING_FILE = "pooling.json"
+_PROMPTS_FILE = "config_sentence_transformers.json"
 _BESIDE = {
     TOKENIZER_FILE: TOKENIZER_FILE,
     "config.json": "config.json",
     "sentence_bert_config.json": "sentence_bert_config.json",
+    _PROMPTS_FILE: _PROMPTS_FILE,
     "1_Pooling/config.json": _POOLING_FILE,
     _POOLING_FILE: _POOLING_FILE,
     "LICENSE": "LICENSE",
@@ -59,9 +60,12 @@ def files_for(graph: Path, folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def read_embedder(folder: Path) -> Facts:
-    """What the folder holds. Raises `InvalidInput`: `model.not_embedder`, `.onnx_damaged`, `.no_context`, `.pooling`, `.json`."""
+    """What the folder holds.
+
+    Raises `InvalidInput`: `model.not_embedder`, `.onnx_damaged`, `.no_context`, `.pooling`, `.prompts`, `.json`.
+    """
     parameters, quantisation, vocabulary = _graph(folder / GRAPH_FILE)
-    pooling_of(folder)
+    pooling, prefixes = pooling_of(folder), _prefixes(folder)
     config = _table(folder / "config.json")
     return Facts(
         format="onnx",
@@ -75,7 +79,18 @@ def read_embedder(folder: Path) -> Facts:
         vocabulary=vocabulary,
         chat_template=False,
         licence="",
+        form=EmbeddingForm(pooling, 0, *prefixes) if any(prefixes) else None,
     )
+
+
+def _prefixes(folder: Path) -> tuple[str, str]:
+    """What its makers put before questions and passages. Raises `InvalidInput` (`model.prompts`)."""
+    prompts = _table(folder / _PROMPTS_FILE).get("prompts")
+    told = prompts if isinstance(prompts, dict) else {}
+    found = [next((told[name] for name in names if told.get(name)), "") for names in (("query",), ("passage", "document"))]
+    if any(not isinstance(text, str) or len(text) > LONGEST_PREFIX for text in found):
+        raise InvalidInput("What this embedding model wants before its texts is no short text.", code="model.prompts")
+    return found[0], found[1]
 
 
 def pooling_of(folder: Path) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from appliance.errors import InvalidInput
 from appliance.inference.store.gguf import GgufHeader
 
 MEAN, CLS, LAST = "mean", "cls", "last"
+LONGEST_PREFIX = 200  # characters
 LEAST_DIMENSIONS, MOST_DIMENSIONS = 8, 4_096
 
 _KEY = "embedding"
@@ -33,6 +34,10 @@ class EmbeddingForm:
     question_prefix: str = ""
     passage_prefix: str = ""
 
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        return self.question_prefix, self.passage_prefix
+
 
 def is_embedder(header: GgufHeader) -> bool:
     """By what it was built as, or by the pooling it names; never by what it is called."""
@@ -52,6 +57,13 @@ def form_of(header: GgufHeader) -> EmbeddingForm:
     dimensions = header.number("embedding_length_out") or header.number("embedding_length")
     require_dimensions(dimensions)
     return EmbeddingForm(MEAN if said is None else _POOLINGS[said], dimensions)
+
+
+def with_prefixes(form: EmbeddingForm | None, question: str, passage: str) -> EmbeddingForm | None:
+    """With what the catalogue says, unless the model itself says something."""
+    if not (question or passage) or (form is not None and (form.question_prefix or form.passage_prefix)):
+        return form
+    return replace(form or EmbeddingForm(), question_prefix=question, passage_prefix=passage)
 
 
 def require_dimensions(dimensions: int) -> None:

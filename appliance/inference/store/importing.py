@@ -13,7 +13,7 @@ from appliance.errors import InvalidInput, SetupError
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store.catalogue import Catalogue
 from appliance.inference.store.content import ContentStore, folder_digest
-from appliance.inference.store.embedding_form import recorded, require_dimensions
+from appliance.inference.store.embedding_form import recorded, require_dimensions, with_prefixes
 from appliance.inference.store.incoming import Incoming, facts_of, free_room
 from appliance.inference.store.memory import needed_mb, require_room
 from appliance.inference.store.modelfiles import adapters_of, check_usable, prompt_of, read_modelfile, with_context
@@ -90,7 +90,12 @@ def prepare(
     name = model_name(order.name or incoming.suggested_name or facts.title)
     require_room(name, need, memory_mb)
     entry = catalogue.entry(name)
-    form = replace(facts.form, dimensions=int(measured["dimensions"])) if facts.form else None
+    form = facts.form
+    if entry is not None and entry.kind == facts.kind == "embedding":
+        facts = replace(facts, context_tokens=min(facts.context_tokens, entry.context_tokens))
+        form = with_prefixes(form, entry.question_prefix, entry.passage_prefix)
+    if form is not None:
+        form = replace(form, dimensions=int(measured["dimensions"]))
     version = ModelVersion(
         id="",
         kind=facts.kind,

@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from appliance.inference.embedder import Embedder, load_embedder
+from appliance.inference.embedder import Embedder, load_embedder, open_embedder
 from appliance.inference.embedding_reference import embed_exactly, load_weights
 from appliance.inference.sources import EMBEDDING_WEIGHTS, locate
 from appliance.inference.store import ModelStore
+from appliance.inference.store.embedding_form import EmbeddingForm
 from appliance.inference.telemetry import OPT_OUTS
 
 pytestmark = pytest.mark.models
@@ -88,6 +89,18 @@ def test_pieces_come_from_the_same_run_and_stand_where_they_are_written(embedder
     assert [texts[4][start:end] for start, end in read[4].spans] == ["Gate", "7", "east"]
     assert read[5].spans == ()
     assert len(read[6].spans) == embedder.max_tokens
+
+
+def test_pieces_of_what_stands_before_a_text_are_none_of_its_own(models_dir):
+    store = ModelStore(models_dir)
+    model = store.active("embedding")
+    form = EmbeddingForm(question_prefix="query: ", passage_prefix="passage of text: ")
+    told = open_embedder(model, store.verified_path(model), store.verified_tokenizer(), 2, form)
+    text = "Überstunden im Café"
+    plain = load_embedder(store, threads=2).embed_pieces([text])[0]
+    for read in (told.embed_pieces([text])[0], told.embed_question(text)):
+        assert (read.spans, read.pieces.shape) == (plain.spans, plain.pieces.shape)
+        assert not np.allclose(read.vector, plain.vector, atol=1e-2)
 
 
 def test_a_piece_is_likest_to_itself_in_another_sentence(embedder: Embedder):

@@ -16,7 +16,8 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.errors import ApplianceError
 from appliance.inference.embedder import load_embedder, open_folder
 from appliance.inference.models import Model
-from appliance.inference.store.embedder_folder import CLS, MEAN, pooling_of
+from appliance.inference.store.embedder_folder import pooling_of
+from appliance.inference.store.embedding_form import CLS, MEAN, EmbeddingForm
 from appliance.inference.store.importing import Order
 from appliance.settings import Settings
 from tests.embedder_samples import projected_embedder
@@ -86,6 +87,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "weights elsewhere": (lambda d: folder(d, outside=True), "model.embedder_folder"),
     "no length": (lambda d: folder(d, said={}), "model.no_context"),
     "an impossible length": (lambda d: folder(d, said={"max_position_embeddings": 7}), "model.no_context"),
+    "prompts that are none": (
+        lambda d: with_content(folder(d), "config_sentence_transformers.json", b'{"prompts": {"query": ["q"]}}'),
+        "model.prompts",
+    ),
+    "a prompt as long as a text": (
+        lambda d: with_content(folder(d), "config_sentence_transformers.json", b'{"prompts": {"passage": "%s"}}' % (b"p" * 999)),
+        "model.prompts",
+    ),
     "unknown pooling": (lambda d: folder(d, pooling={"pooling_mode_max_tokens": True}), "model.pooling"),
     "a damaged graph": (lambda d: cut(folder(d)), "model.onnx_damaged"),
     "a link": (lambda d: linked(folder(d)), "model.embedder_folder"),
@@ -121,6 +130,24 @@ def test_a_folder_as_it_is_published_becomes_a_candidate_with_its_facts(applianc
     assert first @ same == pytest.approx(1.0, abs=1e-5), "the first token stands for the text"
     assert first @ other < 0.99
     assert np.linalg.norm(other) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_what_a_folder_wants_before_its_texts_is_recorded_read_and_part_of_what_its_vectors_are_known_by(
+    appliance, administrator, tmp_path
+):
+    source = folder(tmp_path)
+    plain = appliance.model_administration.take_in(administrator, source, Order(name="plain"))
+    told = {"prompts": {"query": "north ", "document": "porter north "}}
+    with_content(source, "config_sentence_transformers.json", json.dumps(told).encode())
+    version = appliance.model_administration.take_in(administrator, source, Order(name="told"))
+    assert (plain.form, plain.vectors_sha256) == (None, plain.sha256)
+    assert version.form == EmbeddingForm(MEAN, 8, "north ", "porter north ")
+    assert version.vectors_sha256 not in {version.sha256, plain.sha256}
+    one, other = (load_embedder(appliance.models, threads=1, model_id=item.id) for item in (plain, version))
+    assert (other.sha256, other.max_tokens) == (version.vectors_sha256, one.max_tokens - 2)
+    assert np.allclose(other.embed(["gate"]), one.embed(["porter north gate"]), atol=1e-6)
+    assert np.allclose(other.embed_question("gate").vector, one.embed(["north gate"])[0], atol=1e-6)
+    assert np.allclose(one.embed_question("gate").vector, one.embed(["gate"])[0], atol=1e-6)
 
 
 def test_tokens_are_averaged_where_nothing_else_is_said_and_padding_does_not_count(tmp_path):

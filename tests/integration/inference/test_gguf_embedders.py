@@ -117,6 +117,16 @@ def test_nothing_is_cut_off_a_text_that_is_longer_than_the_window(tmp_path):
     assert whole @ first > second @ first
 
 
+def test_what_the_catalogue_says_of_a_model_is_recorded_with_it(appliance, administrator, tmp_path):
+    source = tiny_bert(tmp_path / "tiny.gguf")
+    version = appliance.model_administration.take_in(administrator, source, Order(name="nomic-embed-text-v1.5"))
+    assert version.form == EmbeddingForm(MEAN, 32, "search_query: ", "search_document: ")
+    assert (version.context_tokens, version.licence) == (64, "Apache-2.0")
+    embedder = load_embedder(appliance.models, threads=1, model_id=version.id)
+    assert embedder.sha256 == version.vectors_sha256 != version.sha256
+    assert np.allclose(embedder.embed(["gate"]), opened(source).embed(["search_document: gate"]), atol=1e-5)
+
+
 def test_what_stands_before_questions_and_passages_is_read_and_counts(tmp_path):
     path = tiny_bert(tmp_path / "tiny.gguf")
     plain, prefixed = opened(path), opened(path, EmbeddingForm(MEAN, 32, "q, ", "passage, "))

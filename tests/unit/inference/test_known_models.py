@@ -39,7 +39,7 @@ def version(name: str, source: str = "a file") -> ModelVersion:
 
 
 def test_what_nobody_here_can_use_says_why_and_offers_no_way_in():
-    model = known("bge-m3", memory_total_mb=64_000)
+    model = known("colbertv2.0", memory_total_mb=64_000)
     assert model.entry.unusable.endswith(".")
     assert (model.supplies, model.runners) == ((), ())
 
@@ -88,7 +88,10 @@ def test_each_source_says_how_it_comes_in_and_what_runs_it_then():
     ]
     assert {item.name: item.reason for item in model.runners} == {"llamacpp": "", "ollama": "", "genai": "It is not installed."}
     assert [item.runtimes for item in known("bitnet-b1.58-2b-4t").supplies] == [("openai_http",)]
-    assert [(item.kind, item.runtimes) for item in known("nomic-embed-text-v1.5").supplies] == [("folder", ("embedder",))]
+    assert [(item.kind, item.runtimes) for item in known("nomic-embed-text-v1.5").supplies] == [
+        ("folder", ("embedder",)),
+        ("file", ("llamacpp",)),
+    ]
 
 
 def test_what_is_installed_is_known_by_its_name_or_by_where_it_came_from():
