@@ -141,7 +141,7 @@ def test_an_administrator_adds_people_and_opens_a_collection(box, open_page) -> 
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     expect(row).to_contain_text("disabled")
     page.set_viewport_size({"width": 360, "height": 740})
-    for path in ("/admin/people", "/admin/collections", "/admin/models", "/admin/box", "/documents"):
+    for path in ("/admin/people", "/admin/groups", "/admin/collections", "/admin/models", "/admin/box", "/documents"):
         page.goto(box.url + path)
         page.wait_for_timeout(700)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
