@@ -156,7 +156,8 @@ def _models(appliance: Appliance) -> Iterator[Finding]:
 
 def _search_index(appliance: Appliance) -> Iterator[Finding]:
     """What it was made with, and whether another model is getting ready."""
-    active = [item.sha256 for item in appliance.models.versions() if item.kind == "embedding" and item.state == "active"]
+    versions = appliance.models.versions()
+    active = [item.vectors_sha256 for item in versions if item.kind == "embedding" and item.state == "active"]
     for index in index_states(appliance.database):
         strange = index.state is IndexState.SERVING and bool(active) and index.sha256 not in active
         digest = f", SHA-256 {index.sha256[:12]}..." if index.sha256 else ""

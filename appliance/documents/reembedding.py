@@ -67,7 +67,7 @@ class IndexExamination(Protocol):
 
 
 class Superseded(Exception):
-    """Raised inside the work when its index was abandoned meanwhile; never reaches a person."""
+    """Raised inside the work when its index was abandoned; never reaches a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Reembedding:
     def run(self, make_way: Callable[[], bool] = lambda: False) -> None:
         """Do what is left to do, until it is done or `make_way` says after a batch that somebody waits.
 
-        A model that cannot be loaded ends its re-embedding, on record; the index that serves goes on.
+        A model that cannot be loaded, or fails at a passage, ends its re-embedding, on record; the index that serves goes on.
         """
         indexes.sweep(self._database)
         with self._database.read() as connection:
@@ -160,7 +160,13 @@ class Reembedding:
             started = time.monotonic()
             with self._database.read() as connection:
                 passages = _passages(connection, work, after)
-            rows = _embedded_rows(passages, embedder)
+            try:
+                rows = _embedded_rows(passages, embedder)
+            except ApplianceError as error:
+                if index.state is not IndexState.BUILDING:
+                    raise
+                self._fail(index, error)
+                raise Superseded from error
             with self._database.write() as connection:
                 current = self._held(connection, index)
                 if not _is_there(connection, work):

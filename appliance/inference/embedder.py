@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ def open_imported(model: Model, path: Path, threads: int, form: EmbeddingForm | 
     """An embedder from a folder, or from a GGUF file, which `form` describes; `sha256` is what its vectors are known by."""
     if path.is_dir():
         return open_folder(model, path, threads, form, sha256)
+    if find_spec("llama_cpp") is None:
+        raise SetupError("llama-cpp-python is not installed, which GGUF embedding models need.", code="setup.embedder")
     from appliance.inference.llamacpp.embedder import GgufEmbedder
 
     return GgufEmbedder(model, path, form or EmbeddingForm(), threads, sha256)

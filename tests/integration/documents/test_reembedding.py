@@ -20,7 +20,7 @@ from appliance.documents.models import DocumentStatus
 from appliance.documents.reembedding import Reembedding
 from appliance.documents.service import DocumentService
 from appliance.documents.windows import windows
-from appliance.errors import Conflict, Denied, SetupError
+from appliance.errors import Conflict, Denied, SetupError, Unavailable
 from appliance.inference.runtime import EmbeddedText
 from appliance.inference.store import records
 from appliance.inference.store.versions import ModelVersion, SizeClass, VersionState
@@ -218,6 +218,22 @@ def test_a_model_that_does_not_load_gives_up_and_says_so(box):
     assert box.events()[-1][:2] == ("embedding.abandoned", "failure")
     assert box.events()[-1][2]["reason"] == "setup.model_digest"
     assert box.found("harbour0")[0] == "The harbour0 is told of here"
+
+
+def test_a_model_that_fails_at_a_passage_gives_up_and_says_so(box):
+    box.put("a.txt", *paragraphs(6))
+    box.models.activate(box.administrator, "new@1")
+
+    def fail() -> None:
+        if box.count("search_exact_2"):
+            raise Unavailable("The embedding model gives numbers that are none.", code="inference.failed")
+
+    box.new.on_embed = fail
+    box.passes.run()
+    assert box.state() == {1: ("old@1", "serving")}
+    assert box.events()[-1][:2] == ("embedding.abandoned", "failure")
+    assert box.events()[-1][2]["reason"] == "inference.failed"
+    assert box.passes.pending_ids() == []
 
 
 # the way there ------------------------------------------------------------------------------------------------------------
