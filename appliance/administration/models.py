@@ -95,7 +95,8 @@ class ModelAdministration:
         """By version, why it is not loaded, or could not be the last time. Raises `Denied` where policy refuses."""
         self._access.require(principal, Action.MODEL_LIST, APPLIANCE)
         crashed, failed = {load.sha256 for load in self._marks.crashed()}, self._failures.known()
-        found = {model_id: f"It could not be loaded: {failure.sentence}" for (model_id, _), failure in failed.items()}
+        sentence = "It could not be loaded: {} It is tried again from time to time."
+        found = {model_id: sentence.format(failure.sentence) for (model_id, _), failure in failed.items()}
         versions = self._store.versions()
         found |= {version.id: load_crashed(version.id) for version in versions if version.sha256 in crashed}
         return {version.id: found[version.id] for version in versions if version.id in found}

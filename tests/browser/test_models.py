@@ -94,7 +94,7 @@ def test_a_model_that_could_not_be_loaded_says_why_and_is_tried_again(box, page:
     appliance.load_failures.note((first, "llamacpp"), "setup.model_digest", sentence)
     box.let_in(page, "administrator", "/admin/models")
     notice = page.locator(f'[data-unloadable="{first}"]')
-    expect(notice).to_have_text(f"It could not be loaded: {sentence}")
+    expect(notice).to_have_text(f"It could not be loaded: {sentence} It is tried again from time to time.")
     page.get_by_role("button", name=f"Try again: {first}").click()
     expect(page.get_by_text(f"{first} is tried again with the next question")).to_be_visible()
     expect(notice).to_have_count(0)
