@@ -124,30 +124,38 @@ def measure(runtime: str, path: str, threads: str, rounds: str) -> dict[str, Any
         loaded.close()
 
 
-def four_at_once(runtime: str, path: str, threads: str) -> dict[str, Any]:
-    """How many times as fast four answers are at once as one after another."""
+def four_at_once(runtime: str, path: str, threads: str, rounds: str) -> dict[str, Any]:
+    """How many times as fast four answers are at once as one after another, at least 1; the best of `rounds` each, in turns."""
     loaded = _loaded(runtime, path, threads)
     try:
-        alone_s = min(_timed(loaded, number, repeatable=False)[3] for number in range(2))
-        failures = list[ApplianceError]()
-
-        def answer(number: int) -> None:
-            try:
-                _timed(loaded, number, repeatable=False)
-            except ApplianceError as error:
-                failures.append(error)
-
-        threads_ = [threading.Thread(target=answer, args=(2 + number,)) for number in range(_AT_ONCE)]
-        start = time.perf_counter()
-        for thread in threads_:
-            thread.start()
-        for thread in threads_:
-            thread.join()
-        if failures:
-            raise failures[0]
-        return {"four_at_once": round(_AT_ONCE * alone_s / (time.perf_counter() - start), 2)}
+        alone_s = together_s = float("inf")
+        for number in range(0, int(rounds) * (1 + _AT_ONCE), 1 + _AT_ONCE):
+            alone_s = min(alone_s, _timed(loaded, number, repeatable=False)[3])
+            together_s = min(together_s, _together_s(loaded, number + 1))
+        return {"four_at_once": round(max(1.0, _AT_ONCE * alone_s / together_s), 2)}
     finally:
         loaded.close()
+
+
+def _together_s(loaded: Runtime, first: int) -> float:
+    """Seconds until all of four answers that were asked for at once are written."""
+    failures = list[ApplianceError]()
+
+    def answer(number: int) -> None:
+        try:
+            _timed(loaded, number, repeatable=False)
+        except ApplianceError as error:
+            failures.append(error)
+
+    asking = [threading.Thread(target=answer, args=(first + number,)) for number in range(_AT_ONCE)]
+    start = time.perf_counter()
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return time.perf_counter() - start
 
 
 def _timed(loaded: Runtime, number: int, *, repeatable: bool = True) -> tuple[int, int, float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 from appliance.errors import SetupError
 from appliance.inference.cores import available_cores
 from appliance.inference.quality import load_questions
-from appliance.inference.winner import Contender, Outcome, Verdict, decide, far_behind
+from appliance.inference.winner import Contender, Decision, Outcome, Verdict, decide, far_behind
 
 Progress = Callable[[str], None]
 Step = Callable[..., dict[str, Any]]
@@ -80,13 +80,17 @@ def left_out(name: str, reason: str, runtime: str = LLAMACPP) -> Trial:
 
 @dataclass(slots=True)
 class Contest:
-    """The variants of one model, the source first; `questions` is how many of the fixed ones are asked, None for all."""
+    """The variants of one model, the source first; `questions` is how many of the fixed ones are asked, None for all.
+
+    What a step does not understand (`SetupError`) ends a variant, not the contest.
+    """
 
     trials: list[Trial]
     room_mb: int
     step: Step
     progress: Progress
     questions: int | None = None
+    passes: int = _PASSES
 
     @property
     def running(self) -> list[Trial]:
@@ -108,8 +112,8 @@ class Contest:
         if not self.running:
             raise refused[0]
         self._give_up_slow_ones()
-        for number in range(2, _PASSES + 1):
-            self.progress(f"Measuring all of them again, in turns ({number} of {_PASSES})")
+        for number in range(2, self.passes + 1):
+            self.progress(f"Measuring all of them again, in turns ({number} of {self.passes})")
             for trial in self.running:
                 self._again(trial)
         for trial in self.running:
@@ -123,7 +127,7 @@ class Contest:
         for trial in self.running:
             self.progress(f"Asking {trial.label} four questions at once")
             try:
-                trial.measured |= self.step("four_at_once", trial.runtime, trial.path, available_cores())
+                trial.measured |= self.step("four_at_once", trial.runtime, trial.path, available_cores(), min(self.passes, 2))
             except SetupError as error:
                 self._refuse(trial, error)
 
@@ -141,21 +145,24 @@ class Contest:
         self.progress(f"  {trial.measured['quality']:.0%} of {count} answered rightly")
 
     def winner(self) -> Trial | None:
-        """By `decide`, which is asked again as long as it wants more questions to be asked; None where nothing fits."""
-        count = len(load_questions(self.questions))
-        while True:
-            contenders = {trial.label: trial for trial in self.running}
-            source = self.trials[0]
-            decision = decide(
-                [trial.contender() for trial in contenders.values()], source.label, questions=count, room_mb=self.room_mb
-            )
-            if not decision.ask:
-                break
-            for label in decision.ask:
-                self.ask(contenders[label])
+        """The one that `decide` names, every other judged; None where nothing fits."""
+        decision = self._decided()
+        contenders = {trial.label: trial for trial in self.running}
         for label, trial in contenders.items():
             trial.verdict = decision.verdicts[label]
         return contenders[decision.winner] if decision.winner else None
+
+    def _decided(self) -> Decision:
+        """`decide`, asked again as long as it wants more questions to be answered."""
+        count = len(load_questions(self.questions))
+        while True:
+            contenders = {trial.label: trial for trial in self.running}
+            measured = [trial.contender() for trial in contenders.values()]
+            decision = decide(measured, self.trials[0].label, questions=count, room_mb=self.room_mb)
+            if not decision.ask:
+                return decision
+            for label in decision.ask:
+                self.ask(contenders[label])
 
     def _timed(self, trial: Trial) -> dict[str, Any]:
         return self.step("measure", trial.runtime, trial.path, available_cores(), 1)
@@ -169,11 +176,15 @@ class Contest:
         trial.measured |= {rate: max(trial.measured[rate], again[rate]) for rate in _RATES}
 
     def _give_up_slow_ones(self) -> None:
-        """Drop what is far behind the best; both are timed once more before, so that a busy moment does not decide."""
+        """Drop what is far behind the best that answers well enough; whatever is faster may turn out to have lost its wits.
+
+        Both are timed once more before, so that a busy moment does not decide.
+        """
+        winner = self._decided().winner
+        best = next((trial for trial in self.running if trial.label == winner), None)
         for trial in self.running:
-            if trial is self.trials[0]:
-                continue  # what the others are compared with
-            best = min(self.running, key=lambda item: item.contender().alone_s)
+            if best is None or trial is best or trial is self.trials[0]:  # the first is what the others are compared with
+                continue
             if far_behind(trial.contender(), best.contender()) is None:
                 continue
             self._again(best)

@@ -5,28 +5,12 @@ import { byId, confirmed, fail, fill, h, pair, size, toast } from "./dom.js";
 import { plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
 import { comparison } from "./model_comparison.js";
+import { figure, figures, label, long, variants } from "./model_figures.js";
 import { IndexWatch, indexNote } from "./model_indexes.js";
 
 const KINDS = { language: "Language model: writes the answers", embedding: "Embedder: finds the passages" };
 const FORMATS = { gguf: "GGUF", genai: "ONNX GenAI", onnx: "ONNX", served: "in a server" };
 const BADGES = { active: "ok", canary: "work", candidate: "accent", retired: "" };
-const figure = (value) => (Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 2 : 0 }) : String(value));
-const percent = (value) => `${Math.round(value * 100)} %`;
-// name in the table of variants, and the unit where a figure stands alone
-const MEASURED = {
-  prefill_tokens_per_s: ["Reads", "word pieces a second"],
-  decode_tokens_per_s: ["Writes", "word pieces a second"],
-  tokens_per_s: ["Reads", "word pieces a second"],
-  cosine_to_float32: ["Exactness", "(1 is exact)"],
-  dimensions: ["Dimensions", ""],
-  memory_mb: ["Memory taken", "MB"],
-  quality: ["Right answers", ""],
-};
-const label = (name) => MEASURED[name]?.[0] ?? name.replaceAll("_", " ");
-// how many questions stand behind a share of right answers is part of that figure, and no figure of its own
-const figures = (measured) => Object.keys(measured).filter((name) => !["questions", "format", "context_tokens"].includes(name));
-const short = (name, measured) => (name !== "quality" ? figure(measured[name]) : percent(measured.quality) + (measured.questions ? ` of ${measured.questions}` : ""));
-const long = (name, measured) => (name === "quality" && measured.questions ? `${short(name, measured)} questions` : `${short(name, measured)} ${MEASURED[name]?.[1] ?? ""}`.trim());
 const weights = (millions) => (millions < 1000 ? `${figure(Math.round(millions))} million` : `${(millions / 1000).toFixed(1)} billion`);
 
 let groups = [];
@@ -52,7 +36,6 @@ function facts(model) {
 }
 
 function more(model) {
-  const columns = [...new Set(model.trials.flatMap(figures))];
   return h(
     "details",
     {},
@@ -66,18 +49,7 @@ function more(model) {
       model.replaced && pair("Replaced", model.replaced),
       pair("SHA-256", h("code.digest", {}, model.sha256)),
     ),
-    model.trials.length > 0 &&
-      h(
-        "div.trials",
-        {},
-        h(
-          "table.table",
-          {},
-          h("caption.visually-hidden", {}, "Variants that were measured"),
-          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Variant"), columns.map((name) => h("th.number", { scope: "col" }, label(name))))),
-          h("tbody", {}, model.trials.map((trial) => h("tr", {}, h("td", {}, trial.format), columns.map((name) => h("td.number", {}, trial[name] === undefined ? "" : short(name, trial)))))),
-        ),
-      ),
+    variants(model.trials),
   );
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,16 @@ from appliance.administration import model_optimizing
 from appliance.administration.model_optimizing import ModelOptimizing
 from appliance.bootstrap import Appliance
 from appliance.errors import Conflict, Denied, InvalidInput, SetupError, Unavailable
+from appliance.inference.preparation_steps import run_step_aside
 from appliance.inference.quantisations import QUANTISATIONS
+from appliance.inference.registry import Availability, runtime_specs
+from appliance.inference.store import ModelStore
+from appliance.inference.store.gguf import read_gguf
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion, VersionState
+from appliance.inference.variants import Contest, Trial
 from appliance.storage.tables import audit_events
+from tests.integration.administration.test_genai_folders import folder  # noqa: F401 - a fixture
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
 MADE = ["F16", "Q8_0", "Q5_1", "Q4_K_M", "Q4_0"]
@@ -134,7 +141,23 @@ def test_what_is_far_behind_is_given_up_before_it_is_asked(source, optimize):
     assert outcomes["F16"][0] == outcomes["Q5_1"][0] == "dropped"
     assert "times as long as with Q4_0" in outcomes["F16"][1]
     assert outcomes["F32"][0] == "lost"  # far behind, too, but the one the others are compared with
-    assert asked[1:] == ["Q8_0", "Q4_K_M", "Q4_0"]
+    assert asked[1:] == ["Q4_0", "Q8_0", "Q4_K_M"]
+
+
+def test_what_lost_its_wits_is_no_measure_for_others(source, optimize):
+    speeds = SPEEDS | {"Q4_0": (5_000.0, 800.0)}
+    plain = scripted({"Q4_0": 0.1})
+
+    def step(name: str, *arguments: object):
+        found = plain(name, *arguments)
+        if name == "measure":
+            found |= dict(zip(found, speeds.get(Path(str(arguments[1])).stem, speeds["weights"]), strict=False))
+        return found
+
+    outcomes = told(optimize(source, step))
+    assert outcomes["Q8_0"][0] == "kept"
+    assert outcomes["Q4_0"] == ("lost", "It answers 4 of 36 rightly, its source 29.")
+    assert outcomes["Q4_K_M"][0] == "lost"
 
 
 def test_on_request_the_winner_answers_and_a_second_time_changes_nothing(appliance, administrator, source, optimize):
@@ -217,6 +240,104 @@ def test_a_file_that_was_exchanged_is_not_measured(appliance, source, optimize):
     with pytest.raises(SetupError) as refusal:
         optimize(source)
     assert refusal.value.stable_code == "setup.model_digest"
+
+
+FAST = {"folder": (2_000.0, 200.0)}
+
+
+def test_a_folder_is_made_where_it_can_be_and_kept_where_it_wins(appliance, source, optimize, folder, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | FAST)
+    version = optimize(source, scripted(folder=folder))
+    assert (version.id, version.format, version.made_from, version.state) == (
+        "tiny@2",
+        "genai",
+        source.id,
+        VersionState.CANDIDATE,
+    )
+    kept = next(trial for trial in version.trials if trial["outcome"] == "kept")
+    assert (kept["runtime"], kept["format"], kept["four_at_once"]) == ("genai", "fp32", 1.0)
+    assert {trial["runtime"] for trial in version.trials} == {"llamacpp", "genai"}
+    assert nothing_left(appliance)
+
+    steps, plain = [], scripted()
+    again = optimize(source, lambda name, *rest: steps.append(name) or plain(name, *rest))
+    assert "write_folder" not in steps  # the one that is stored is measured
+    assert again.id == version.id
+    assert [trial.get("version") for trial in again.trials if trial["outcome"] == "kept"] == [version.id]
+    assert len(appliance.models.versions()) == 2
+
+
+def test_answering_four_at_once_counts_as_much_as_answering_one(source, optimize, folder, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | {"folder": (600.0, 90.0)})  # alone it is the fastest
+    version = optimize(source, scripted(folder=folder))
+    assert version.quantisation == "Q4_0"
+    lost = next(trial for trial in version.trials if trial["runtime"] == "genai")
+    assert lost["outcome"] == "lost"
+    assert lost["four_at_once"] == 1.0
+
+
+def test_what_is_stored_in_the_other_format_is_compared_both_ways(
+    appliance, administrator, source, optimize, folder, monkeypatch
+):
+    stored = appliance.model_administration.take_in(administrator, folder, Order(name="tiny"))
+    monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | FAST)
+    assert optimize(source).id == stored.id
+    monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | {"folder": (50.0, 20.0)})
+    version = optimize(stored)
+    assert version.id == source.id
+    assert [(trial["runtime"], trial["version"]) for trial in version.trials] == [("genai", stored.id), ("llamacpp", source.id)]
+    (appliance.settings.models_dir / stored.file / "model.onnx").write_bytes(b"exchanged")
+    spoiled = next(trial for trial in optimize(source).trials if trial["runtime"] == "genai")
+    assert spoiled["outcome"] == "left out"
+    assert "was exchanged" in spoiled["reason"]
+
+
+def test_a_folder_alone_has_nothing_to_be_compared_with(appliance, administrator, optimize, folder):
+    stored = appliance.model_administration.take_in(administrator, folder, Order())
+    with pytest.raises(InvalidInput) as refusal:
+        optimize(stored)
+    assert refusal.value.stable_code == "model.nothing_to_compare"
+
+
+def test_a_runtime_that_is_not_installed_is_told_of(source, optimize, monkeypatch):
+    spec = runtime_specs()["genai"]
+    missing = replace(spec, probe=lambda: Availability(usable=False, reason="onnxruntime-genai is not installed."))
+    monkeypatch.setattr(model_optimizing, "runtime_specs", lambda: {"genai": missing})
+    assert told(optimize(source))["folder"] == ("left out", "onnxruntime-genai is not installed.")
+
+
+@pytest.mark.models
+def test_two_runtimes_are_compared_for_real(models_dir: Path, tmp_path: Path):
+    model = ModelStore(models_dir).active("language")
+    source, folder = models_dir / model.file, tmp_path / "folder"
+    written = Trial("folder", "genai", folder, make=lambda: run_step_aside("write_folder", source, folder))
+    cut_off = Trial("cut off", path=write(tmp_path / "cut.gguf", source.read_bytes()[:1_000_000]))
+    contest = Contest([Trial("source", path=source), written, cut_off], 10**6, run_step_aside, print, 2, passes=1)
+    contest.time()
+    contest.keep_company()
+    for trial in contest.running:
+        contest.ask(trial)
+    best = contest.winner()
+    assert best is not None
+    assert best.verdict is not None
+    assert cut_off.row()["outcome"] == "failed"
+    for trial in contest.trials[:2]:
+        assert trial.measured["prefill_tokens_per_s"] > 1 < trial.measured["decode_tokens_per_s"]
+        assert 100 < trial.measured["memory_mb"] < 1_000
+        assert trial.row()["outcome"] in {"kept", "lost", "dropped"}
+
+
+@pytest.mark.models
+def test_every_format_of_the_list_is_made_for_real(models_dir: Path, tmp_path: Path):
+    model = ModelStore(models_dir).active("language")
+    sizes = []
+    for item in QUANTISATIONS:
+        target = tmp_path / item.name
+        run_step_aside("requantise", models_dir / model.file, target, item.number)
+        assert read_gguf(target).quantisation == item.called
+        sizes.append(target.stat().st_size)
+        target.unlink()
+    assert sizes == sorted(sizes, reverse=True)
 
 
 @pytest.mark.parametrize("sha_known", [True, False])
