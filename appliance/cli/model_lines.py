@@ -26,7 +26,7 @@ def document_of(version: ModelVersion) -> dict[str, Any]:
 
 def line_of(version: ModelVersion, groups: Mapping[str, str] = _UNNAMED) -> str:
     """One line for people; `groups` holds names by id."""
-    share = ""
+    share, form = "", version.form
     if version.canary_percent is not None:
         share = f" {version.canary_percent} %"
     elif version.canary_group is not None:
@@ -35,7 +35,7 @@ def line_of(version: ModelVersion, groups: Mapping[str, str] = _UNNAMED) -> str:
     return (
         f"{version.state.value + share:<12} {version.id:<32} {version.kind}, {version.format} {version.quantisation}, "
         f"{version.size_class.value}, {version.size_bytes / 1e6:,.0f} MB, needs {version.memory_mb:,} MB, "
-        f"context {version.context_tokens:,}, {version.licence}{marks}"
+        f"context {version.context_tokens:,}, {version.licence}{marks}{f', vectors of {form.sentence}' if form else ''}"
     )
 
 

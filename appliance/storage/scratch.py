@@ -41,7 +41,7 @@ def sweep_scratch(parent: Path, prefix: str) -> None:
         try:
             with held(directory):
                 shutil.rmtree(directory, ignore_errors=True)
-        except (BlockingIOError, NotADirectoryError, FileNotFoundError):  # somebody's, or nothing of ours
+        except (BlockingIOError, NotADirectoryError, FileNotFoundError, PermissionError):  # somebody's, or nothing of ours
             continue
 
 

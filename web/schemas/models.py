@@ -40,6 +40,7 @@ class ModelVersionOut(msgspec.Struct):
     measured: dict[str, float]
     trials: list[dict[str, Any]]
     unloadable: str
+    vectors: str
 
     @classmethod
     def of(cls, version: ModelVersion, unloadable: str = "") -> ModelVersionOut:
@@ -68,6 +69,7 @@ class ModelVersionOut(msgspec.Struct):
             measured=dict(version.measured),
             trials=[dict(trial) for trial in version.trials],
             unloadable=unloadable,
+            vectors=version.form.sentence if version.form else "",
         )
 
 

@@ -30,6 +30,7 @@ function facts(model) {
     pair("On disk", size(model.size_bytes) + (model.encrypted ? ", encrypted" : "")),
     pair("Needs memory", size(model.memory_mb * 1e6)),
     pair("Reads at once", `${figure(model.context_tokens)} word pieces`),
+    model.vectors && pair("Vectors", model.vectors),
     pair("Licence", model.licence),
     figures(model.measured).map((name) => pair(label(name), long(name, model.measured))),
   );

@@ -35,6 +35,17 @@ class EmbeddingForm:
     passage_prefix: str = ""
 
     @property
+    def sentence(self) -> str:
+        """For people: how long, how joined, what is read before texts."""
+        told = ", ".join(
+            f"{prefix.strip()} before {what}"
+            for prefix, what in zip(self.prefixes, ("questions", "passages"), strict=True)
+            if prefix
+        )
+        joined = f"{self.dimensions:,} numbers, {self.pooling}"
+        return f"{joined}, {told}" if told else joined
+
+    @property
     def prefixes(self) -> tuple[str, str]:
         return self.question_prefix, self.passage_prefix
 

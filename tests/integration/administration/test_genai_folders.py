@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
+from appliance.backup.gathering import ModelParts
 from appliance.bootstrap import Appliance
-from appliance.errors import ApplianceError, InvalidInput, SetupError
+from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.registry import Availability, LoadRequest, runtime_specs
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.store import importing
@@ -230,6 +232,25 @@ def test_what_a_killed_import_had_encrypted_goes_unless_it_was_recorded(
     assert not draft.exists()
     assert len(list((appliance.settings.models_dir / "encrypted").glob("??/*"))) == len(kept.files)
     appliance.models.open_version(kept.id).close()
+
+
+def test_a_backup_holds_every_file_of_an_encrypted_folder_once(appliance: Appliance, administrator, folder: Path):
+    versions = tuple(sealed(appliance, administrator, folder, name) for name in ("first", "second"))
+    with closing(ModelParts(appliance.models.content, versions)) as parts:
+        names = {part.name for part, _ in parts.opened}
+        assert len(parts.opened) == len(names) == len(versions[0].files)
+    stored = (appliance.settings.models_dir / "encrypted").glob("??/*")
+    assert names == {f"models/{path.relative_to(appliance.settings.models_dir).as_posix()}" for path in stored}
+
+
+def test_without_a_place_for_links_an_encrypted_folder_is_not_opened(
+    appliance: Appliance, administrator, folder: Path, tmp_path: Path, monkeypatch
+):
+    version = sealed(appliance, administrator, folder)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(Unavailable) as refusal:
+        appliance.models.open_version(version.id)
+    assert refusal.value.stable_code == "model.no_scratch"
 
 
 def test_a_runtime_that_reads_from_disks_is_not_offered_what_is_encrypted(appliance: Appliance, administrator, folder: Path):

@@ -12,6 +12,7 @@ import pytest
 
 from appliance.administration.embedding import index_states
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.cli.model_lines import line_of
 from appliance.errors import ApplianceError, SetupError
 from appliance.inference.embedder import load_embedder
 from appliance.inference.embedding_reference import embed_exactly, load_weights
@@ -122,6 +123,9 @@ def test_what_the_catalogue_says_of_a_model_is_recorded_with_it(appliance, admin
     version = appliance.model_administration.take_in(administrator, source, Order(name="nomic-embed-text-v1.5"))
     assert version.form == EmbeddingForm(MEAN, 32, "search_query: ", "search_document: ")
     assert (version.context_tokens, version.licence) == (64, "Apache-2.0")
+    assert line_of(version).endswith(
+        ", vectors of 32 numbers, mean, search_query: before questions, search_document: before passages"
+    )
     embedder = load_embedder(appliance.models, threads=1, model_id=version.id)
     assert embedder.sha256 == version.vectors_sha256 != version.sha256
     assert np.allclose(embedder.embed(["gate"]), opened(source).embed(["search_document: gate"]), atol=1e-5)
