@@ -34,7 +34,7 @@ from appliance.administration.setup import Setup
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.chat.feedback import FeedbackService
-from appliance.chat.policy import load_silence
+from appliance.chat.policy import load_answers_policy
 from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
@@ -46,6 +46,7 @@ from appliance.inference.load_failures import LoadFailures
 from appliance.inference.load_marks import Load, LoadMarks
 from appliance.inference.loaded_report import read_loaded
 from appliance.inference.registry import RuntimeSpec, runtime_names, runtime_spec, runtime_specs
+from appliance.inference.selection.embedding import require_allowed
 from appliance.inference.selection.models import Offer
 from appliance.inference.selection.offers import offers_of
 from appliance.inference.selection.policy import load_policy
@@ -54,6 +55,7 @@ from appliance.inference.store.adoption import adopt_prepared
 from appliance.inference.store.catalogue import Catalogue
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
+from appliance.policy.store import known_classifications
 from appliance.quality.policy import load_drift
 from appliance.quality.review import QualityReview
 from appliance.quality.voices import VoicesReview
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from appliance.inference.embedders import Embedders
     from appliance.inference.routing import Router
     from appliance.inference.runtime import TextEmbedder
+    from appliance.inference.store.versions import ModelVersion
     from appliance.retrieval.search import Search
 
 POLICIES_DIR = Path(__file__).resolve().parent.parent / "policies"
@@ -99,7 +102,8 @@ class Appliance:
         self.database = Database(settings.database_path, self.keys.database, page_cache_mb=page_cache_mb)
         self.blobs = BlobStore(settings.blobs_dir, self.keys.blobs, self.keys.blob_names)
         self.policies = Policies(POLICIES_DIR)
-        self.silence = load_silence(POLICIES_DIR / "answers.toml")
+        answers = load_answers_policy(POLICIES_DIR / "answers.toml")
+        self.silence, self.measured_silence = answers.silence, answers.measured
         self.routing = load_policy(POLICIES_DIR / "routing.toml", runtimes=runtime_names())
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
         self.access = Access(self.policies, self.database, self.audit)
@@ -165,6 +169,7 @@ class Appliance:
             golden=self.golden_gate,
             marks=self.load_marks,
             failures=self.load_failures,
+            may_embed=lambda version: self._require_may_embed(version, Strength.NAMESPACE),
             ollama_address=self.ollama_address,
         )
 
@@ -219,9 +224,23 @@ class Appliance:
             model = self.models.model(model_id)
             library = "llamacpp" if model.format.startswith("GGUF") else "onnxruntime"
             with self.load_marks.around(Load(model.sha256, library), model_id):
-                return load_embedder(self.models, threads=self.threads, model_id=model_id)
+                return load_embedder(self.models, threads=self.threads, model_id=model_id, served=self._served_embedder)
 
         return Embedders(of, self._serving_model)
+
+    def _served_embedder(self, version: ModelVersion) -> TextEmbedder:
+        from appliance.chat.classification import answered_as
+        from appliance.inference.ollama import load_embedder
+
+        with self.database.read() as connection:  # answers to come are classified by collections, which are looked at each time
+            require_allowed(version, self.routing, self.seal(), answered_as(connection))
+        return load_embedder(version, self.ollama_address, lambda: self._require_may_embed(version, self.seal()))
+
+    def _require_may_embed(self, version: ModelVersion, seal: Strength) -> None:
+        """Raises `Denied` (`inference.embedding_forbidden`). An activation supposes the strongest seal: a shell has none."""
+        with self.database.read() as connection:
+            found = known_classifications(connection)
+        require_allowed(version, self.routing, seal, found)
 
     def _serving_model(self) -> str:
         with self.database.read() as connection:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from appliance.errors import SetupError
 
@@ -21,20 +23,65 @@ class Silence:
     nearest: float
 
 
-def load_silence(path: Path) -> Silence:
-    """The table `silence` of the file. Raises `SetupError` (`setup.answers`) for what is missing, unknown or no number."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Shares met with silence, by threshold: `right` of questions that the documents do not answer, `false` of the others."""
+
+    questions: str
+    right: Mapping[str, float]
+    false: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersPolicy:
+    """The file as a whole: what counts, and what it was measured to come to."""
+
+    silence: Silence
+    measured: tuple[Measured, ...]
+
+
+def load_answers_policy(path: Path) -> AnswersPolicy:
+    """Raises `SetupError` (`setup.answers`) for what is missing, unknown or no number."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refusal(path, f"cannot be read: {error}") from error
-    table = tables.get("silence")
-    names = {item.name for item in fields(Silence)}
-    if set(tables) != {"silence"} or not isinstance(table, dict) or set(table) != names:
-        raise _refusal(path, f"must hold one table, silence, with {', '.join(sorted(names))}")
-    for name, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+    silence, measured = tables.pop("silence", None), tables.pop("measured", [])
+    if tables or not _names(silence, Silence):
+        raise _refusal(path, f"must hold a table silence with {_told(Silence)}, and nothing unknown")
+    for name, value in silence.items():
+        if not _number(value, 100):
             raise _refusal(path, f"silence.{name} must be a number from 0 to 100")
-    return Silence(**{name: float(value) for name, value in table.items()})
+    if not isinstance(measured, list) or not all(_is_measured(item) for item in measured):
+        raise _refusal(path, f"may hold tables measured, each with {_told(Measured)}: a text and shares from 0 to 1 by threshold")
+    values = {name: float(value) for name, value in silence.items()}
+    return AnswersPolicy(Silence(**values), tuple(Measured(**item) for item in measured))
+
+
+def _is_measured(item: Any) -> bool:
+    if not _names(item, Measured) or not isinstance(item["questions"], str):
+        return False
+    shares = (item["right"], item["false"])
+    return all(isinstance(by, dict) and all(_number(share, 1) for share in by.values()) for by in shares) and (
+        list(item["right"]) == list(item["false"]) and all(_threshold(name) for name in item["right"])
+    )
+
+
+def _threshold(name: str) -> bool:
+    whole, _, part = name.partition(".")
+    return whole.isdecimal() and part.isdecimal()
+
+
+def _number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _names(table: Any, kind: type) -> bool:
+    return isinstance(table, dict) and set(table) == {item.name for item in fields(kind)}
+
+
+def _told(kind: type) -> str:
+    return ", ".join(sorted(item.name for item in fields(kind)))
 
 
 def _refusal(path: Path, what: str) -> SetupError:

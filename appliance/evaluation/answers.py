@@ -35,6 +35,8 @@ class Graded:
     tokens: int
     """Of the prompt and of what the model wrote; 0 where it was not asked."""
     seconds: float
+    answerability: float | None = None
+    """How likely the passages found hold an answer; None where it was not kept."""
 
 
 def chosen(questions: Sequence[Question], count: int) -> list[Question]:
@@ -98,6 +100,7 @@ def grade(
     supported: int,
     tokens: int,
     seconds: float,
+    answerability: float | None = None,
 ) -> Graded:
     """One answer; `marks` say where in `text` the mark of each citation stands, `supported` how many name what they should."""
     sentences = [] if abstained else split_sentences(text)
@@ -114,6 +117,7 @@ def grade(
         cited_sentences=sum(any(sentence.start <= mark <= sentence.end + 1 for mark in marks) for sentence in sentences),
         tokens=tokens,
         seconds=seconds,
+        answerability=answerability,
     )
 
 

@@ -19,6 +19,7 @@ from appliance.evaluation.answers import chosen, grade_answers
 from appliance.evaluation.corpus import Corpus, index_dataset
 from appliance.evaluation.dataset import Dataset, load_dataset, withhold
 from appliance.evaluation.measures import RankingMeasures
+from appliance.evaluation.trade_off import trade_off
 from appliance.identity.models import Principal
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.pieces import embedded_question
@@ -112,23 +113,11 @@ def _retrieval(
 
 
 def _silence(appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset) -> dict[str, Any]:
-    """Of the questions with and without an answer in the set, the shares that are met with silence before a model is asked.
-
-    `trade_off` says the same for other thresholds than the one of the policy.
-    """
+    """Of the questions with and without an answer in the set, the shares that are met with silence (`trade_off`)."""
     scores: dict[bool, list[float]] = {True: [], False: []}
     for question in dataset.questions:
         hits = appliance.search.search(
             person, question.text, appliance.settings.passages_limit, collection_id=corpus.collection_id
         )
         scores[bool(question.answers)].append(answerability(question.text, hits))
-
-    def shares(threshold: float) -> dict[str, float]:
-        return {
-            name: round(sum(score < threshold for score in scores[kind]) / max(1, len(scores[kind])), 4)
-            for name, kind in (("false", True), ("right", False))
-        }
-
-    threshold = appliance.silence.threshold
-    others = {f"{threshold + step / 2:.1f}": shares(threshold + step / 2) for step in range(-3, 4)}
-    return {"threshold": threshold, **shares(threshold), "trade_off": others}
+    return trade_off(scores[True], scores[False], appliance.silence.threshold)

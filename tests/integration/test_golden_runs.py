@@ -164,6 +164,9 @@ def test_a_run_asks_every_question_and_keeps_no_conversation(box, administrator,
     assert result.run.figures["right"] == 4
     assert result.run.figures["retrieval"]["hit_at_1"] == 1.0
     assert result.run.figures["answers"]["abstention_recall"] == 1.0
+    silence = result.run.figures["silence"]
+    assert (silence["threshold"], silence["right"], silence["false"]) == (box.silence.threshold, 1.0, 0.0)
+    assert all(isinstance(item.graded["answerability"], float) for item in result.outcomes)
     assert result.run.conditions["answered_by"] == ["stub"]
     assert result.run.accepted_ms, "the first run is what later ones are compared with"
     assert count(box, tables.conversations) == count(box, tables.messages) == 0

@@ -27,7 +27,7 @@ class QualityController(Controller):
 
     @get("/api/quality", opt=declares(Action.QUALITY_READ, EventName.QUALITY_READ), sync_to_thread=True)
     def figures(self, appliance: Box, principal: Caller, by: FromQuery[str] = "day", days: QueryNumber = 30) -> QualityOut:
-        return QualityOut.of(appliance.quality.read(principal, by=by, days=days))
+        return QualityOut.of(appliance.quality.read(principal, by=by, days=days), appliance.silence, appliance.measured_silence)
 
     @get("/api/feedback", opt=declares(Action.FEEDBACK_LIST, EventName.FEEDBACK_LISTED), sync_to_thread=True)
     def voices(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from appliance.chat.policy import Measured, Silence
 from appliance.quality.alerts import Alert
 from appliance.quality.models import COUNTS, SPREADS, Figures
 from appliance.quality.review import QualityReport
@@ -56,6 +59,14 @@ class AlertOut(msgspec.Struct):
         return cls(alert.measure.value, alert.begun_ms, alert.ended_ms, alert.sentence)
 
 
+class MeasuredOut(msgspec.Struct):
+    """Shares met with silence, by threshold: of the questions that documents do not answer (`right`), of the others (`false`)."""
+
+    questions: str
+    right: dict[str, float]
+    false: dict[str, float]
+
+
 class QualityOut(msgspec.Struct):
     """Steps of `step_ms` in which nothing happened are left out."""
 
@@ -64,11 +75,20 @@ class QualityOut(msgspec.Struct):
     step_ms: int
     figures: list[FiguresOut]
     alerts: list[AlertOut]
+    threshold: float
+    measured: list[MeasuredOut]
 
     @classmethod
-    def of(cls, report: QualityReport) -> QualityOut:
-        figures = [FiguresOut.of(each) for each in report.figures]
-        return cls(report.since_ms, report.until_ms, report.step_ms, figures, [AlertOut.of(each) for each in report.alerts])
+    def of(cls, report: QualityReport, silence: Silence, measured: Sequence[Measured]) -> QualityOut:
+        return cls(
+            report.since_ms,
+            report.until_ms,
+            report.step_ms,
+            [FiguresOut.of(each) for each in report.figures],
+            [AlertOut.of(each) for each in report.alerts],
+            silence.threshold,
+            [msgspec.convert(each, MeasuredOut, from_attributes=True) for each in measured],
+        )
 
 
 class SharedExchangeOut(msgspec.Struct):

@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { fail, fill, h, toast } from "./dom.js";
 import { inWork, verdict } from "./evaluation_set.js";
 import { moment } from "./figures.js";
+import { tradeOff } from "./silence.js";
 
 const percent = (value) => `${Math.round(value * 1000) / 10} %`;
 const plain = (value) => value.toFixed(2);
@@ -58,6 +59,14 @@ async function accept(run) {
   document.dispatchEvent(new Event("golden-changed"));
 }
 
+/** Nothing for runs from before it was kept, and for sets in which nothing, or everything, is to be met with silence. */
+function silenceOf({ answers, questions, silence }) {
+  if (!silence || !answers.impossible || answers.impossible === questions) return null;
+  const by = (kind) => Object.fromEntries(Object.entries(silence.trade_off).map(([at, shares]) => [at, shares[kind]]));
+  const row = { questions: `${answers.impossible} to be met with silence, ${questions - answers.impossible} not`, right: by("right"), false: by("false") };
+  return h("section.golden-section.card", {}, tradeOff(silence.threshold, [row]));
+}
+
 const TITLES = { language: "Language models", embedding: "Embedder", answered_by: "Answered by" };
 
 function conditions(run) {
@@ -103,6 +112,7 @@ export async function showResult(place, id) {
           h("tbody", {}, [...outcomes].sort((a, b) => order(a) - order(b)).map(line)),
         ),
       ),
+    whole && silenceOf(run.figures),
     whole && h("section.golden-section.card", {}, conditions(run)),
   );
   return inWork(run);

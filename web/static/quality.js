@@ -3,6 +3,7 @@ import { api } from "./api.js";
 import { byId, fail, fill, h } from "./dom.js";
 import { moment } from "./figures.js";
 import { plot } from "./plot.js";
+import { tradeOff } from "./silence.js";
 import { showVoices } from "./voices.js";
 
 const DAY = 86_400_000; // the day that was compared lies before the moment of the alert
@@ -79,6 +80,7 @@ async function load() {
   const times = Array.from({ length }, (_, at) => found.since_ms + at * found.step_ms);
   byId("as-of").textContent = `Up to ${moment(found.until_ms)}. The hour that runs is added when it is over${by === "day" ? "; days are those of UTC" : ""}.`;
   fill(byId("alerts"), alertsOf(found));
+  fill(byId("trade-off"), tradeOff(found.threshold, found.measured));
   fill(byId("plots"), PLOTS.map((each) => drawn(each, found, times)));
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from appliance.chat.claims import Ending, Span
 from appliance.chat.models import ABSTAINED, MessageStatus
 from appliance.evaluation.answers import Graded, grade, summary
 from appliance.evaluation.measures import RankingMeasures
+from appliance.evaluation.trade_off import trade_off
 from appliance.language.squad import contains_answer
 from appliance.retrieval.models import Hit
 from appliance.retrieval.pages import page_at
@@ -22,10 +23,16 @@ _OF_TEXT = ("contains_answer", "exact_match", "f1")
 _OF_PROGRAMS = ("tokens_per_answer", "answers_with_citation")
 
 
-def outcome_of(
-    connection: Connection, question: Question, ending: Ending, hits: Sequence[Hit], seconds: float
-) -> QuestionOutcome:
-    """What came of one question; `hits` are what the search alone gives for it, best first."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search alone gives for a question, best first, and how likely it holds an answer (`answerability`)."""
+
+    hits: Sequence[Hit]
+    answerability: float
+
+
+def outcome_of(connection: Connection, question: Question, ending: Ending, found: Found, seconds: float) -> QuestionOutcome:
+    """What came of one question."""
     expected = question.expected
     cited = [(span, ending.passages[span.number - 1]) for span in ending.spans]
     graded = grade(
@@ -38,6 +45,7 @@ def outcome_of(
         supported=sum(_supports(connection, expected, hit, span) for span, hit in cited),
         tokens=ending.prompt_tokens + ending.completion_tokens,
         seconds=round(seconds, 3),
+        answerability=round(found.answerability, 2),
     )
     return QuestionOutcome(
         question_id=question.id,
@@ -46,7 +54,7 @@ def outcome_of(
         text=expected.text,
         right=_right(expected, graded),
         answer=ending.text,
-        rank=place_of(connection, expected, hits),
+        rank=place_of(connection, expected, found.hits),
         abstained=graded.abstained,
         failed=graded.failed,
         graded=asdict(graded),
@@ -55,7 +63,7 @@ def outcome_of(
     )
 
 
-def figures_of(outcomes: Sequence[QuestionOutcome], expected: Sequence[Expected], hits: int) -> dict[str, Any]:
+def figures_of(outcomes: Sequence[QuestionOutcome], expected: Sequence[Expected], hits: int, threshold: float) -> dict[str, Any]:
     """Shares over a run, as `cloister evaluate` names them, and how many questions were answered as expected."""
     graded = [Graded(**item.graded) for item in outcomes]  # type: ignore[arg-type]  # kept as JSON
     with_text = [item for item, wanted in zip(graded, expected, strict=True) if wanted.answers]
@@ -73,7 +81,14 @@ def figures_of(outcomes: Sequence[QuestionOutcome], expected: Sequence[Expected]
         "answers": answers | of_text,
         "retrieval": retrieval if ranking.questions else {},
         "tokens_per_answer": found["tokens_per_answer"],
+        "silence": trade_off(*_answerability(graded), threshold),
     }
+
+
+def _answerability(graded: Sequence[Graded]) -> tuple[list[float], list[float]]:
+    """Of what is to be answered and of what is to be met with silence; runs that are taken up from before may lack some."""
+    known = [(item.possible, item.answerability) for item in graded if item.answerability is not None]
+    return [score for possible, score in known if possible], [score for possible, score in known if not possible]
 
 
 def _right(expected: Expected, graded: Graded) -> bool:

@@ -16,11 +16,12 @@ from appliance.administration.golden.margin import compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, Question, QuestionOutcome, Run, RunStatus
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.bootstrap import Appliance
+from appliance.chat.answerability import answerability
 from appliance.chat.claims import Ending
 from appliance.chat.models import MessageStatus
 from appliance.chat.rehearsal import Rehearsal
 from appliance.errors import ApplianceError, Denied, Unavailable
-from appliance.evaluation.golden.grading import figures_of, outcome_of
+from appliance.evaluation.golden.grading import Found, figures_of, outcome_of
 from appliance.evaluation.golden.watch import RunWatch
 from appliance.identity.models import SYSTEM, Principal
 from appliance.identity.store import load_principal
@@ -165,8 +166,9 @@ class GoldenRunner:
             raise Unavailable(ending.reason or "The model cannot answer.", code=ending.reason_code)
         text, collection_id = question.expected.text, task.about.collection_id
         hits = self._appliance.search.search(task.principal, text, _HITS, collection_id=collection_id)
+        found = Found(hits, answerability(text, hits[: self._appliance.settings.passages_limit]))
         with self._appliance.database.read() as connection:
-            return outcome_of(connection, question, ending, hits, seconds)
+            return outcome_of(connection, question, ending, found, seconds)
 
     def _wait_for_people(self, watch: RunWatch) -> None:
         """People's questions come first."""
@@ -186,7 +188,9 @@ class GoldenRunner:
         run = task.run
         status = RunStatus.DONE if len(outcomes) == len(task.questions) else RunStatus.STOPPED
         expected = {question.id: question.expected for question in task.questions}
-        figures = figures_of(outcomes, [expected[item.question_id] for item in outcomes], _HITS)
+        figures = figures_of(
+            outcomes, [expected[item.question_id] for item in outcomes], _HITS, self._appliance.silence.threshold
+        )
         gate = self._appliance.golden_gate
         with self._appliance.database.write() as connection:
             before = gate.comparable(connection, task.about)
