@@ -20,7 +20,7 @@ from appliance.retrieval.index_progress import IndexProgress, progress
 from appliance.retrieval.indexes import IndexState
 from appliance.storage.database import Database
 
-_FORMATS = frozenset({"gguf", "onnx"})
+_FORMATS = frozenset({"gguf", "onnx", "served"})
 
 
 def take_up(connection: Connection, audit: AuditLog, gate: IndexGate, heed: Heed, version: ModelVersion) -> None:
@@ -64,7 +64,7 @@ def begin_embedding(
     `model.embedding_running` while another one is being made ready.
     """
     if version.format not in _FORMATS:
-        raise Conflict("Documents are embedded with ONNX and GGUF models; this is another format.", code="model.embedder_format")
+        raise Conflict("Documents are embedded with no model of this format.", code="model.embedder_format")
     running = indexes.building(connection)
     if running is not None:
         raise Conflict(

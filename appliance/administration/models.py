@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,11 +62,14 @@ class ModelAdministration:
         golden: GoldenGate,
         marks: LoadMarks,
         failures: LoadFailures,
+        may_embed: Callable[[ModelVersion], None],
         ollama_address: str = "",
     ) -> None:
-        """`marks` say what crashed while it was loaded, `failures` what could not be; `ollama_address` is where the Ollama of
-        this box answers, the usual place where it is empty.
+        """`marks` say what crashed while it was loaded, `failures` what could not be; `may_embed` raises `Denied` for a version
+        that the routing policy keeps from documents; `ollama_address` is where the Ollama of this box answers, the usual place
+        where it is empty.
         """
+        self._may_embed = may_embed
         self._marks = marks
         self._failures = failures
         self._ollama_address = ollama_address
@@ -154,7 +157,10 @@ class ModelAdministration:
         """
         self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
         with self._refusals(principal):
-            return self.record(principal, connected(source, told, gate, person=principal.id, ollama_address=self._ollama_address))
+            return self.record(principal, self._connected(principal, source, told, gate))
+
+    def _connected(self, principal: Principal, source: str, told: Told, gate: Gate) -> Prepared:
+        return connected(source, told, gate, person=principal.id, catalogue=self.catalogue, ollama_address=self._ollama_address)
 
     def _take_in(self, principal: Principal, incoming: Incoming, order: Order, watch: Watch | None) -> ModelVersion:
         check_order(order)
@@ -210,6 +216,7 @@ class ModelAdministration:
                 return version
             self._require_usable(version)
             if version.kind == "embedding":
+                self._may_embed(version)
                 take_up(connection, self._audit, self._golden.indexes, heed, version)
             else:
                 heed(connection, version)
@@ -237,6 +244,7 @@ class ModelAdministration:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
             self._require_usable(before)
             if before.kind == "embedding":
+                self._may_embed(before)
                 begin_embedding(connection, self._audit, principal, before, unconditional=True)
             else:
                 records.set_state(connection, current, VersionState.RETIRED)

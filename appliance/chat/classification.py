@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from appliance.inference.selection.policy import RoutingPolicy
 from appliance.inference.selection.records import read_record
@@ -31,3 +31,9 @@ def answer_classification(connection: Connection, policy: RoutingPolicy, convers
     kept = select(messages.c.selection).where(messages.c.conversation_id == conversation_id, messages.c.selection != "")
     records = [read_record(text) for text in connection.execute(kept).scalars()]
     return policy.highest(found | {record.classification for record in records if record is not None})
+
+
+def answered_as(connection: Connection) -> set[str]:
+    """Every classification that an answer of this box was given as; reads all answers."""
+    said = func.json_extract(messages.c.selection, "$.classification")
+    return {str(name) for name in connection.execute(select(said).where(messages.c.selection != "").distinct()).scalars()}

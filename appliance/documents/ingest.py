@@ -21,7 +21,7 @@ from appliance.documents.sandbox import ParseLimits, parse_in_child
 from appliance.documents.store import insert_chunks, insert_pages
 from appliance.documents.watch import ClaimWatch
 from appliance.documents.windows import PassageEmbedder
-from appliance.errors import DocumentRejected, NotFound, Unavailable
+from appliance.errors import Denied, DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal
 from appliance.inference.runtime import model_digest
@@ -86,7 +86,7 @@ class Ingest:
         try:
             with ClaimWatch(self._database, claim) as watch:
                 self._work(claim, watch)
-        except DocumentRejected as error:
+        except (DocumentRejected, Denied) as error:  # the latter where the policy lets nobody embed it
             self._fail(claim, error.stable_code, error.sentence)
         except NotFound:
             if not self._gone(claim):

@@ -36,6 +36,9 @@ from appliance.storage.database import Database
 BATCH = 64
 """Passages between two looks at whether somebody waits; half a second of embedding and one short transaction."""
 
+_PASSING = frozenset({"inference.unreachable", "inference.busy", "inference.timeout", "inference.died"})
+"""Of a model inside a server: it may be there again in a moment."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -99,6 +102,7 @@ class Reembedding:
         """Do what is left to do, until it is done or `make_way` says after a batch that somebody waits.
 
         A model that cannot be loaded, or fails at a passage, ends its re-embedding, on record; the index that serves goes on.
+        Raises what a server says that cannot embed at the moment; the next try goes on.
         """
         indexes.sweep(self._database)
         with self._database.read() as connection:
@@ -120,6 +124,8 @@ class Reembedding:
         try:
             embedder = pool.coming(index.model_id)
         except ApplianceError as error:
+            if error.stable_code in _PASSING:
+                raise
             self._fail(index, error)
             return
         if not index.dimensions:
@@ -163,7 +169,7 @@ class Reembedding:
             try:
                 rows = _embedded_rows(passages, embedder)
             except ApplianceError as error:
-                if index.state is not IndexState.BUILDING:
+                if index.state is not IndexState.BUILDING or error.stable_code in _PASSING:
                     raise
                 self._fail(index, error)
                 raise Superseded from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from appliance.inference.runtime import EmbeddedText, TextEmbedder
 from appliance.inference.store import ModelStore
 from appliance.inference.store.embedder_folder import GRAPH_FILE, TOKENIZER_FILE, VECTORS, pooling_of
 from appliance.inference.store.embedding_form import CLS, EmbeddingForm
+from appliance.inference.store.versions import ModelVersion
 from appliance.inference.telemetry import silence
 
 _BATCH = 8
@@ -131,10 +132,19 @@ class Embedder:
         return pooled.astype(np.float32, copy=False)
 
 
-def load_embedder(models: ModelStore, *, threads: int, model_id: str = "") -> TextEmbedder:
-    """An embedding model, the active one where none is named, its digest checked. Raises `SetupError`, `Unavailable`."""
+def load_embedder(
+    models: ModelStore, *, threads: int, model_id: str = "", served: Callable[[ModelVersion], TextEmbedder] | None = None
+) -> TextEmbedder:
+    """An embedding model, the active one where none is named, its digest checked. Raises `SetupError`, `Unavailable`.
+
+    `served` opens one that stays inside a server; without it that is refused.
+    """
     model = models.model(model_id) if model_id else models.active("embedding")
     version = next((version for version in models.versions() if version.id == model.id), None)
+    if version is not None and version.format == "served":
+        if served is None:
+            raise SetupError(f"{version.id} lives in a server, which is not asked from here.", code="setup.embedder")
+        return served(version)
     if version is None or not (version.files or version.format == "gguf"):
         return open_embedder(model, models.verified_path(model), models.verified_tokenizer(), threads)
     opened = models.open_version(version.id)

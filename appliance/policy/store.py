@@ -82,6 +82,11 @@ def classifications_of(connection: Connection, collection_ids: Iterable[str]) ->
     return set(connection.execute(wanted).scalars())
 
 
+def known_classifications(connection: Connection) -> set[str]:
+    """Of every collection there is or was."""
+    return set(connection.execute(select(collections.c.classification).distinct()).scalars())
+
+
 def replace_grants(connection: Connection, collection_id: str, permission: str, grantees: Iterable[Grantee]) -> None:
     """Open the collection to exactly these, for `permission` "read" or "contribute"."""
     connection.execute(delete(grants).where(grants.c.collection_id == collection_id, grants.c.permission == permission))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,10 +14,11 @@ from appliance.inference.models import Model
 from appliance.inference.ollama.names import DEFAULT_ADDRESS, checked_address
 from appliance.inference.ollama_program import find_ollama
 from appliance.inference.registry import Availability, LoadRequest, RuntimeSpec
-from appliance.inference.runtime import Runtime
+from appliance.inference.runtime import Runtime, TextEmbedder
 
 if TYPE_CHECKING:
     from appliance.inference.ollama.client import LocalClient
+    from appliance.inference.store.versions import ModelVersion
 
 OUTSIDE = (
     "This process is sealed: it reaches the Ollama that the box starts itself (setting ollama_program), or one that "
@@ -87,6 +89,20 @@ def _load(request: LoadRequest, address: str) -> Runtime:
     try:
         check_unchanged(client, name, request.model.sha256)
         return OllamaRuntime(request.model, name, client, request.context_tokens, request.device)
+    except ApplianceError:
+        client.close()
+        raise
+
+
+def load_embedder(version: ModelVersion, address: str, require_allowed: Callable[[], None]) -> TextEmbedder:
+    """An embedding model of the Ollama at `address`. Raises what `OllamaEmbedder` and `require_allowed` raise."""
+    name = _name(version.as_model())
+    require_allowed()
+    client = open_client(address)
+    from appliance.inference.ollama.embedder import OllamaEmbedder
+
+    try:
+        return OllamaEmbedder(version, name, client, require_allowed)
     except ApplianceError:
         client.close()
         raise

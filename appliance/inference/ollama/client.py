@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Protocol, cast
 
@@ -18,6 +18,9 @@ from appliance.inference.ollama.names import check_local, checked_address, check
 
 SILENCE_S = 300.0
 """Longest wait for the next word. Ollama says nothing while it loads a model and while it reads a prompt."""
+
+KEEP_ALIVE = "30m"
+"""How long the server keeps the model in memory after an answer."""
 
 _CONNECT_S = 5.0
 _NOT_FOUND = 404
@@ -108,6 +111,12 @@ class LocalClient(Client):
                     raise
             if interruption.due:
                 raise Unavailable("The answer was stopped.", code="egress.interrupted")
+
+    def vectors(self, name: str, texts: Sequence[str]) -> object:
+        """What an embedding model makes of texts. Raises `InvalidInput` (`inference.context_overflow`) rather than cut one."""
+        given = {"model": name, "input": list(texts), "truncate": False, "keep_alive": KEEP_ALIVE}
+        with translated(name):
+            return self._raw("POST", "/api/embed", json=given).json()["embeddings"]
 
     def close(self) -> None:
         self._client.close()

@@ -14,11 +14,8 @@ from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailab
 from appliance.inference.devices import SOME_GRAPHICS
 from appliance.inference.estimate import PROBES, check_fits, check_whole, fewest_tokens, template_cost
 from appliance.inference.models import CompletionRequest, Delta, FinishReason, Health, Model, PromptMessage, Usage
-from appliance.inference.ollama.client import AnyClient, translated
+from appliance.inference.ollama.client import KEEP_ALIVE, AnyClient, translated
 from appliance.inference.ollama.names import check_local, same_name
-
-KEEP_ALIVE = "30m"
-"""How long the server keeps the model in memory after an answer."""
 
 _HEALTH_S = 2.0
 _LOOK_AGAIN_S = 5.0

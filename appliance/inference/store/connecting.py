@@ -11,6 +11,8 @@ from appliance.egress.calls import Call
 from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference import openai_wire as wire
+from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.embedding_form import form_of, is_embedder, recorded, with_prefixes
 from appliance.inference.store.importing import Prepared, model_name
 from appliance.inference.store.memory import box_mb, kv_bytes_per_token, needed_mb, require_room
 from appliance.inference.store.modelfiles import check_usable, prompt_of, read_modelfile, with_context
@@ -37,11 +39,14 @@ class Told:
     modelfile: Path | None = None
 
 
-def connected(source: str, told: Told, gate: Gate, *, person: str, ollama_address: str = "") -> Prepared:
+def connected(
+    source: str, told: Told, gate: Gate, *, person: str, catalogue: Catalogue | None = None, ollama_address: str = ""
+) -> Prepared:
     """The version to record; nothing is stored. `person` (a principal's id) is on whose behalf a destination is asked.
 
-    Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`, `modelfile.*`), and what both raise:
-    `Unavailable` (`inference.*`), `Denied` (`inference.remote_model`, `egress.refused`).
+    Raises `InvalidInput` (`model.source`, `.parameters`, `.context`, `.too_large`, `.embedder_elsewhere`, `.pooling`,
+    `.dimensions`, `modelfile.*`), and what both raise: `Unavailable` (`inference.*`), `Denied` (`inference.remote_model`,
+    `egress.refused`).
     """
     kind, _, rest = source.partition(":")
     place, _, name = rest.partition(":")
@@ -51,7 +56,17 @@ def connected(source: str, told: Told, gate: Gate, *, person: str, ollama_addres
         seen = _at_destination(place, name, gate, person)
     else:
         raise InvalidInput("A served model is named ollama:NAME or destination:PLACE:NAME.", code="model.source")
+    if seen.facts.kind == "embedding" and kind != "ollama":
+        raise InvalidInput(
+            "Embedding models are files, or models in the Ollama of this machine.",
+            code="model.embedder_elsewhere",
+        )
     version = _version(source, told, seen)
+    entry = catalogue.entry(version.name) if catalogue is not None and version.kind == "embedding" else None
+    if entry is not None and entry.kind == "embedding":
+        form = with_prefixes(version.form, entry.question_prefix, entry.passage_prefix)
+        context_tokens = min(version.context_tokens, entry.context_tokens)
+        version = replace(version, prompt=recorded(form) if form else {}, context_tokens=context_tokens)
     return Prepared(version, lambda: None)
 
 
@@ -105,9 +120,10 @@ def _facts(about: Mapping[str, Any], quantisation: str, context_tokens: int) -> 
         key_length=length,
         value_length=number("attention.value_length") or length,
     )
+    embeds = is_embedder(architecture, about)
     return Facts(
         format="served",
-        kind="language",
+        kind="embedding" if embeds else "language",
         title="",
         architecture=architecture[:60],
         quantisation=quantisation,
@@ -115,8 +131,9 @@ def _facts(about: Mapping[str, Any], quantisation: str, context_tokens: int) -> 
         context_tokens=context_tokens,
         kv_bytes_per_token=cache,
         vocabulary=number("vocab_size") or _LARGE_VOCABULARY,
-        chat_template=True,
+        chat_template=not embeds,
         licence=str(about.get("general.license") or ""),
+        form=form_of(architecture, about) if embeds else None,
     )
 
 
@@ -172,7 +189,7 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
         context_tokens = with_context(facts, modelfile).context_tokens
     return ModelVersion(
         id="",
-        kind="language",
+        kind=facts.kind,
         name=model_name((told.name or seen.name).replace(":", "-")),
         number=0,
         format="served",
@@ -187,5 +204,5 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
         size_bytes=seen.size_bytes,
         source=source[:500],
         state=VersionState.CANDIDATE,
-        prompt=prompt_of(modelfile) if modelfile else {},
+        prompt=prompt_of(modelfile) if modelfile else recorded(facts.form) if facts.form else {},
     )

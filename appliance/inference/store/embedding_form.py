@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from appliance.errors import InvalidInput
-from appliance.inference.store.gguf import GgufHeader
 
 MEAN, CLS, LAST = "mean", "cls", "last"
 LONGEST_PREFIX = 200  # characters
@@ -50,22 +49,22 @@ class EmbeddingForm:
         return self.question_prefix, self.passage_prefix
 
 
-def is_embedder(header: GgufHeader) -> bool:
+def is_embedder(architecture: str, metadata: Mapping[str, Any]) -> bool:
     """By what it was built as, or by the pooling it names; never by what it is called."""
-    said = header.metadata.get(f"{header.architecture}.pooling_type", _NO_POOLING)
-    return header.architecture in _ARCHITECTURES or said != _NO_POOLING
+    return architecture in _ARCHITECTURES or metadata.get(f"{architecture}.pooling_type", _NO_POOLING) != _NO_POOLING
 
 
-def form_of(header: GgufHeader) -> EmbeddingForm:
-    """Of a GGUF file; the mean where it names no pooling. Raises `InvalidInput`: `model.pooling`, `model.dimensions`."""
-    said = header.metadata.get(f"{header.architecture}.pooling_type")
+def form_of(architecture: str, metadata: Mapping[str, Any]) -> EmbeddingForm:
+    """Of a GGUF header; the mean where it names no pooling. Raises `InvalidInput`: `model.pooling`, `model.dimensions`."""
+    said = metadata.get(f"{architecture}.pooling_type")
     if said is not None and (not isinstance(said, int) or isinstance(said, bool) or said not in _POOLINGS):
         raise InvalidInput(
             "This model joins its vectors in a way that is not known here, or ranks pairs of texts instead of giving vectors; "
             "mean, CLS and last are known.",
             code="model.pooling",
         )
-    dimensions = header.number("embedding_length_out") or header.number("embedding_length")
+    told = metadata.get(f"{architecture}.embedding_length_out") or metadata.get(f"{architecture}.embedding_length")
+    dimensions = told if isinstance(told, int) else 0
     require_dimensions(dimensions)
     return EmbeddingForm(MEAN if said is None else _POOLINGS[said], dimensions)
 

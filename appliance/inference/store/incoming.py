@@ -103,7 +103,7 @@ def gguf_facts(header: GgufHeader) -> Facts:
         raise InvalidInput("This GGUF file does not say how long its context is.", code="model.no_context")
     heads = header.number("attention.head_count")
     width = header.number("embedding_length") // heads if heads else 0
-    embeds = is_embedder(header)
+    embeds = is_embedder(header.architecture, metadata)
     licence = metadata.get("general.license.name") or metadata.get("general.license") or ""
     return Facts(
         format="gguf",
@@ -124,7 +124,7 @@ def gguf_facts(header: GgufHeader) -> Facts:
         vocabulary=header.lengths.get("tokenizer.ggml.tokens", 0),
         chat_template=isinstance(metadata.get("tokenizer.chat_template"), str),
         licence=str(licence)[:200],
-        form=form_of(header) if embeds else None,
+        form=form_of(header.architecture, metadata) if embeds else None,
     )
 
 
