@@ -197,8 +197,12 @@ class Contest:
                     _remove(trial.path)
 
     def _refuse(self, trial: Trial, error: SetupError) -> None:
-        trial.verdict = Verdict(Outcome.FAILED, error.sentence)
-        self.progress(f"  {trial.label} does not work on this machine: {error.sentence}")
+        impossible = error.stable_code == "model.not_convertible"
+        trial.verdict = Verdict(Outcome.LEFT_OUT if impossible else Outcome.FAILED, error.sentence)
+        what = "is not made" if impossible else "does not work on this machine"
+        self.progress(f"  {trial.label} {what}: {error.sentence}")
+        if trial.make is not None:
+            _remove(trial.path)  # whatever there is of it
 
 
 def rows(trials: Sequence[Trial]) -> tuple[dict[str, Any], ...]:

@@ -31,7 +31,7 @@ const verdict = (trial) => trial.outcome && h("span.badge", { class: BADGES[tria
 const variant = (trial) =>
   h("th.variant", { scope: "row" }, trial.format, " ", verdict(trial), trial.runtime && h("span.muted", {}, [RUNTIMES[trial.runtime] ?? trial.runtime, trial.version].filter(Boolean).join(", ")));
 
-const reason = (trial, width) => trial.reason && h("tr.why", {}, h("td.muted", { colspan: width }, trial.reason));
+const reason = (trial, width) => trial.reason && h("tr.why", {}, h("td.muted", { colspan: width }, h("span", {}, trial.reason)));
 
 /** Every variant that was tried, with what became of it; null where there is no such table. */
 export function variants(trials) {

@@ -43,8 +43,10 @@ def write_folder(gguf: Path, folder: Path) -> None:
 def _tokenizer(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Byte-pair encoding (Sennrich et al. 2016) as `tokenizer.json`, and the chat template."""
     splitting = _SPLITTING.get(settings.get("tokenizer.ggml.pre", ""))
-    if settings.get("tokenizer.ggml.model") != "gpt2" or splitting is None or "tokenizer.chat_template" not in settings:
+    if settings.get("tokenizer.ggml.model") != "gpt2" or splitting is None:
         raise InvalidInput("The tokenizer of this file is of a kind that is not converted.", code="model.not_convertible")
+    if "tokenizer.chat_template" not in settings:
+        raise InvalidInput("This file has no chat template, which a folder needs.", code="model.not_convertible")
     tokens, kinds = settings["tokenizer.ggml.tokens"], settings["tokenizer.ggml.token_type"]
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     control = [

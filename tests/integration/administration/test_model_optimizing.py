@@ -17,7 +17,7 @@ from appliance.errors import Conflict, Denied, InvalidInput, SetupError, Unavail
 from appliance.inference.preparation_steps import run_step_aside
 from appliance.inference.quantisations import QUANTISATIONS
 from appliance.inference.registry import Availability, runtime_specs
-from appliance.inference.store import ModelStore
+from appliance.inference.store import ModelStore, importing
 from appliance.inference.store.gguf import read_gguf
 from appliance.inference.store.importing import Order
 from appliance.inference.store.versions import ModelVersion, VersionState
@@ -40,7 +40,8 @@ NUMBERS = {item.name: item.number for item in QUANTISATIONS}
 
 
 @pytest.fixture
-def source(appliance: Appliance, administrator, tmp_path: Path) -> ModelVersion:
+def source(appliance: Appliance, administrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
+    monkeypatch.setattr(importing, "run_step", lambda *_: {})  # imports are tried elsewhere
     path = write(tmp_path / "tiny.gguf", gguf())
     version = appliance.model_administration.take_in(administrator, path, Order())
     return appliance.model_administration.activate(administrator, version.id)
@@ -113,7 +114,7 @@ def test_speed_is_never_bought_blindly(appliance, source, optimize, answered: di
     assert [name for name, (outcome, _) in outcomes.items() if outcome == "kept"] == [kept]
     assert list(outcomes) == ["F32", *MADE, "1-bit", "folder"]
     assert outcomes["1-bit"][0] == "left out"
-    assert outcomes["folder"] == ("failed", "Only models of the Llama family are converted.")
+    assert outcomes["folder"] == ("left out", "Only models of the Llama family are converted.")
     figures = {"quality", "memory_mb", "prefill_tokens_per_s", "decode_tokens_per_s", "runtime"}
     assert all(figures <= set(trial) for trial in version.trials if trial["outcome"] in {"kept", "lost"})
     if kept == "F32":

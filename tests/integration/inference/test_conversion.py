@@ -44,6 +44,16 @@ def test_the_script_says_in_one_sentence_what_it_cannot_read(tmp_path: Path, cap
 
 
 @pytest.mark.models
+def test_without_a_chat_template_there_is_no_folder(models_dir: Path, tmp_path: Path, capsys):
+    prepared = json.loads((models_dir / "manifest.json").read_text())["models"][0]
+    (tmp_path / "mute.gguf").write_bytes(
+        (models_dir / prepared["file"]).read_bytes().replace(b".chat_template", b".chat_templaxx")
+    )
+    assert main(["--gguf", str(tmp_path / "mute.gguf"), "--out", str(tmp_path / "out")]) == 1
+    assert "no chat template" in capsys.readouterr().err
+
+
+@pytest.mark.models
 def test_a_converted_version_answers_and_can_be_gone_back_from(appliance: Appliance, administrator, models_dir: Path):
     prepared = json.loads((models_dir / "manifest.json").read_text())["models"][0]
     order = Order(name="smollm2", licence=prepared["licence"])

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,6 +195,38 @@ def test_a_process_that_dies_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SetupError) as refusal:
         preparation_steps.run_step("measure", "llamacpp", "anything", 1, 1)
     assert refusal.value.stable_code == "setup.step_crashed"
+
+
+def test_a_step_ends_with_whoever_started_it(models_dir: Path):
+    model = models_dir / ModelStore(models_dir).active("language").file
+    program = f"from appliance.inference.preparation_steps import run_step; run_step('quality', 'llamacpp', {str(model)!r}, 1, 0)"
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    try:
+        step = awaited(lambda: children.read_text().split())[0]
+        awaited(lambda: b"libllama" in Path(f"/proc/{step}/maps").read_bytes())  # in the middle of it
+    finally:
+        parent.kill()
+        parent.wait()
+    awaited(lambda: ended(step))
+
+
+def ended(process: str) -> bool:
+    """Nobody may be there to take note of it."""
+    try:
+        return "(zombie)" in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def awaited(look: Callable[[], Any]) -> Any:
+    """What `look` finds, as soon as it finds something."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 def test_memory_is_that_of_the_measuring_not_of_who_started_it():

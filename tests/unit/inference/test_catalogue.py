@@ -9,8 +9,8 @@ import pytest
 
 from appliance.bootstrap import POLICIES_DIR
 from appliance.errors import SetupError
-from appliance.inference.quantisations import BITS_PER_WEIGHT
-from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.quantisations import BITS_PER_WEIGHT, ONE_BIT, QUANTISATIONS, Source, plan
+from appliance.inference.store.catalogue import Catalogue, Entry
 from appliance.inference.store.memory import needed_mb
 from appliance.inference.store.versions import Facts, SizeClass, size_class
 
@@ -51,6 +51,17 @@ def test_all_quantisations_are_used_and_fewer_bits_need_less_memory():
         sizes = [entry.memory_mb(name) for name in by_bits]
         assert sizes == sorted(set(sizes)), entry.name
         assert entry.memory_mb("F16", context_tokens=1) < entry.memory_mb("F16") or entry.kind == "embedding"
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES.values() if entry.kind == "language"], ids=lambda entry: entry.name)
+def test_memory_is_known_for_every_format_that_could_be_made(entry: Entry):
+    one_bit = ONE_BIT.name in entry.quantisations
+    expected = ("F16", "1-bit") if one_bit else tuple(item.name for item in QUANTISATIONS if item is not ONE_BIT)
+    assert entry.quantisations == expected
+    weights = {name: entry.parameters_m * BITS_PER_WEIGHT[name] / 8 for name in expected}
+    assert all(entry.memory_mb(name) > weights[name] for name in expected)
+    made = {item.name for item in plan(Source("F16", 1, 1, trained_one_bit=one_bit), lambda _: 0, 1).make}
+    assert {*expected} - {"F16"} <= made
 
 
 def test_the_computed_memory_of_the_default_is_near_its_files():
