@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from appliance.errors import ApplianceError, SetupError
+from appliance.errors import ApplianceError, SetupError, Unavailable
 from appliance.inference.models import Model
 from appliance.inference.ollama.names import DEFAULT_ADDRESS, checked_address
 from appliance.inference.ollama_program import find_ollama
@@ -98,6 +98,12 @@ def load_embedder(version: ModelVersion, address: str, require_allowed: Callable
     """An embedding model of the Ollama at `address`. Raises what `OllamaEmbedder` and `require_allowed` raise."""
     name = _name(version.as_model())
     require_allowed()
+    try:
+        _knock(address or DEFAULT_ADDRESS)
+    except OSError as error:
+        if not address and error.errno in _SEALED:
+            raise SetupError(OUTSIDE, code="setup.ollama") from error
+        raise Unavailable("Ollama does not answer on this machine.", code="inference.unreachable") from error
     client = open_client(address)
     from appliance.inference.ollama.embedder import OllamaEmbedder
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
 from appliance.inference.ollama.client import LocalClient
-from appliance.inference.ollama.models import check_unchanged
+from appliance.inference.ollama.models import list_models
+from appliance.inference.ollama.names import same_name
 from appliance.inference.runtime import EmbeddedText
 from appliance.inference.store.embedding_form import EmbeddingForm
 from appliance.inference.store.versions import ModelVersion
@@ -70,9 +71,20 @@ class OllamaEmbedder:
         for start in range(0, len(texts), _BATCH):
             # each time: a policy is what it is now, and a name may stand for another model at any moment
             self._require_allowed()
-            check_unchanged(self._client, self._name, self._version.sha256)
+            self._require_unchanged()
             vectors[start : start + _BATCH] = self._read(texts[start : start + _BATCH], prefix)
         return vectors
+
+    def _require_unchanged(self) -> None:
+        """A name that computes elsewhere by now is not among those that are listed, and is sent nothing."""
+        found = [model.digest for model in list_models(self._client) if same_name(model.name, self._name)]
+        if not found:
+            raise Unavailable(f"Ollama has no model named {self._name} on this machine.", code="inference.no_model")
+        if found != [self._version.sha256]:
+            raise SetupError(
+                f"{self._name} in Ollama is not the model that was connected; connect it again if that is meant.",
+                code="setup.model_digest",
+            )
 
     def _read(self, texts: Sequence[str], prefix: str) -> npt.NDArray[np.float32]:
         try:

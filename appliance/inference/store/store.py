@@ -17,7 +17,7 @@ from appliance.storage.database import Database
 from appliance.storage.digests import Watch
 
 TOKENIZER = "tokenizer.json"
-_IN_PROCESS = frozenset({"gguf", "onnx"})  # a prepared box, and tools on it
+_IN_PROCESS = frozenset({"gguf", "onnx"})
 
 
 class ModelStore:

@@ -44,6 +44,7 @@ class Ollama:
 
     about: dict[str, Any] = field(default_factory=lambda: dict(ABOUT))
     digest: str = "d" * 64
+    listed: dict[str, Any] = field(default_factory=dict)
     status: int = 200
     rows: Any = None
     sent: list[str] = field(default_factory=list)
@@ -53,7 +54,9 @@ class Ollama:
             case "/api/show":
                 answer.json({"model_info": self.about, "capabilities": ["embedding"]})
             case "/api/tags":
-                answer.json({"models": [{"model": "nomic:latest", "digest": self.digest, "size": 1_000, "details": {}}]})
+                answer.json(
+                    {"models": [{"model": "nomic:latest", "digest": self.digest, "size": 1_000, "details": {}, **self.listed}]}
+                )
             case "/api/embed":
                 texts = asked.body["input"]
                 self.sent += texts
@@ -149,11 +152,15 @@ def test_a_collection_that_the_policy_does_not_know_stops_it_at_once(allowed, ad
     assert len(ollama.sent) == sent
 
 
-def test_another_model_under_the_same_name_is_refused(allowed, ollama, version):
+def test_another_model_under_the_same_name_is_sent_nothing_nor_one_that_computes_elsewhere_by_now(allowed, ollama, version):
     embedder = allowed.embedders.coming(version.id)
     sent, ollama.digest = len(ollama.sent), "e" * 64
     assert code_of(lambda: embedder.embed(["gate"])) == "setup.model_digest"
+    ollama.digest, ollama.listed = "d" * 64, {"remote_host": "https://ollama.com:443", "remote_model": "nomic"}
+    assert code_of(lambda: embedder.embed(["gate"])) == "inference.no_model"
     assert len(ollama.sent) == sent
+    ollama.listed = {}
+    assert embedder.embed(["gate"]).shape == (1, 16)
 
 
 @pytest.mark.parametrize(
