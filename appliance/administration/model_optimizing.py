@@ -76,13 +76,15 @@ class ModelOptimizing:
             trials = [Trial(version.quantisation, RUNTIMES[version.format], path, version=version.id)]
             trials += self._stored(version, opened, progress)
             if version.format == "gguf":
-                trials += self._made(version, path, scratch, folders=any(trial.runtime == GENAI for trial in trials))
+                trials += self._made(
+                    version, path, scratch, folders=not any(trial.runtime == GENAI and trial.verdict is None for trial in trials)
+                )
             if len(trials) == 1:
                 raise InvalidInput(
                     f"A folder is not converted, and there is no other form of {version.name} here to compare it with.",
                     code="model.nothing_to_compare",
                 )
-            contest = Contest(trials, box_mb() - self._headroom_mb, run_step_aside, progress, self._questions)
+            contest = Contest(trials, self._room_mb, run_step_aside, progress, self._questions)
             contest.time()
             contest.keep_company()
             for trial in contest.running:
@@ -94,16 +96,18 @@ class ModelOptimizing:
             kept = self._kept(principal, version, best, rows(trials))
         return self._models.activate(principal, kept.id) if activate and kept.state is not VersionState.ACTIVE else kept
 
+    @property
+    def _room_mb(self) -> int:
+        return max(0, box_mb() - self._headroom_mb)
+
     def _stored(self, version: ModelVersion, opened: ExitStack, progress: Progress) -> Iterator[Trial]:
         """What is here of this name in the other format, as it is."""
         for other in self._store.versions():
             if (other.name, other.kind) != (version.name, version.kind) or other.format not in {*RUNTIMES} - {version.format}:
                 continue
             runtime = RUNTIMES[other.format]
-            if other.encrypted:
-                yield left_out(
-                    other.quantisation, f"{other.id} is encrypted, and would have to lie open to be measured.", runtime
-                )
+            if refusal := _not_comparable(other, version):
+                yield left_out(other.quantisation, refusal, runtime)
                 continue
             progress(f"Reading {other.id}")
             try:
@@ -114,20 +118,20 @@ class ModelOptimizing:
             yield Trial(other.quantisation, runtime, path, version=other.id)
 
     def _made(self, version: ModelVersion, path: Path, scratch: Path, *, folders: bool) -> Iterator[Trial]:
-        """Its other formats, and its folder where none is stored (`folders`)."""
+        """Its other formats, and its folder where none is stored that takes part (`folders`)."""
         facts, entry = facts_of(path), self._models.catalogue.entry(version.name)
         one_bit = entry is not None and ONE_BIT.name in entry.quantisations
         source = Source(version.quantisation, version.size_bytes, version.parameters_m, trained_one_bit=one_bit)
-        wanted = plan(source, lambda size: needed_mb(facts, size), box_mb() - self._headroom_mb)
-        refusal = "" if folders else _folder_refused(version, facts)
-        folder_bytes = 0 if folders or refusal else int(_FOLDER_DISK * version.size_bytes)
+        wanted = plan(source, lambda size: needed_mb(facts, size), self._room_mb)
+        refusal = _folder_refused(version, facts) if folders else ""
+        folder_bytes = 0 if refusal or not folders else int(_FOLDER_DISK * version.size_bytes)
         free_room(scratch, sum(map(source.size_as, wanted.make)) + folder_bytes)
         for item in wanted.make:
             target = scratch / f"{item.name}.gguf"
             yield Trial(item.name, path=target, make=partial(_requantise, path, target, item.number))
         for name, reason in wanted.left_out.items():
             yield left_out(name, reason)
-        if folders:
+        if not folders:
             return
         if refusal:
             yield left_out(_FOLDER, refusal, GENAI)
@@ -163,6 +167,13 @@ def _same(known: ModelVersion, made: ModelVersion) -> bool:
 def _requantise(source: Path, target: Path, number: int) -> None:
     run_step_aside("requantise", source, target, number)
     facts_of(target)  # refuses what a full disk cut off
+
+
+def _not_comparable(other: ModelVersion, version: ModelVersion) -> str:
+    """Why a stored version takes no part; empty where it does."""
+    if other.encrypted:
+        return f"{other.id} is encrypted, and would have to lie open to be measured."
+    return "" if other.prompt == version.prompt else f"{other.id} has another Modelfile."
 
 
 def _folder_refused(version: ModelVersion, facts: Facts) -> str:

@@ -293,6 +293,18 @@ def test_what_is_stored_in_the_other_format_is_compared_both_ways(
     assert "was exchanged" in spoiled["reason"]
 
 
+def test_what_is_stored_with_another_modelfile_or_encrypted_takes_no_part(
+    appliance, administrator, source, optimize, folder, tmp_path
+):
+    (tmp_path / "Modelfile").write_text('FROM .\nSYSTEM "Answer in verse."\n')
+    other = appliance.model_administration.take_in(administrator, folder, Order(name="tiny", modelfile=tmp_path / "Modelfile"))
+    sealed = appliance.model_administration.take_in(administrator, folder, Order(name="tiny", encrypt=True))
+    reasons = [trial["reason"] for trial in optimize(source).trials if trial["runtime"] == "genai"]
+    assert reasons[0] == f"{sealed.id} is encrypted, and would have to lie open to be measured."
+    assert reasons[1] == f"{other.id} has another Modelfile."
+    assert len(reasons) == 3  # the folder that cannot be made here
+
+
 def test_a_folder_alone_has_nothing_to_be_compared_with(appliance, administrator, optimize, folder):
     stored = appliance.model_administration.take_in(administrator, folder, Order())
     with pytest.raises(InvalidInput) as refusal:
