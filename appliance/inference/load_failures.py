@@ -43,6 +43,10 @@ class LoadFailure:
     failed_ms: int
     until_ms: int
 
+    def stands(self, at_ms: int) -> bool:
+        """Whether others still go before it; not where the clock was set back since: then nobody knows how long ago it was."""
+        return self.failed_ms <= at_ms < self.until_ms
+
 
 class LoadFailures:
     """A file for each attempt that failed, in one directory; threads and processes may share it."""
@@ -64,14 +68,14 @@ class LoadFailures:
     def standing(self) -> dict[Attempt, LoadFailure]:
         """Those that are not tried again yet while another model may answer."""
         now = self._clock()
-        return {attempt: failure for attempt, failure in self.known().items() if now < failure.until_ms}
+        return {attempt: failure for attempt, failure in self.known().items() if failure.stands(now)}
 
     def note(self, attempt: Attempt, code: str, sentence: str) -> bool:
         """Whether that is news: it did not fail before, or for another reason. Those who waited for one load count as one."""
         with self._lock:
             now, before = self._clock(), _read(self._file(attempt))
             news = before is None or before.code != code
-            if before is not None and now < before.until_ms and not news:
+            if before is not None and before.stands(now) and not news:
                 return False
             times = 1 if before is None or news else before.times + 1
             pause = min(LONGEST_MS, FIRST_MS * 2 ** min(times - 1, 16))

@@ -65,6 +65,17 @@ def test_it_is_tried_again_after_longer_and_longer(failures: LoadFailures, clock
     assert pauses[-1] == LONGEST_MS
 
 
+def test_a_clock_that_is_set_back_makes_no_failure_last_longer(failures: LoadFailures, clock: Clock) -> None:
+    clock.ms = 10**12
+    failures.note(BIG, *DIGEST)
+    clock.ms = 10**9
+    assert failures.standing() == {}
+    failures.note(BIG, *DIGEST)
+    assert set(failures.standing()) == {BIG}
+    clock.ms += LONGEST_MS
+    assert failures.standing() == {}
+
+
 def test_a_load_or_a_person_ends_it_and_nothing_else_is_forgotten(failures: LoadFailures, tmp_path: Path) -> None:
     failures.note(BIG, *DIGEST)
     failures.note(("big@1", "genai"), *DIGEST)
