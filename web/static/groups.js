@@ -58,6 +58,7 @@ async function create() {
 // As it is now: others make changes, too, and what a dialog says must be true when it is agreed to.
 async function fresh({ id, name }) {
   const found = (await api.get("/api/groups")).find((group) => group.id === id);
+  people = await api.get("/api/people"); // after the group: a member without a box in the dialog would be taken out by it
   if (found) return found;
   await load();
   throw new Error(`${name} was deleted meanwhile.`);
