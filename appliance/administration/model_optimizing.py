@@ -86,9 +86,9 @@ class ModelOptimizing:
                 )
             contest = Contest(trials, self._room_mb, run_step_aside, progress, self._questions)
             contest.time()
-            contest.keep_company()
             for trial in contest.running:
                 contest.ask(trial)
+            contest.keep_company()
             best = contest.winner()
             if best is None:
                 raise InvalidInput(f"No form of {version.name} can be kept. {trials[0].reason}", code="model.too_large")

@@ -121,10 +121,12 @@ class Contest:
             self.progress(f"  {trial.label} reads {prefill:.0f}, writes {decode:.0f} tokens a second")
 
     def keep_company(self) -> None:
-        """Four answers at once, which a runtime may be good at or not: only told apart where there are several runtimes."""
-        if len({trial.runtime for trial in self.running}) < 2:
+        """Four answers at once, which a runtime may be good at or not: told apart where those that answer well use several."""
+        labels = self._decided().able
+        able = [trial for trial in self.running if trial.label in labels]
+        if len({trial.runtime for trial in able}) < 2:
             return
-        for trial in self.running:
+        for trial in able:
             self.progress(f"Asking {trial.label} four questions at once")
             try:
                 trial.measured |= self.step("four_at_once", trial.runtime, trial.path, available_cores(), min(self.passes, 2))

@@ -65,11 +65,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`winner` is a label, None where nothing fits. `ask` are those whose quality has to be known before that is final."""
+    """`winner` is a label, None where nothing fits. `ask` are those whose quality has to be known before that is final.
+
+    `able` are those that fit and are not known to answer worse: among them speed decides.
+    """
 
     winner: str | None
     verdicts: Mapping[str, Verdict]
     ask: tuple[str, ...] = ()
+    able: tuple[str, ...] = ()
 
 
 def decide(contenders: Sequence[Contender], source: str, *, questions: int, room_mb: int) -> Decision:
@@ -96,12 +100,13 @@ def decide(contenders: Sequence[Contender], source: str, *, questions: int, room
     fastest = min(left, key=lambda item: item.seconds)
     tied = [item for item in left if item.seconds <= TIE * fastest.seconds]
     winner = min(tied, key=lambda item: (item.memory_mb, item.size_bytes, item.seconds))
+    able = tuple(item.label for item in left)
     for item in left:
         verdicts[item.label] = _verdict(item, winner, fastest)
     if winner is original or (original is None and len(left) == 1):
-        return Decision(winner.label, verdicts)
+        return Decision(winner.label, verdicts, able=able)
     matters = [original, winner] if original else left
-    return Decision(winner.label, verdicts, tuple(item.label for item in matters if item.quality is None))
+    return Decision(winner.label, verdicts, tuple(item.label for item in matters if item.quality is None), able)
 
 
 def far_behind(contender: Contender, best: Contender) -> Verdict | None:

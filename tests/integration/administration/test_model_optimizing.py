@@ -272,9 +272,18 @@ def test_answering_four_at_once_counts_as_much_as_answering_one(source, optimize
     monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | {"folder": (600.0, 90.0)})  # alone it is the fastest
     version = optimize(source, scripted(folder=folder))
     assert version.quantisation == "Q4_0"
+    assert {trial["format"] for trial in version.trials if "four_at_once" in trial} == {"Q4_0", "Q4_K_M", "Q8_0", "F32", "fp32"}
     lost = next(trial for trial in version.trials if trial["runtime"] == "genai")
     assert lost["outcome"] == "lost"
     assert lost["four_at_once"] == 1.0
+
+
+def test_those_that_lost_their_wits_are_not_asked_four_at_once(source, optimize, folder):
+    trials = {trial["format"]: trial for trial in optimize(source, scripted({"Q4_0": 0.1, "folder": 0.1}, folder)).trials}
+    assert not any("four_at_once" in trial for trial in trials.values())  # those that are left use one runtime
+    trials = {trial["format"]: trial for trial in optimize(source, scripted({"Q4_0": 0.1}, folder)).trials}
+    assert "four_at_once" not in trials["Q4_0"]
+    assert trials["Q8_0"]["four_at_once"] == 2.0
 
 
 def test_what_is_stored_in_the_other_format_is_compared_both_ways(
@@ -327,9 +336,9 @@ def test_two_runtimes_are_compared_for_real(models_dir: Path, tmp_path: Path):
     cut_off = Trial("cut off", path=write(tmp_path / "cut.gguf", source.read_bytes()[:1_000_000]))
     contest = Contest([Trial("source", path=source), written, cut_off], 10**6, run_step_aside, print, 2, passes=1)
     contest.time()
-    contest.keep_company()
     for trial in contest.running:
         contest.ask(trial)
+    contest.keep_company()
     best = contest.winner()
     assert best is not None
     assert best.verdict is not None
