@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.heeding import Heeding
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import ApplianceError, Conflict, InvalidInput
+from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput
 from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
 from appliance.inference.load_failures import LoadFailures
@@ -208,6 +208,8 @@ class ModelAdministration:
         then it is returned as it is. A reason lets one through that they keep back.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
+        with self._database.read() as connection:
+            self._require_allowed(principal, EventName.MODEL_ACTIVATED, records.load_version(connection, version_id))
         heeding = self._heeding.before(principal, EventName.MODEL_ACTIVATED, version_id, despite)
         with heeding as heed, self._database.write() as connection:
             version = records.load_version(connection, version_id)
@@ -216,7 +218,6 @@ class ModelAdministration:
                 return version
             self._require_usable(version)
             if version.kind == "embedding":
-                self._may_embed(version)
                 take_up(connection, self._audit, self._golden.indexes, heed, version)
             else:
                 heed(connection, version)
@@ -236,15 +237,16 @@ class ModelAdministration:
         One that is not active yet is given up by `abandon`.
         """
         self._access.require(principal, Action.MODEL_ACTIVATE, APPLIANCE)
+        with self._database.read() as connection:
+            _, before = _replaced(records.load_versions(connection), name)
+        if before is not None:
+            self._require_allowed(principal, EventName.MODEL_RESTORED, before)
         with self._database.write() as connection:
-            versions = records.load_versions(connection)
-            current = next((item for item in versions if item.name == name and item.state is VersionState.ACTIVE), None)
-            before = next((version for version in versions if current and version.id == current.replaced), None)
+            current, before = _replaced(records.load_versions(connection), name)
             if current is None or before is None:
                 raise Conflict(f"There is no version of {name} to go back to.", code="model.nothing_before")
             self._require_usable(before)
             if before.kind == "embedding":
-                self._may_embed(before)
                 begin_embedding(connection, self._audit, principal, before, unconditional=True)
             else:
                 records.set_state(connection, current, VersionState.RETIRED)
@@ -341,6 +343,17 @@ class ModelAdministration:
             self._store.content.remove(version)
         self._store.content.remove_files(item.sha256 for item in version.adapters if item.sha256 not in kept)
 
+    def _require_allowed(self, principal: Principal, act: EventName, version: ModelVersion) -> None:
+        """Raise `Denied`, on record, for an embedding model that the routing policy keeps from documents."""
+        try:
+            self._may_embed(version)
+        except Denied as error:
+            about = (ResourceRef("model", version.id),)
+            facts: Facts = {"reason": error.stable_code}
+            with self._database.write() as connection:
+                self._audit.append(connection, AuditEvent(act, principal, resources=about, outcome=Outcome.FAILURE, facts=facts))
+            raise
+
     def _require_usable(self, version: ModelVersion) -> None:
         if version.state is VersionState.ACTIVE:
             raise Conflict(f"{version.id} is active already.", code="model.active")
@@ -365,3 +378,9 @@ class ModelAdministration:
                     connection, AuditEvent(EventName.MODEL_IMPORTED, principal, outcome=Outcome.FAILURE, facts=facts)
                 )
             raise
+
+
+def _replaced(versions: Sequence[ModelVersion], name: str) -> tuple[ModelVersion | None, ModelVersion | None]:
+    """The active version of a name, and the one that was active before."""
+    current = next((item for item in versions if item.name == name and item.state is VersionState.ACTIVE), None)
+    return current, next((version for version in versions if current and version.id == current.replaced), None)

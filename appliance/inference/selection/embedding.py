@@ -18,7 +18,7 @@ def require_allowed(version: ModelVersion, policy: RoutingPolicy, seal: Strength
     """Raise `Denied` (`inference.embedding_forbidden`) unless each classification of the policy allows it, and each of those
     `found` on this box, of which the policy may know nothing. What runs in the box's own processes is not asked.
     """
-    if version.format != "served":
+    if version.kind != "embedding" or version.format != "served":
         return
     offer = Offer(OLLAMA, version.id, version.name, kind="embedding")
     for classification in dict.fromkeys((*policy.classifications, *sorted(found))):

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from appliance.administration.embedding import index_states
+from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
 from appliance.documents.models import DocumentStatus
 from appliance.egress.seal.layers import Strength
@@ -19,12 +20,13 @@ from appliance.errors import ApplianceError, Denied
 from appliance.inference import ollama as ollama_package
 from appliance.inference.embedder import load_embedder
 from appliance.inference.selection.embedding import require_allowed
+from appliance.inference.selection.records import SelectionRecord, write_record
 from appliance.inference.store import connecting
 from appliance.inference.store.connecting import Told
 from appliance.inference.store.embedding_form import EmbeddingForm
 from appliance.inference.store.versions import ModelVersion
 from appliance.inference.stub import InsecureStubWarning, StubEmbedder
-from appliance.storage.tables import collections
+from appliance.storage.tables import collections, conversations, messages
 from tests.scripted_server import Answer, Asked, ScriptedServer
 
 ABOUT = {
@@ -123,6 +125,19 @@ def test_the_policy_as_it_is_shipped_lets_no_server_embed_and_nothing_is_sent(ap
     assert code_of(lambda: appliance.model_administration.activate(administrator, version.id)) == "inference.embedding_forbidden"
     assert code_of(lambda: appliance.embedders.coming(version.id)) == "inference.embedding_forbidden"
     assert len(index_states(appliance.database)) == 1
+    assert ollama.sent == []
+    with appliance.database.read() as connection:
+        (record,) = search(connection, AuditFilter(event="model.activated"), limit=5)
+    assert (record.outcome, record.facts) == ("failure", {"reason": "inference.embedding_forbidden"})
+
+
+def test_what_earlier_answers_drew_on_counts_since_follow_up_questions_repeat_it(allowed, alice, ollama, version):
+    with allowed.database.write() as connection:
+        connection.execute(insert(conversations).values(id="c", principal_id=alice.id, title="", created_ms=1, updated_ms=1))
+        told = write_record(SelectionRecord("cosmic"))
+        given = {"id": "m", "conversation_id": "c", "ordinal": 1, "role": "assistant", "status": "DONE", "created_ms": 1}
+        connection.execute(insert(messages).values(**given, selection=told))
+    assert code_of(lambda: allowed.embedders.coming(version.id)) == "inference.embedding_forbidden"
     assert ollama.sent == []
 
 
