@@ -11,17 +11,31 @@ from appliance.errors import SetupError
 
 def whole_graphs(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of each graph of a sealed folder that has weights beside it. Raises `SetupError` (`inference.folder`)."""
-    import onnx
+    from google.protobuf.message import DecodeError
 
     for path in sorted(folder.glob("*.onnx")):
-        model = onnx.load(str(path), load_external_data=False)
-        outside = [tensor for tensor in model.graph.initializer if tensor.external_data]
-        for tensor in outside:
-            tensor.raw_data = _weights(folder, {entry.key: entry.value for entry in tensor.external_data})
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")
-        if outside:
-            yield path.name, model.SerializeToString()
+        try:
+            whole = _whole(path)
+        except (DecodeError, KeyError, OSError, ValueError) as error:
+            raise SetupError(
+                f"The graph {path.name} of the model folder {folder.name} is damaged, or its weights are.",
+                code="inference.folder",
+            ) from error
+        if whole is not None:
+            yield path.name, whole
+
+
+def _whole(path: Path) -> bytes | None:
+    """None where no weights lie beside it."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    outside = [tensor for tensor in model.graph.initializer if tensor.external_data]
+    for tensor in outside:
+        tensor.raw_data = _weights(path.parent, {entry.key: entry.value for entry in tensor.external_data})
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    return model.SerializeToString() if outside else None
 
 
 def _weights(folder: Path, told: dict[str, Any]) -> bytes:
