@@ -16,7 +16,7 @@ from appliance.inference.models import PromptMessage
 
 _KNOWN = frozenset(
     {"Messages", "System", "Prompt", "Response", "Role", "Content", "Suffix"}
-    # of models that think or call tools: empty here, since nothing is asked of them but an answer
+    # of models that think or call tools: empty here but for IsThinkSet, since nothing is asked of them but an answer
     | {"Tools", "ToolCalls", "ToolName", "Thinking", "Think", "ThinkLevel", "IsThinkSet", "Images"}
     | {"Function", "Name", "Arguments", "Description", "Parameters"}
 )
@@ -60,6 +60,7 @@ class ConversationTemplate:
             {
                 "System": "\n\n".join(text for role, text in shown if role == "system"),
                 "Messages": [{"Role": role, "Content": text} for role, text in shown],
+                "IsThinkSet": True,  # said, and not asked for
             }
         )
 

@@ -15,6 +15,9 @@ from appliance.errors import SetupError
 from appliance.inference.chat_template import ChatTemplate, unusable
 from appliance.inference.models import PromptMessage
 
+DESCRIPTION = "tokenizer_config.json"
+SEPARATE_TEMPLATE = "chat_template.jinja"
+
 
 class ChatTokenizer:
     """The tokenizer and the chat template of a model folder. Raises `SetupError` where one is missing or unusable."""
@@ -22,7 +25,7 @@ class ChatTokenizer:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        described = read_json(folder / "tokenizer_config.json")
+        described = self._described = read_json(folder / DESCRIPTION)
         content = read_json(folder / "tokenizer.json")
         self._reading = Tokenizer.from_file(str(folder / "tokenizer.json"))
         added = content.get("added_tokens") or []
@@ -36,13 +39,23 @@ class ChatTokenizer:
         names = {name: _text(described.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
         self._template = ChatTemplate(_template_of(folder, described), names)
 
+    def for_others(self) -> dict[str, Any]:
+        """The description of the folder, for a library that fills in the template by itself: with the one that is used here."""
+        return self._described | {"chat_template": self._template.for_others()}
+
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
         """The prompt, ready for the answer. Raises `SetupError` (`setup.model_template`)."""
         return self._tokens(messages, for_answer=True)
 
     def opening(self, message: PromptMessage) -> int:
-        """How many tokens the turn of a first message takes; how far a prompt is the same for everybody who begins with it."""
-        return len(self._tokens([message], for_answer=False))
+        """How many tokens the turn of a first message takes; how far a prompt is the same for everybody who begins with it.
+
+        None where the template gives it no turn of its own.
+        """
+        try:
+            return len(self._tokens([message], for_answer=False))
+        except SetupError:
+            return 0
 
     def without_markers(self, text: str) -> str:
         """For libraries that take text alone: each marker in it broken by a space of no width."""
@@ -104,7 +117,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _template_of(folder: Path, described: dict[str, Any]) -> str:
-    separate = folder / "chat_template.jinja"
+    separate = folder / SEPARATE_TEMPLATE
     if separate.is_file():
         return separate.read_text(encoding="utf-8")
     template = described.get("chat_template")

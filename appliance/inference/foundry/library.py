@@ -12,13 +12,14 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import SetupError, Unavailable
 from appliance.inference.devices import drives
+from appliance.inference.folder_tokenizer import DESCRIPTION, SEPARATE_TEMPLATE
 from appliance.inference.foundry import PROVIDERS
 from appliance.inference.genai.native import CONFIG, folder_settings
 from appliance.inference.store.content import BESIDE_FOLDERS
@@ -37,7 +38,17 @@ _models = 0
 class CatalogueModel:
     """A folder in the local catalogue, loaded. Raises `SetupError` for an unusable one, `Unavailable` where loading fails."""
 
-    def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str, library: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        description: Mapping[str, Any],
+        context_tokens: int,
+        threads: int,
+        device: str,
+        library: str = "cpu",
+    ) -> None:
+        """`description` is what is said of the tokenizer, the chat template included."""
         settings = folder_settings(folder)
         if library not in PROVIDERS or not drives(library, device) or device.partition(":")[2] not in {"", "0"}:
             raise SetupError(f"Foundry Local drives no {device} through {library}.", code="inference.device")
@@ -48,7 +59,7 @@ class CatalogueModel:
         try:
             with failures("inference.load_failed", f"The model folder {folder.name} cannot be loaded"):
                 self._catalogue = self._manager.get_catalog(_sdk().CatalogType.LOCAL)
-                with _bounded(folder, settings, context_tokens, threads) as bounded:
+                with _bounded(folder, settings, description, context_tokens, threads) as bounded:
                     self._model = self._registered(bounded, PROVIDERS[library])
                     self._model.load()
                 provider = self._model.info.runtime.execution_provider
@@ -89,7 +100,10 @@ class CatalogueModel:
 
 
 def _used(provider: str, wanted: str) -> str:
-    """The device that the SDK says it computes on; empty where it says what is not known here."""
+    """The device that the SDK says it computes on; empty where it says what is not known here.
+
+    It says the provider that it was asked for, but refuses to load through one that it does not have (both seen with 2.2.1).
+    """
     library = next((name for name, known in PROVIDERS.items() if known == provider), "")
     if drives(library, wanted):
         return wanted
@@ -154,8 +168,12 @@ def _leave() -> None:
 
 
 @contextmanager
-def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, threads: int) -> Iterator[Path]:
+def _bounded(
+    folder: Path, settings: dict[str, Any], description: Mapping[str, Any], context_tokens: int, threads: int
+) -> Iterator[Path]:
     """The folder as hard links, with settings that keep to this box's threads and context: the SDK cannot be told either.
+
+    Nor can it be told which template to use, or how.
 
     It is read while the model is loaded, and not again.
     """
@@ -170,7 +188,8 @@ def _bounded(folder: Path, settings: dict[str, Any], context_tokens: int, thread
     }
     with scratch(folder.parent, BESIDE_FOLDERS) as directory:
         for path in folder.iterdir():
-            if path.name != CONFIG:
+            if path.name not in {CONFIG, DESCRIPTION, SEPARATE_TEMPLATE}:
                 os.link(path, directory / path.name)  # the seal allows no other kind
         (directory / CONFIG).write_text(json.dumps(bounded), encoding="utf-8")
+        (directory / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         yield directory

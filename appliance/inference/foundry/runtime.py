@@ -38,7 +38,14 @@ class FoundryRuntime:
         waiting_limit: int = WAITING_LIMIT,
     ) -> None:
         self._tokenizer = ChatTokenizer(folder)
-        self._native = CatalogueModel(folder, context_tokens=context_tokens, threads=threads, device=device, library=library)
+        self._native = CatalogueModel(
+            folder,
+            description=self._tokenizer.for_others(),
+            context_tokens=context_tokens,
+            threads=threads,
+            device=device,
+            library=library,
+        )
         self._model = model
         self._context_tokens = context_tokens
         self._line = WaitingLine(waiting_limit)

@@ -52,6 +52,7 @@ class _ChatML:
         self._native = native
         self._start, self._end = native.control_token("<|im_start|>"), native.control_token("<|im_end|>")
         self._newline = native.tokenise("\n", special=False)
+        self._opening = [*native.tokenise("assistant\n", special=False), *_no_thought(native)]
 
     def turns(self, messages: Sequence[PromptMessage]) -> list[int]:
         tokens: list[int] = []
@@ -61,4 +62,14 @@ class _ChatML:
         return tokens
 
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        return [*self.turns(messages), self._start, *self._native.tokenise("assistant\n", special=False)]
+        return [*self.turns(messages), self._start, *self._opening]
+
+
+def _no_thought(native: NativeModel) -> list[int]:
+    """What keeps a model from thinking aloud before its answer; nothing for one that does not."""
+    text = native.template()
+    if "<think>" not in text:
+        return []
+    from appliance.inference.chat_template import NO_THOUGHT, keeps_from_thinking
+
+    return native.tokenise(NO_THOUGHT, special=True) if keeps_from_thinking(text, native.sentence_tokens()[1]) else []

@@ -121,7 +121,10 @@ class LlamaCppRuntime:
     def _public(self, messages: Sequence[PromptMessage]) -> int:
         """How many of the prompt's first tokens come from the system, not from a person or a document."""
         first = messages[0] if messages else None
-        return len(self._dialect.turns([first])) if first is not None and first.role == "system" else 0
+        try:
+            return len(self._dialect.turns([first])) if first is not None and first.role == "system" else 0
+        except SetupError:
+            return 0  # this template writes them into the first question
 
     def health(self) -> Health:
         running, waiting = self._engine.counts()
