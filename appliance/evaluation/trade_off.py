@@ -19,7 +19,7 @@ def trade_off(answered: Sequence[float], unanswered: Sequence[float], threshold:
     def shares(least: float) -> dict[str, float]:
         return {"false": _below(answered, least), "right": _below(unanswered, least)}
 
-    others = {f"{threshold + step * _STEP:.1f}": shares(threshold + step * _STEP) for step in _STEPS}
+    others = {str(least): shares(least) for least in (round(threshold + step * _STEP, 4) for step in _STEPS)}
     return {"threshold": threshold, **shares(threshold), "trade_off": others}
 
 

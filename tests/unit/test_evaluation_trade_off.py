@@ -12,5 +12,9 @@ def test_shares_below_each_threshold():
     assert found["trade_off"]["8.1"] == {"false": 0.5, "right": 1.0}
 
 
+def test_the_threshold_in_force_is_among_them_to_the_last_digit():
+    assert list(trade_off([6.0], [3.0], 7.25)["trade_off"])[3] == "7.25"
+
+
 def test_no_questions_of_a_kind_are_no_silence():
     assert trade_off([], [], 7.1)["false"] == 0.0
