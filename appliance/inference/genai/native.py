@@ -16,8 +16,10 @@ from appliance.inference.devices import NEURAL, drives, kind_of
 from appliance.inference.folder_tokenizer import read_json
 from appliance.inference.genai import PROVIDERS
 from appliance.inference.genai.inlining import whole_graphs
+from appliance.inference.hardware.graphics import CARDS_IN_ORDER
 from appliance.inference.store.sealed_folder import is_sealed
 from appliance.inference.telemetry import silence
+from appliance.settings import set_environment
 
 CONFIG = "genai_config.json"
 _HAVE_MEMORY = frozenset({"cpu", "cuda", "dml", "webgpu"})
@@ -29,6 +31,7 @@ class GenaiModel:
     def __init__(self, folder: Path, *, context_tokens: int, threads: int, device: str, library: str = "cpu") -> None:
         settings = folder_settings(folder)
         silence()
+        set_environment(CARDS_IN_ORDER)
         import onnxruntime_genai
 
         silence(onnxruntime_genai)

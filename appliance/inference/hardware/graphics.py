@@ -7,10 +7,15 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from appliance.inference.hardware.models import MB, Accelerator
 
 _NVIDIA, _AMD, _INTEL = "0x10de", "0x1002", "0x8086"
+CARDS_IN_ORDER = MappingProxyType({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
+"""For the environment of what computes through CUDA, before it is loaded: it counts cards by speed otherwise, and NVML, whose
+numbers are used here, by their place on the bus."""
+
 _CARD = re.compile(r"card\d+")
 
 
@@ -36,8 +41,14 @@ def nvidia(root: Path) -> list[Accelerator]:
 def _asked(handle: object, number: int) -> Accelerator:
     import pynvml
 
-    name, held = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Accelerator(f"cuda:{number}", str(name), held.total // MB, held.free // MB)
+    device, name = f"cuda:{number}", str(pynvml.nvmlDeviceGetName(handle))
+    try:
+        held = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    except pynvml.NVMLError as error:
+        if error.value != pynvml.NVML_ERROR_NOT_SUPPORTED:
+            raise
+        return Accelerator(device, name, shares_memory=True)  # one chip with the processor has no memory of its own
+    return Accelerator(device, name, held.total // MB, held.free // MB)
 
 
 def amd(root: Path) -> list[Accelerator]:

@@ -6,6 +6,7 @@ import ctypes
 import functools
 from typing import Any
 
+from appliance.inference.hardware.graphics import CARDS_IN_ORDER
 from appliance.settings import set_environment
 
 _ERROR_LEVEL = 4
@@ -20,7 +21,7 @@ _kept_callbacks: list[Any] = []
 @functools.cache
 def library() -> Any:
     """llama.cpp, loaded once and silent: what it logs as an error is kept for the sentence we raise."""
-    set_environment(_SET)
+    set_environment({**_SET, **CARDS_IN_ORDER})
     import llama_cpp
 
     def keep(level: int, text: bytes, _: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -206,3 +207,10 @@ def test_guesses_that_fail_are_followed_by_silence() -> None:
             tries += 1
         tokens += [*range(8)]  # again and again the same beginning, and never the same end
     assert tries <= 4
+
+
+def test_the_library_counts_cards_as_they_were_probed() -> None:
+    from appliance.inference.llamacpp.library import library
+
+    library()
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"

@@ -170,8 +170,16 @@ def test_cards_of_amd_and_intel_by_what_the_kernel_shows(tmp_path):
     assert nvidia(root) == []
 
 
+class CardError(Exception):
+    """As `NVMLError` of nvidia-ml-py."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value
+
+
 def fake_nvml(name: str = "A card", fails: bool = False) -> SimpleNamespace:
-    """The five functions of nvidia-ml-py that are asked, with its result types."""
+    """What of nvidia-ml-py is used, with its result types."""
     ended = []
 
     def init() -> None:
@@ -185,6 +193,8 @@ def fake_nvml(name: str = "A card", fails: bool = False) -> SimpleNamespace:
         nvmlDeviceGetHandleByIndex=lambda number: number,
         nvmlDeviceGetName=lambda handle: f"{name} {handle}",
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=24 * GB, free=(handle + 1) * GB),
+        NVMLError=CardError,
+        NVML_ERROR_NOT_SUPPORTED=3,
         ended=ended,
     )
 
@@ -201,8 +211,28 @@ def test_nvidia_cards_by_their_library(tmp_path, monkeypatch):
     assert nvml.ended == [1]
 
 
+@pytest.mark.parametrize(("value", "told"), [(3, [("cuda:0", True), ("cuda:1", False)]), (999, None)])
+def test_a_card_without_memory_of_its_own_shares_the_box_s(tmp_path, monkeypatch, value, told):
+    nvml = fake_nvml()
+
+    def memory(handle: int) -> SimpleNamespace:
+        if handle == 0:
+            raise CardError(value)
+        return SimpleNamespace(total=24 * GB, free=GB)
+
+    nvml.nvmlDeviceGetMemoryInfo = memory
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(graphics, "find_spec", lambda _: object())
+    found = probe_hardware(box(tmp_path, **{"proc/driver/nvidia/version": "580"}))
+    assert ([(card.device, card.shares_memory) for card in found.accelerators] or None) == told
+    assert bool(found.remarks) == (told is None)
+    assert nvml.ended == [1]
+
+
 def test_the_library_that_is_installed_has_what_is_asked_of_it():
     import pynvml
+
+    assert pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED).value == fake_nvml().NVML_ERROR_NOT_SUPPORTED
 
     asked = {name for name in vars(fake_nvml()) if name.startswith("nvml")}
     assert all(callable(getattr(pynvml, name)) for name in asked)
