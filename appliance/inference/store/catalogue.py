@@ -23,10 +23,10 @@ EMBEDDER = "embedder"
 
 _SOURCE_KINDS: Mapping[str, frozenset[str]] = {
     "language": frozenset({"package", "ollama", "gguf", "genai", "alias", "served"}),
-    "embedding": frozenset({"package", "onnx", "gguf"}),
+    "embedding": frozenset({"package", "onnx", "gguf", "ollama"}),
 }
 """What the box can use of each kind of model: a source that nothing here can run is no source."""
-_RUNTIMES: Mapping[str, frozenset[str]] = {"language": BUILT_IN, "embedding": frozenset({EMBEDDER, "llamacpp"})}
+_RUNTIMES: Mapping[str, frozenset[str]] = {"language": BUILT_IN, "embedding": frozenset({EMBEDDER, "llamacpp", "ollama"})}
 _KEYS = frozenset(
     {"title", "kind", "parameters_m", "context_tokens", "layers", "kv_heads", "head_length", "vocabulary", "template", "licence",
      "quantisations", "source", "note", "unusable", "question_prefix", "passage_prefix"}

@@ -11,7 +11,7 @@ from appliance.egress.calls import Call
 from appliance.egress.destinations import Dialect, Purpose
 from appliance.errors import InvalidInput, Unavailable
 from appliance.inference import openai_wire as wire
-from appliance.inference.store.catalogue import Catalogue
+from appliance.inference.store.catalogue import Catalogue, Entry
 from appliance.inference.store.embedding_form import form_of, is_embedder, recorded, with_prefixes
 from appliance.inference.store.importing import Prepared, model_name
 from appliance.inference.store.memory import box_mb, kv_bytes_per_token, needed_mb, require_room
@@ -61,9 +61,11 @@ def connected(
             "Embedding models are files, or models in the Ollama of this machine.",
             code="model.embedder_elsewhere",
         )
+    entry = None if catalogue is None else catalogue.entry(_named(told, seen))
+    if entry is not None and entry.kind == seen.facts.kind:
+        told = _with_known(told, entry)
     version = _version(source, told, seen)
-    entry = catalogue.entry(version.name) if catalogue is not None and version.kind == "embedding" else None
-    if entry is not None and entry.kind == "embedding":
+    if entry is not None and entry.kind == version.kind == "embedding":
         form = with_prefixes(version.form, entry.question_prefix, entry.passage_prefix)
         context_tokens = min(version.context_tokens, entry.context_tokens)
         version = replace(version, prompt=recorded(form) if form else {}, context_tokens=context_tokens)
@@ -171,6 +173,20 @@ def _unknown(context_tokens: int) -> Facts:
     )
 
 
+def _named(told: Told, seen: _Seen) -> str:
+    return model_name((told.name or seen.name).replace(":", "-"))
+
+
+def _with_known(told: Told, entry: Entry) -> Told:
+    """What neither the server nor the administrator says of a model of the catalogue."""
+    return replace(
+        told,
+        parameters_m=told.parameters_m or entry.parameters_m,
+        context_tokens=told.context_tokens or entry.context_tokens,
+        licence=told.licence or entry.licence,
+    )
+
+
 def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
     facts = seen.facts
     parameters_m, context_tokens = facts.parameters_m or told.parameters_m, facts.context_tokens or told.context_tokens
@@ -190,7 +206,7 @@ def _version(source: str, told: Told, seen: _Seen) -> ModelVersion:
     return ModelVersion(
         id="",
         kind=facts.kind,
-        name=model_name((told.name or seen.name).replace(":", "-")),
+        name=_named(told, seen),
         number=0,
         format="served",
         quantisation=facts.quantisation[:24],

@@ -143,3 +143,15 @@ def test_a_model_at_a_destination_is_connected_and_answers(appliance, administra
     wider = standing_gate(appliance, gate.destinations["lan"], elsewhere)
     loader = Loader(appliance.models, lambda: wider, context_tokens=512, threads=1, slots=1)
     assert code_of(lambda: loader(other), SetupError) == "inference.no_model"
+
+
+def test_what_no_server_says_is_taken_from_the_catalogue_where_the_name_stands_there(appliance, administrator, gate):
+    connect = appliance.model_administration.connect
+    version = connect(administrator, "destination:lan:big", Told(name="bitnet-b1.58-2b-4t"), gate)
+    assert (version.parameters_m, version.size_class, version.licence) == (2_412, SizeClass.SMALL, "MIT")
+    assert version.context_tokens == 512, "what the server says counts more"
+    told = Told(name="qwen3-4b", parameters_m=1, licence="mine")
+    version = connect(administrator, "destination:lan:big", told, gate)
+    assert (version.parameters_m, version.licence) == (1, "mine"), "and so does the administrator"
+    act = lambda: connect(administrator, "destination:lan:big", Told(name="all-minilm-l6-v2"), gate)  # noqa: E731
+    assert code_of(act, InvalidInput) == "model.parameters", "an embedding model says nothing of one that answers"

@@ -44,6 +44,12 @@ def test_each_known_model_has_its_class(name: str, expected: SizeClass):
     assert ENTRIES[name].size_class is expected
 
 
+def test_each_language_model_that_a_runtime_here_can_read_has_a_source_for_each_way_of_running_one():
+    for entry in ENTRIES.values():
+        if entry.kind == "language" and ONE_BIT.name not in entry.quantisations:
+            assert {"llamacpp", "ollama", "openai_http"} <= {source.runtime for source in entry.sources}, entry.name
+
+
 def test_all_quantisations_are_used_and_fewer_bits_need_less_memory():
     assert {name for entry in ENTRIES.values() for name in entry.quantisations} == set(BITS_PER_WEIGHT)
     for entry in ENTRIES.values():
@@ -84,7 +90,7 @@ def test_the_computed_memory_of_the_default_is_near_its_files():
         (ENTRY.replace('ollama = "ollama:x"', ""), "no source"),
         (ENTRY.replace('ollama = "ollama:x"', 'ollama = "https:x"'), "unknown source"),
         (ENTRY.replace("ollama =", "teleport ="), "unknown source"),
-        (ENTRY.replace('"language"', '"embedding"'), "unknown source"),  # nothing here embeds with what Ollama holds
+        (ENTRY.replace('"language"', '"embedding"').replace("ollama:x", "alias:x"), "unknown source"),  # Foundry embeds nothing
         (ENTRY.replace('licence = "MIT"', 'licence = "MIT"\nunusable = "No."'), "unusable although it has one"),
         ("[[", "cannot be read"),
     ],

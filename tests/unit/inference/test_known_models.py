@@ -81,16 +81,29 @@ def test_a_device_with_memory_of_its_own_counts_and_one_that_shares_the_box_s_do
 def test_each_source_says_how_it_comes_in_and_what_runs_it_then():
     model = known("phi-4-mini-instruct")
     assert [(item.kind, item.command, item.runtimes) for item in model.supplies] == [
+        ("file", "cloister models import FILE.gguf --name phi-4-mini-instruct", ("llamacpp",)),
         ("ollama", "cloister models pull phi-4-mini-instruct", ("llamacpp",)),
         ("ollama", "cloister models connect ollama:phi4-mini:3.8b --name phi-4-mini-instruct", ("ollama",)),
         ("folder", "cloister models import FOLDER --name phi-4-mini-instruct", ("genai",)),
         ("folder", "cloister models import FOLDER --name phi-4-mini-instruct", ("genai",)),
+        (
+            "server",
+            "cloister models connect destination:PLACE:microsoft/Phi-4-mini-instruct --name phi-4-mini-instruct",
+            ("openai_http",),
+        ),
     ]
-    assert {item.name: item.reason for item in model.runners} == {"llamacpp": "", "ollama": "", "genai": "It is not installed."}
+    assert {item.name: item.reason for item in model.runners} == {
+        "llamacpp": "",
+        "ollama": "",
+        "genai": "It is not installed.",
+        "openai_http": "",
+    }
     assert [item.runtimes for item in known("bitnet-b1.58-2b-4t").supplies] == [("openai_http",)]
     assert [(item.kind, item.runtimes) for item in known("nomic-embed-text-v1.5").supplies] == [
         ("folder", ("embedder",)),
         ("file", ("llamacpp",)),
+        ("ollama", ("llamacpp",)),
+        ("ollama", ("ollama",)),
     ]
 
 
