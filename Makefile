@@ -3,6 +3,7 @@
 PYTHON ?= python3
 DATA ?=
 PORT ?=
+LIBRARY ?=
 TESTERS ?= 2
 BIN := .venv/bin
 EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
@@ -13,10 +14,10 @@ run: install
 	@$(BIN)/cloister up $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
 
 install:
-	@$(PYTHON) appliance/install.py
+	@$(PYTHON) appliance/install.py $(if $(LIBRARY),--library $(LIBRARY))
 
 develop:
-	@$(PYTHON) appliance/install.py --development
+	@$(PYTHON) appliance/install.py --development $(if $(LIBRARY),--library $(LIBRARY))
 
 test: develop
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile

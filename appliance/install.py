@@ -48,6 +48,14 @@ EXTRAS = {
 GENAI_WHEELS = {"x86_64": (2, 28), "aarch64": (2, 28)}
 FOUNDRY_WHEELS = {"x86_64": (2, 28), "aarch64": (2, 34)}
 
+# what llama.cpp can be built to compute with beside the processor -> the compiler that takes, its options; where the kernels are
+# not built for the card at hand, they are built for every card there ever was
+LIBRARIES = {
+    "cpu": ("", ()),
+    "cuda": ("nvcc", ("GGML_CUDA=ON", "CMAKE_CUDA_ARCHITECTURES=native")),
+    "vulkan": ("glslc", ("GGML_VULKAN=ON",)),
+}
+
 
 class InstallError(Exception):
     """Raised with the one sentence that tells a person what to do."""
@@ -62,6 +70,21 @@ def build_options(machine: str, cpuinfo: str) -> list[str]:
     switches = [f"{option}={'ON' if feature in flags else 'OFF'}" for feature, option in FEATURES.items()]
     never = [f"GGML_AMX_{kind}=OFF" for kind in ("TILE", "INT8", "BF16")]
     return ["GGML_NATIVE=OFF", *switches, *never]
+
+
+def library_options(library: str) -> tuple[str, ...]:
+    """CMake options for this one of `LIBRARIES`. Raises `InstallError` where its compiler is missing."""
+    compiler, options = LIBRARIES[library]
+    if compiler and shutil.which(compiler) is None:
+        raise InstallError(f"To build llama.cpp with {library} its compiler {compiler} is needed, and is not on the PATH.")
+    return options
+
+
+def library_of(environment: Path, asked: str) -> str:
+    """The one that is asked for, else the one that this environment was last installed with."""
+    kept = environment / ".library"
+    before = kept.read_text() if kept.exists() else ""
+    return asked or (before if before in LIBRARIES else "cpu")
 
 
 def extras_left_out(machine: str, glibc: tuple[int, int], *, nvidia: bool) -> dict[str, str]:
@@ -153,12 +176,17 @@ def _with_clock(work: Callable[[], None], build: Path) -> None:
         thread.join()
 
 
-def install(*, development: bool) -> None:
-    """Make `.venv` match the lock. Raises `InstallError`."""
+def install(*, development: bool, library: str = "") -> None:
+    """Make `.venv` match the lock. Raises `InstallError`.
+
+    `library` is one of `LIBRARIES`, the same as before where it is empty.
+    """
     environment = ROOT / ".venv"
+    library = library_of(environment, library)
     lock = ROOT / ("requirements-dev.lock" if development else "requirements.lock")
     cpuinfo = Path("/proc/cpuinfo")
     options = [*build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else ""), *UNUSED]
+    options += library_options(library)
     driver = Path("/proc/driver/nvidia").exists()
     left_out = extras_left_out(platform.machine(), _glibc(), nvidia=driver or development)
     stamp_file = environment / ".installed"
@@ -187,8 +215,11 @@ def install(*, development: bool) -> None:
             [uv, "venv", "-q", "--python", sys.executable, str(environment)],
             "The virtual environment could not be made",
         )
-    print("Installing; llama.cpp is compiled for this processor, about ten minutes on two cores ...", flush=True)
+    what = "this processor, about ten minutes on two cores" if library == "cpu" else f"{library}, which takes longer than without"
+    print(f"Installing; llama.cpp is compiled for {what} ...", flush=True)
     settings = [part for option in options for part in ("--config-settings-package", f"llama-cpp-python:cmake.define.{option}")]
+    if driver and library == "cpu":
+        print("  without the NVIDIA card for llama.cpp: LIBRARY=cuda builds it for that, too", flush=True)
     for extra, reason in left_out.items():
         print(f"  without {extra}: {reason}", flush=True)
     wanted = environment / ".requirements.txt"
@@ -203,6 +234,7 @@ def install(*, development: bool) -> None:
     shutil.rmtree(build, ignore_errors=True)
     here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
     _run(here, "The appliance itself could not be installed")
+    (environment / ".library").write_text(library)
     stamp_file.write_text(stamp)
 
 
@@ -210,12 +242,13 @@ def main() -> int:
     """Entry point; exit code 1 and one sentence where something is missing."""
     parser = argparse.ArgumentParser(description="Install Cloister into .venv")
     parser.add_argument("--development", action="store_true", help="what the tests need, too")
+    parser.add_argument("--library", choices=("", *LIBRARIES), default="", help="what llama.cpp computes with, too")
     arguments = parser.parse_args()
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         print(f"cloister: Python 3.11 to 3.13 is needed, this is {platform.python_version()}.", file=sys.stderr)
         return 1
     try:
-        install(development=arguments.development)
+        install(development=arguments.development, library=arguments.library)
         # also after an update of the code alone: no process of the sealed box may write beside its program
         compiler = [str(ROOT / ".venv" / "bin" / "python"), "-m", "compileall", "-q", "appliance", "workers", "web", "policies"]
         _run(compiler, "The appliance itself could not be compiled")

@@ -37,6 +37,33 @@ def test_other_architectures_build_as_llama_cpp_sees_fit():
     assert install.build_options("aarch64", "Features : fp asimd\n") == []
 
 
+def test_a_card_is_built_for_where_that_is_asked_for_and_its_compiler_is_there(monkeypatch: pytest.MonkeyPatch):
+    assert install.library_options("cpu") == ()
+    monkeypatch.setattr(install.shutil, "which", lambda name: f"/opt/{name}" if name == "nvcc" else None)
+    assert "GGML_CUDA=ON" in install.library_options("cuda")
+    with pytest.raises(install.InstallError, match="compiler glslc is needed"):
+        install.library_options("vulkan")
+
+
+def test_a_later_installation_keeps_what_was_asked_for(tmp_path: Path):
+    assert install.library_of(tmp_path, "") == "cpu"
+    (tmp_path / ".library").write_text("cuda")
+    assert install.library_of(tmp_path, "") == "cuda"
+    assert install.library_of(tmp_path, "cpu") == "cpu"
+
+
+def test_a_library_without_its_compiler_is_one_sentence_and_nothing_is_touched(tmp_path: Path, monkeypatch, capsys):
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install.shutil, "which", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["install.py", "--library", "cuda"])
+    before = sorted(tmp_path.iterdir())
+    assert install.main() == 1
+    assert re.fullmatch(r"cloister: To build llama.cpp with cuda [^\n]*\n", capsys.readouterr().err)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_missing_compiler_is_one_sentence_and_a_failure(tmp_path: Path):
     checkout = tmp_path / "checkout"
     (checkout / "appliance").mkdir(parents=True)
