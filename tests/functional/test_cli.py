@@ -182,6 +182,7 @@ def running(box: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    (box / "models" / "incoming-killed").mkdir()  # of an import that was killed
     command = [CLOISTER, "up", "--data", str(box), "--port", str(port), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -193,6 +194,7 @@ def running(box: Path) -> Iterator[str]:
 
 
 def test_the_commands_work_beside_a_running_appliance(box, running, tmp_path):
+    assert not (box / "models" / "incoming-killed").exists()
     code, said, _ = cloister("ask", QUESTION, "--data", str(box))
     assert code == 0
     assert "28" in said["answer"]
