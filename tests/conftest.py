@@ -97,6 +97,12 @@ def appliance_with_models(settings: Settings, models_dir: Path) -> Iterator[Appl
 
 
 @pytest.fixture
+def own_models(settings: Settings, models_dir: Path) -> None:
+    """The default models as the box's own, for `appliance`: versions come and go, and files are damaged."""
+    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
+
+
+@pytest.fixture
 def administrator(request: pytest.FixtureRequest) -> Principal:
     appliance = _any_appliance(request)
     return appliance.setup.complete(appliance.setup.make_link(), "administrator", PASSWORD)

@@ -21,7 +21,7 @@ from appliance.inference.stub import InsecureStubWarning, StubRuntime
 from appliance.settings import Settings
 from appliance.storage import tables
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("own_models")]
 
 LEAVE = "Every employee has thirty days of annual leave. Leave is requested two weeks before it begins, from the head."
 KEYS = "The night porter keeps the keys of building seven in a grey cabinet. The cabinet stands behind the second door."
@@ -31,15 +31,6 @@ QUESTIONS = [
     Expected("Which colour has the emperor's parrot?", silent=True),
 ]
 BESIDE = "Leave is requested two weeks before it begins. The cabinet stands behind the second door."
-
-
-@pytest.fixture
-def appliance(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    """With models of its own: versions come and go here."""
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    opened = open_appliance(settings, create=True)
-    yield opened
-    opened.close()
 
 
 def test_a_worse_version_is_kept_out_by_what_the_default_model_answers(

@@ -20,18 +20,9 @@ from appliance.inference.store.importing import Order
 from appliance.settings import Settings
 from workers.main import _warm
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("own_models")]
 USUAL = SelectionRequest("internal", conversation_id="c")
 QUESTION = CompletionRequest((PromptMessage("user", "Count from one to twenty."),), 24)
-
-
-@pytest.fixture
-def appliance(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    """With models of its own: versions come and go here."""
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    opened = open_appliance(settings, create=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

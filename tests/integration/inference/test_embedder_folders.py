@@ -163,12 +163,8 @@ def test_tokens_are_averaged_where_nothing_else_is_said_and_padding_does_not_cou
 
 
 @pytest.fixture
-def box(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    """With models of its own: versions come and go here."""
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    opened = open_appliance(settings, create=True)
-    yield opened
-    opened.close()
+def box(own_models: None, appliance: Appliance) -> Appliance:
+    return appliance
 
 
 @pytest.mark.models

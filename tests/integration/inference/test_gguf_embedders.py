@@ -172,11 +172,8 @@ def test_spans_stand_in_the_text_in_order_and_are_exact_to_the_word(minilm):
 
 
 @pytest.fixture
-def box(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    appliance = open_appliance(settings, create=True)
-    yield appliance
-    appliance.close()
+def box(own_models: None, appliance: Appliance) -> Appliance:
+    return appliance
 
 
 @pytest.mark.models

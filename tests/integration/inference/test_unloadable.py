@@ -27,17 +27,8 @@ from appliance.storage.tables import audit_events
 from tests.integration.administration.test_crashing_models import dying
 from tests.unit.inference.gguf_samples import METADATA, gguf
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("own_models")]
 QUESTION = "Where does the night porter write the time?"
-
-
-@pytest.fixture
-def appliance(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    """With models of its own: their files are damaged here."""
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    opened = open_appliance(settings, create=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

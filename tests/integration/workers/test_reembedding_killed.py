@@ -28,11 +28,8 @@ WORDS = "harbour lantern orchard velvet granite sparrow ledger compass walnut fe
 
 
 @pytest.fixture
-def box(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
-    shutil.copytree(models_dir, settings.data_dir / "models", copy_function=os.link)
-    opened = open_appliance(settings, create=True)
-    yield opened
-    opened.close()
+def box(own_models: None, appliance: Appliance) -> Appliance:
+    return appliance
 
 
 def start(data_dir: Path) -> subprocess.Popen[bytes]:
