@@ -74,6 +74,11 @@ class RuntimePool:
         with self._lock:
             return {key: place.runtime for key, place in self._places.items() if place.runtime is not None}
 
+    def idle(self) -> dict[RuntimeKey, Runtime]:
+        """Of what is loaded, what nobody uses: it goes before another one is loaded."""
+        with self._lock:
+            return {key: place.runtime for key, place in self._places.items() if place.runtime is not None and not place.users}
+
     def drop(self, key: RuntimeKey) -> None:
         """Load it anew for whoever asks for it next; it ends with its last answer."""
         with self._lock:

@@ -5,6 +5,7 @@ What cannot be loaded is passed over for the next that the same decision permits
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -29,6 +30,11 @@ _NOT_OF_THE_MODEL = frozenset({"inference.busy", "inference.closed"})
 """It serves others at the moment, or this process ends: nothing that another model would do better."""
 
 _UNREACHABLE = "inference.unreachable"
+
+ROOM_S = 60.0
+"""So long a question waits for the memory of a model that answers others."""
+
+_LOOK_S = 0.25
 
 OfferKey = tuple[str, str, str]
 
@@ -84,8 +90,13 @@ class Router:
         """The decision for this request on this box; what is loaded and how far the box is sealed are filled in here."""
         return self._select(request, {}, remembered=self._follows)
 
-    def _select(self, request: SelectionRequest, failed: Mapping[OfferKey, LoadFailure], *, remembered: bool) -> Selection:
-        """`failed` is what could not be loaded for this very question; `remembered`: what failed for others counts, too."""
+    def _select(
+        self, request: SelectionRequest, failed: Mapping[OfferKey, LoadFailure], *, remembered: bool, later: bool = False
+    ) -> Selection:
+        """`failed` is what could not be loaded for this very question; `remembered`: what failed for others counts, too.
+
+        With `later` as it would be once nothing that is loaded now answers any more.
+        """
         held = self._pool.loaded()
         loaded = frozenset(key.model_id for key in held)
         here = {(key.model_id, key.runtime, key.destination) for key in held}
@@ -94,7 +105,9 @@ class Router:
             for offer in self._offers()
         ]
         asked = replace(request, seal=self._seal(), loaded=loaded)
-        return select(self._hardware(), offers, self.policy, asked)
+        # what nobody uses goes before another model is loaded, and must not keep it from that
+        given_back = _weights_mb(held if later else self._pool.idle())
+        return select(self._hardware().without(given_back), offers, self.policy, asked)
 
     @contextmanager
     def lend(self, selection: Selection, told: Told = lambda _: None) -> Iterator[Runtime]:
@@ -117,13 +130,19 @@ class Router:
         """As `lend`, by the first that is permitted and can be loaded. What fails in the middle of an answer is raised.
 
         `request` is asked again before each decision, since loading takes time; `decided` hears each of them. Where nothing is
-        left, raises why the first one could not be loaded; where nothing was permitted from the start, as `lend`.
+        left, raises why the first one could not be loaded; where nothing was permitted from the start, as `lend`. Where memory
+        is all that is missing, and a model that still answers holds it, as after an activation, that is waited for a while.
         """
+        waits_until = time.monotonic() + ROOM_S
         failed: dict[OfferKey, LoadFailure] = {}
         first: ApplianceError | None = None
         untold: list[tuple[Offer, ApplianceError]] = []
         while True:
             selection = self._following(request(), failed)
+            if self._room_comes(selection, request, failed) and time.monotonic() < waits_until:
+                told(0.0)
+                time.sleep(_LOOK_S)
+                continue
             decided(selection)
             instead = selection.winner.offer.model_id if selection.winner else ""
             while untold:
@@ -156,6 +175,16 @@ class Router:
         if selection.winner is None and any(one.reason is Reason.LOAD_FAILED for one in selection.candidates):
             return self._select(request, failed, remembered=False)
         return selection
+
+    def _room_comes(
+        self, selection: Selection, request: Callable[[], SelectionRequest], failed: Mapping[OfferKey, LoadFailure]
+    ) -> bool:
+        """Whether one of them could answer once those that answer now are done."""
+        if selection.winner is not None or not any(one.reason is Reason.MEMORY_SHORT for one in selection.candidates):
+            return False
+        if self._pool.idle().keys() == self._pool.loaded().keys():
+            return False
+        return self._select(request(), failed, remembered=False, later=True).winner is not None
 
     @contextmanager
     def _left_behind(self, chosen: Candidate) -> Iterator[None]:
@@ -239,6 +268,15 @@ class Router:
     def close(self) -> None:
         """Give back every loaded runtime."""
         self._pool.close()
+
+
+def _weights_mb(runtimes: Mapping[RuntimeKey, Runtime]) -> dict[str, int]:
+    """What they take at least, by device of this box."""
+    held: dict[str, int] = {}
+    for key, runtime in runtimes.items():
+        if not key.destination:
+            held[key.device] = held.get(key.device, 0) + runtime.model.size_bytes // 1_000_000
+    return held
 
 
 def _key(chosen: Candidate) -> RuntimeKey:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from appliance.inference.devices import SPEED, DeviceKind, kind_of
@@ -70,6 +70,21 @@ class Hardware:
         found.sort(key=lambda one: (kinds.index(one.kind), -one.memory_total_mb))
         before_cpu = kinds.index(DeviceKind.CPU) if DeviceKind.CPU in kinds else len(kinds)
         return found[0].device if found and kinds.index(found[0].kind) < before_cpu else str(DeviceKind.CPU)
+
+    def without(self, held_mb: Mapping[str, int]) -> Hardware:
+        """As it would be once so much was given back of each device's memory."""
+        shared = {device for device in held_mb if (card := self.accelerator(device)) is None or card.shares_memory}
+        back = sum(held_mb[device] for device in shared)
+        return replace(
+            self,
+            memory_available_mb=min(self.memory_total_mb, self.memory_available_mb + back),
+            accelerators=tuple(
+                card
+                if card.device not in held_mb or card.shares_memory
+                else replace(card, memory_free_mb=min(card.memory_total_mb, card.memory_free_mb + held_mb[card.device]))
+                for card in self.accelerators
+            ),
+        )
 
     def as_document(self) -> dict[str, Any]:
         """For JSON."""
