@@ -19,7 +19,6 @@ from appliance.administration.catalogue_review import CatalogueReview
 from appliance.administration.collections import Collections
 from appliance.administration.egress_review import EgressReview
 from appliance.administration.embedding import settle_indexes
-from appliance.administration.failed_loads import FailedLoads
 from appliance.administration.golden.conditions import Conditions
 from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.index_gate import IndexGate
@@ -31,6 +30,7 @@ from appliance.administration.people import People
 from appliance.administration.placements import Placements
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
+from appliance.administration.skipped_models import SkippedModels
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
 from appliance.chat.feedback import FeedbackService
@@ -128,7 +128,7 @@ class Appliance:
         )
         self.load_marks = LoadMarks(settings.data_dir / "loading")
         self.load_failures = LoadFailures(settings.data_dir / "loading")
-        self.failed_loads = FailedLoads(self.database, self.audit, self.load_failures)
+        self.skipped_models = SkippedModels(self.database, self.audit, self.load_failures)
         self.placements = Placements(self.database, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.feedback = FeedbackService(self.database, self.access, self.audit)
@@ -303,7 +303,7 @@ class Appliance:
             seal=self.seal,
             pool=pool,
             placed=self.placements.note,
-            failures=self.failed_loads,
+            failures=self.skipped_models,
         )
 
     @cached_property

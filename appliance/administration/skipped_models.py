@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 NOTHING = "nothing"
 
 
-class FailedLoads:
+class SkippedModels:
     """What routers tell of is remembered for all processes of the box; threads may share it."""
 
     def __init__(self, database: Database, audit: AuditLog, failures: LoadFailures) -> None:
