@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -47,40 +48,41 @@ def load_answers_policy(path: Path) -> AnswersPolicy:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _refusal(path, f"cannot be read: {error}") from error
     silence, measured = tables.pop("silence", None), tables.pop("measured", [])
-    if tables or not _names(silence, Silence):
-        raise _refusal(path, f"must hold a table silence with {_told(Silence)}, and nothing unknown")
+    if tables or not _has_fields(silence, Silence):
+        raise _refusal(path, f"must hold a table silence with {_fields_of(Silence)}, and nothing unknown")
     for name, value in silence.items():
-        if not _number(value, 100):
+        if not _is_number(value, 100):
             raise _refusal(path, f"silence.{name} must be a number from 0 to 100")
     if not isinstance(measured, list) or not all(_is_measured(item) for item in measured):
-        raise _refusal(path, f"may hold tables measured, each with {_told(Measured)}: a text and shares from 0 to 1 by threshold")
+        raise _refusal(
+            path, f"may hold tables measured, each with {_fields_of(Measured)}: a text and shares from 0 to 1 by threshold"
+        )
     values = {name: float(value) for name, value in silence.items()}
     return AnswersPolicy(Silence(**values), tuple(Measured(**item) for item in measured))
 
 
 def _is_measured(item: Any) -> bool:
-    if not _names(item, Measured) or not isinstance(item["questions"], str):
+    if not _has_fields(item, Measured) or not isinstance(item["questions"], str):
         return False
     shares = (item["right"], item["false"])
-    return all(isinstance(by, dict) and all(_number(share, 1) for share in by.values()) for by in shares) and (
-        list(item["right"]) == list(item["false"]) and all(_threshold(name) for name in item["right"])
+    return all(isinstance(by, dict) and all(_is_number(share, 1) for share in by.values()) for by in shares) and (
+        list(item["right"]) == list(item["false"]) and all(_is_threshold(name) for name in item["right"])
     )
 
 
-def _threshold(name: str) -> bool:
-    whole, _, part = name.partition(".")
-    return whole.isdecimal() and part.isdecimal()
+def _is_threshold(name: str) -> bool:
+    return re.fullmatch(r"[0-9]+\.[0-9]+", name) is not None
 
 
-def _number(value: Any, most: float) -> bool:
+def _is_number(value: Any, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
-def _names(table: Any, kind: type) -> bool:
+def _has_fields(table: Any, kind: type) -> bool:
     return isinstance(table, dict) and set(table) == {item.name for item in fields(kind)}
 
 
-def _told(kind: type) -> str:
+def _fields_of(kind: type) -> str:
     return ", ".join(sorted(item.name for item in fields(kind)))
 
 
