@@ -35,7 +35,9 @@ def load_versions(connection: Connection) -> list[ModelVersion]:
 
 def load_version(connection: Connection, wanted: str) -> ModelVersion:
     """Raises `NotFound` (`model.unknown`)."""
-    row = connection.execute(select(model_versions).where(model_versions.c.id == wanted)).one_or_none()
+    row = None
+    if wanted.isascii():  # as ids are; a shell may hand over what is no text, and that cannot be bound
+        row = connection.execute(select(model_versions).where(model_versions.c.id == wanted)).one_or_none()
     if row is None:
         raise NotFound(f"There is no model version {wanted}.", code="model.unknown")
     return _version(row)

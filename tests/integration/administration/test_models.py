@@ -308,6 +308,7 @@ def test_acts_that_make_no_sense_are_refused(appliance, models, administrator, s
         (lambda: models.canary(administrator, version.id, percent=5, group="everyone"), "model.canary"),
         (lambda: models.canary(administrator, version.id, group="nobody-knows"), "model.canary_group"),
         (lambda: models.activate(administrator, "tiny@99"), "model.unknown"),
+        (lambda: models.retry(administrator, "tiny\udcff@1"), "model.unknown"),
     ):
         with pytest.raises(ApplianceError) as refusal:
             act()
