@@ -20,12 +20,12 @@ from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.nearest import nearest_passages
 from appliance.chat.policy import Silence
-from appliance.chat.prompt import RULES, Exchange
+from appliance.chat.prompt import CLOSELY, RULES, Exchange
 from appliance.chat.quotes import Quote, Similarity, best_quotes
 from appliance.chat.records import answer_ended, answer_started
 from appliance.chat.release import secrets_of
 from appliance.chat.sink import DeltaSink, ToleratingSink
-from appliance.chat.streaming import OVERDUE, stream_checked, stream_live
+from appliance.chat.streaming import OVERDUE, stream_again, stream_checked, stream_live
 from appliance.chat.watch import ClaimWatch, Watched
 from appliance.chat.work import Work
 from appliance.errors import ApplianceError
@@ -156,13 +156,13 @@ class Answering:
     def _write(self, work: Work, principal: Principal, runtime: Runtime, sink: ToleratingSink, watch: Watched) -> Ending:
         claim, micro = work.claim, work.micro
         boundary = secrets.token_hex(3)
-        fitted = self._fit(work, runtime, boundary, _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN)
+        fitted = self._fit(work, runtime, boundary, work.found[: _MICRO_PASSAGES_SHOWN if micro else _PASSAGES_SHOWN])
         work.used = fitted.passages
         with self._database.write() as connection:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model, work.selection))
         sink.stage(f"reading {len(fitted.passages)}")
         quotes = best_quotes(work.query, work.used, _QUOTES, self._similarity)
-        hidden = secrets_of(boundary, RULES, *(runtime.words if isinstance(runtime, InstructedRuntime) else ()))
+        hidden = secrets_of(boundary, RULES, CLOSELY, *(runtime.words if isinstance(runtime, InstructedRuntime) else ()))
         draft = AnswerDraft(work.used, question=claim.question, strict=micro, secrets=hidden)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens
         request = CompletionRequest(
@@ -178,6 +178,8 @@ class Answering:
             reason = stream_checked(work, request, runtime, sink, draft)
         else:
             reason = stream_live(work, request, runtime, sink, draft)
+            if work.used and not draft.checked().supported and not watch.cancelled.is_set():
+                reason = stream_again(work, self._closely(work, runtime, request, quotes, boundary), runtime, sink, draft)
         work.sentences = draft.own_sentences()
         sink.stage("checking")
         if not self._readable(principal, work.used):
@@ -193,6 +195,19 @@ class Answering:
             )
         return ending or self._silent(work, principal)
 
+    def _closely(
+        self, work: Work, runtime: Runtime, request: CompletionRequest, quotes: Sequence[Quote], boundary: str
+    ) -> CompletionRequest:
+        """The same question of the passages with the best quotations alone, for one sentence in their words."""
+        best = dict.fromkeys(quote.passage for quote in quotes) or [0]
+        fitted = self._fit(work, runtime, boundary, [work.used[at] for at in best], CLOSELY)
+        return replace(
+            request,
+            messages=fitted.messages,
+            max_tokens=min(request.max_tokens, _MICRO_ANSWER_TOKENS),
+            deadline_s=max(_SHORTEST_S, self._settings.answer_timeout_s - work.seconds()),
+        )
+
     def _silent(self, work: Work, principal: Principal) -> Ending:
         """No answer, and nothing cited; what comes nearest is offered as that. Who asks right after an upload hears that."""
         scope = self._access.scope_now(principal, Action.DOCUMENT_READ).collection_ids
@@ -207,14 +222,15 @@ class Answering:
         scope = self._access.scope_now(principal, Action.DOCUMENT_READ)
         return all(hit.collection_id in scope.collection_ids for hit in passages)
 
-    def _fit(self, work: Work, runtime: Runtime, boundary: str, shown: int) -> Fitted:
+    def _fit(self, work: Work, runtime: Runtime, boundary: str, passages: Sequence[Hit], closing: str = "") -> Fitted:
         return fit_prompt(
             work.claim.question,
-            work.found[:shown],
+            passages,
             work.exchanges,
             boundary,
             room=runtime.context_tokens - self._settings.answer_tokens,
             count_tokens=runtime.count_tokens,
+            closing=closing,
         )
 
     def _store(self, work: Work, principal: Principal | None, ending: Ending) -> None:

@@ -41,6 +41,7 @@ def fit_prompt(
     *,
     room: int,
     count_tokens: CountTokens,
+    closing: str = "",
 ) -> Fitted:
     """The fullest prompt of at most `room` tokens: passages leave from the lowest rank, then exchanges from the oldest.
 
@@ -49,7 +50,7 @@ def fit_prompt(
     kept_exchanges = _recent(history, room // _HISTORY_SHARE, count_tokens)
     kept = list(passages)
     while True:
-        messages = build_prompt(question, kept, kept_exchanges, boundary)
+        messages = build_prompt(question, kept, kept_exchanges, boundary, closing)
         if count_tokens(messages) <= room:
             return Fitted(messages, tuple(kept))
         if len(kept) > 1 or (kept and not kept_exchanges):

@@ -15,7 +15,7 @@ class DeltaSink(Protocol):
         """The answer starts, or starts again after a crash: forget what was shown."""
 
     def stage(self, name: str) -> None:
-        """What is happening now: `searching`, `reading N` (passages), `writing`, `checking`."""
+        """What is happening now: `searching`, `reading N` (passages), `writing`, `again` (a second try), `checking`."""
 
     def delta(self, text: str, offset: int) -> None:
         """The next piece of text; `offset` counts the characters shown before it."""

@@ -9,7 +9,7 @@ from appliance.chat.sentences import Sentence, repeats_itself, split_sentences
 from appliance.chat.sink import ToleratingSink
 from appliance.chat.work import Work
 from appliance.errors import Unavailable
-from appliance.inference.models import CompletionRequest, FinishReason
+from appliance.inference.models import CompletionRequest, FinishReason, Usage
 from appliance.inference.runtime import Runtime
 
 OVERDUE = "The answer was not finished in the time that one may take, so it was given up."
@@ -60,6 +60,19 @@ def stream_checked(
         draft.add_checked(waiting)
         _show_new(sink, draft, shown)
     return pieces.reason if trusted and pieces.reason is FinishReason.CANCELLED else FinishReason.STOP
+
+
+def stream_again(
+    work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
+) -> FinishReason:
+    """A second try in the place of a first that was shown and that nothing supports; tokens count for both."""
+    sink.reset(work.claim.attempt)
+    sink.stage("again")
+    first, work.usage = work.usage, Usage()
+    try:
+        return stream_checked(work, request, runtime, sink, draft)
+    finally:
+        work.usage = first + work.usage
 
 
 def _show(sink: ToleratingSink, text: str, offset: int) -> int:

@@ -12,6 +12,7 @@ const STAGES = {
   loading: "Loading the language model",
   reading: "Reading the passages",
   writing: "Answering",
+  again: "The passages do not support that: trying once more",
   checking: "Checking the citations",
 };
 const QUOTED = "These sentences of your documents stand, also if you stop now. The model is still looking for words of its own";

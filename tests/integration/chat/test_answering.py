@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from appliance.chat import citations
 from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
+from appliance.chat.prompt import CLOSELY
 from appliance.cli.ask import answered_by_box
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
 from appliance.identity.store import set_disabled
@@ -71,7 +72,7 @@ def test_silence_right_after_an_upload_says_that_reading_goes_on_and_never_of_ot
 def test_an_address_that_no_passage_holds_is_neither_shown_nor_released_and_a_hole_in_that_is_met_at_the_end(
     office, alice, sink, monkeypatch
 ):
-    office.runtime.replies = ["Every employee has thirty days of paid leave in a calendar year //a.io."] * 2
+    office.runtime.replies = ["Every employee has thirty days of paid leave in a calendar year //a.io."] * 3
     answer_id = ask(office, alice)
     office.chat.answer(answer_id, sink, "w1")
     assert "a.io" not in sink.text + office.chat.message(alice, answer_id).text
@@ -175,6 +176,30 @@ def test_an_invented_answer_is_replaced_by_the_passages_own_words(office, alice,
     assert "45" not in answer.text and answer.finish_reason == QUOTED
     assert "“Every employee has thirty days of paid leave in a calendar year.” [1]" in answer.text
     assert answer.citations[0].text == "Every employee has thirty days of paid leave in a calendar year."
+
+
+def test_where_nothing_supports_an_answer_the_best_passage_is_asked_once_more(office, alice, sink):
+    office.runtime.replies = ["Employees enjoy unlimited holidays.", "An employee has thirty days of paid leave."]
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.text, answer.finish_reason) == ("An employee has thirty days of paid leave. [1]", "stop")
+    first, second = office.runtime.requests
+    assert second.messages[-1].text.endswith(CLOSELY) and CLOSELY not in first.messages[-1].text
+    assert second.max_tokens < first.max_tokens
+    assert (answer.prompt_tokens, answer.completion_tokens) == (20, 4 + 8), "both tries are counted"
+    again = sink.seen.index(("stage", "again"))
+    assert sink.seen[again - 1] == ("reset", 1), "what was shown of the first try is taken back"
+    assert "unlimited" not in "".join(item[1] for item in sink.seen[again:] if item[0] == "delta")
+
+
+def test_a_stopped_answer_is_not_tried_again(office, alice, sink):
+    office.runtime.replies = ["Employees enjoy unlimited holidays, " * 40]
+    answer_id = ask(office, alice)
+    office.runtime.before_each = lambda position: office.chat.stop(alice, answer_id) if position == 3 else time.sleep(0.01)
+    office.chat.answer(answer_id, sink, "w1")
+    assert office.chat.message(alice, answer_id).status is MessageStatus.STOPPED
+    assert len(office.runtime.requests) == 1
 
 
 def test_a_micro_model_is_preceded_by_the_passages_own_words_and_followed_only_where_grounded(office, alice, sink):
