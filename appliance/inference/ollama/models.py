@@ -13,6 +13,7 @@ from appliance.errors import Denied, InvalidInput, SetupError, Unavailable
 from appliance.inference.modelfile import Modelfile
 from appliance.inference.ollama.client import AnyClient, LocalClient, translated
 from appliance.inference.ollama.names import checked_name, is_local, same_name
+from appliance.inference.store.contents import content_of, refuse_code
 
 _WEIGHTS = re.compile(r"^FROM (/.+/sha256-[0-9a-f]{64})$", re.MULTILINE)
 _PATH = re.compile(r"[./~]|[A-Za-z]:\\")
@@ -98,11 +99,12 @@ def delete_model(client: LocalClient, name: str) -> None:
 def create_model(client: LocalClient, name: str, modelfile: Modelfile, folder: Path | None = None) -> Iterator[Progress]:
     """Make a model, step by step. Weights and adapters given as paths are read from `folder` and handed to the server.
 
-    Raises `InvalidInput` for files that are not in `folder`, `Denied` where the source computes elsewhere.
+    A file of that name goes before a model of the server. Raises `InvalidInput` for files that are not in `folder` or would run
+    code where they are loaded, `Denied` where the source computes elsewhere.
     """
     checked_name(name)
     given: dict[str, Any] = {}
-    if _PATH.match(modelfile.source):
+    if _PATH.match(modelfile.source) or (folder is not None and (folder / modelfile.source).is_file()):
         yield Progress("reading the weights")
         given["files"] = _handed_over(client, (modelfile.source,), folder)
     else:
@@ -159,6 +161,7 @@ def _handed_over(client: LocalClient, paths: Sequence[str], folder: Path | None)
         file = None if folder is None else (folder / path).resolve()
         if folder is None or file is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
             raise InvalidInput(f"The Modelfile names {path}, which is not in its folder.", code="modelfile.no_file")
+        refuse_code(file, content_of(file))
         with translated():
             found[file.name] = client.create_blob(file)
     return found

@@ -163,17 +163,26 @@ def test_weights_outside_the_folder_are_not_handed_over(client, server, tmp_path
     assert server.asked == []
 
 
+def test_a_pickle_is_not_handed_over(client, server, tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"\x80\x04\x95" + bytes(20))
+    assert (
+        code_of(lambda: list(create_model(client, "mine", Modelfile("./weights.bin"), tmp_path)), InvalidInput) == "model.pickle"
+    )
+    assert server.asked == []
+
+
 def test_a_model_is_not_made_of_one_that_computes_elsewhere(client, server, ollama):
     ollama.remote = {"remote_host": "https://ollama.com:443"}
     assert code_of(lambda: list(create_model(client, "mine", Modelfile("harmless"))), Denied) == "inference.remote_model"
     assert "/api/create" not in server.paths()
 
 
-def test_a_model_is_made_from_a_modelfile(client, server, tmp_path):
+@pytest.mark.parametrize("source", ["./weights.gguf", "weights.gguf"])
+def test_a_model_is_made_from_a_modelfile(client, server, tmp_path, source):
     (tmp_path / "weights.gguf").write_bytes(b"GGUF")
     (tmp_path / "lora.gguf").write_bytes(b"LoRA")
     modelfile = parse_modelfile(
-        "FROM ./weights.gguf\nADAPTER ./lora.gguf\nPARAMETER temperature 0.1\nPARAMETER stop a\nPARAMETER stop b\n"
+        f"FROM {source}\nADAPTER ./lora.gguf\nPARAMETER temperature 0.1\nPARAMETER stop a\nPARAMETER stop b\n"
         "TEMPLATE {{ .Prompt }}\nSYSTEM Be brief.\nMESSAGE user Hello\nLICENSE Apache-2.0\n"
     )
     assert list(create_model(client, "mine", modelfile, tmp_path))[-1] == Progress("success")
