@@ -195,7 +195,7 @@ class ModelAdministration:
             stored = records.insert_version(connection, version)
             self._append(connection, principal, EventName.MODEL_IMPORTED, stored, facts)
         for other in known:
-            if other.sha256 == stored.sha256:  # its content is whole again
+            if other.sha256 == stored.sha256 != "":  # its content is whole again; elsewhere it has no digest
                 self._failures.forget(other.id)
         return stored
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from appliance.identity.models import Principal
 from appliance.inference.load_marks import TRIES, Load
 from appliance.inference.preparation_steps import run_step
 from appliance.inference.store import importing
-from appliance.inference.store.importing import Order
+from appliance.inference.store.importing import Order, Prepared
 from appliance.inference.store.versions import ModelVersion
 from tests.unit.inference.gguf_samples import METADATA, gguf, write
 
@@ -131,6 +132,21 @@ def test_what_could_not_be_loaded_is_tried_again_by_hand_by_an_import_or_by_what
     models.retire(administrator, first.id)
     models.delete(administrator, first.id)
     assert failures.known() == {}
+
+
+def test_what_comes_in_without_a_digest_is_no_other_one_made_whole(
+    appliance: Appliance, administrator: Principal, tmp_path: Path
+) -> None:
+    models = appliance.model_administration
+    file = models.take_in(administrator, write(tmp_path / "tiny.gguf", gguf(METADATA)), Order())
+    one, other = (
+        Prepared(replace(file, name=name, number=0, format="served", sha256="", source=f"destination:{name}:m"), lambda: None)
+        for name in ("one", "other")
+    )
+    known = models.record(administrator, one)
+    appliance.load_failures.note((known.id, "openai"), "inference.unreachable", "Nobody answers there.")
+    models.record(administrator, other)
+    assert known.id in models.unloadable(administrator)
 
 
 @pytest.mark.models
