@@ -13,6 +13,7 @@ from typing import Any
 from appliance.errors import InvalidInput
 from appliance.inference.store.contents import Content, content_of, read_json, refuse_code
 from appliance.inference.store.embedding_form import CLS, LONGEST_PREFIX, MEAN, EmbeddingForm
+from appliance.inference.store.genai_folder import CONFIG
 from appliance.inference.store.versions import Facts
 
 GRAPH_FILE, TOKENIZER_FILE = "model.onnx", "tokenizer.json"
@@ -62,7 +63,7 @@ def files_for(graph: Path, folder: Path) -> Iterator[tuple[Path, str]]:
 def read_embedder(folder: Path) -> Facts:
     """What the folder holds.
 
-    Raises `InvalidInput`: `model.not_embedder`, `.onnx_damaged`, `.no_context`, `.pooling`, `.prompts`, `.json`.
+    Raises `InvalidInput`: `model.not_embedder`, `.genai_config`, `.onnx_damaged`, `.no_context`, `.pooling`, `.prompts`, `.json`.
     """
     parameters, quantisation, vocabulary = _graph(folder / GRAPH_FILE)
     pooling, prefixes = pooling_of(folder), _prefixes(folder)
@@ -138,6 +139,11 @@ def _graph(path: Path) -> tuple[int, str, int]:
         raise InvalidInput("The graph of this model is damaged.", code="model.onnx_damaged") from error
     constants = {tensor.name for tensor in graph.initializer}
     inputs = {given.name for given in graph.input} - constants
+    if "logits" in {given.name for given in graph.output} and any(name.startswith("past") for name in inputs):
+        raise InvalidInput(
+            f"This is the graph of a language model, and its folder has no {CONFIG}: without it no runtime here can use it.",
+            code="model.genai_config",
+        )
     if not {"input_ids", "attention_mask"} <= inputs <= _INPUTS or not any(given.name in VECTORS for given in graph.output):
         raise InvalidInput(
             "This ONNX graph is no embedding model: one takes input_ids and attention_mask and gives "

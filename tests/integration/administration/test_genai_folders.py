@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, helper
 
+from appliance.audit.events import EventName
+from appliance.audit.store import AuditFilter, following
 from appliance.backup.gathering import ModelParts
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
@@ -83,6 +85,21 @@ def test_a_folder_is_a_candidate_with_its_facts(appliance: Appliance, administra
     assert {path.name: path.read_bytes() for path in opened.path.iterdir()} == {
         path.name: path.read_bytes() for path in folder.iterdir()
     }
+
+
+def test_a_language_model_without_its_configuration_is_told_so(appliance: Appliance, administrator, folder: Path):
+    shape = helper.make_tensor_value_info
+    given = [shape("input_ids", TensorProto.INT64, [1, 1]), shape("past_key_values.0.key", TensorProto.FLOAT, [1, 2])]
+    node = helper.make_node("Cast", ["input_ids"], ["logits"], to=TensorProto.FLOAT)
+    body = helper.make_graph([node], "g", given, [shape("logits", TensorProto.FLOAT, [1, 1])])
+    (folder / "model.onnx").write_bytes(helper.make_model(body).SerializeToString())
+    (folder / "genai_config.json").unlink()
+    with pytest.raises(InvalidInput, match=r"has no genai_config\.json") as refusal:
+        appliance.model_administration.take_in(administrator, folder, Order())
+    assert refusal.value.stable_code == "model.genai_config"
+    with appliance.database.read() as connection:
+        record = following(connection, AuditFilter(event=EventName.MODEL_IMPORTED))[-1]
+    assert (record.outcome, record.facts) == ("failure", {"reason": "model.genai_config"})
 
 
 def test_each_file_of_a_folder_is_verified_and_no_other_may_appear(appliance: Appliance, administrator, folder: Path):
