@@ -110,7 +110,7 @@ class OpenAIRuntime:
         self._closed = True
 
     def _stream(self, request: CompletionRequest, body: bytes, classification: str, fewest: int) -> Iterator[Delta]:
-        ended, usage, written = None, None, 0
+        ended, usage, written, thoughts = None, None, 0, wire.Thoughts()
         about = (ResourceRef("conversation", request.conversation),) if request.conversation else ()
         call = self._call(
             "/v1/chat/completions",
@@ -129,7 +129,8 @@ class OpenAIRuntime:
                     ended, usage = piece.reason or ended, piece.usage or usage
                     if piece.text:
                         written += 1
-                        yield Delta(piece.text)
+                    if answer := thoughts.without(piece.text):
+                        yield Delta(answer)
         except Unavailable as error:
             if error.stable_code != "egress.interrupted":
                 raise
@@ -141,7 +142,7 @@ class OpenAIRuntime:
             usage = Usage(completion_tokens=written)  # these servers may leave it out; they refuse what does not fit
         else:
             check_whole(usage and usage.prompt_tokens, fewest)
-        yield Delta("", ended, usage)
+        yield Delta(thoughts.rest(), ended, usage)
 
     def _lines(self, call: Call) -> Generator[bytes]:
         with self._gate.open(call) as reply:

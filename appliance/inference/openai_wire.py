@@ -20,6 +20,8 @@ _BUSY = (429, 503)
 # some models otherwise write down what they think before they answer
 _TEMPLATE = {"chat_template_kwargs": {"enable_thinking": False}}
 
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -28,6 +30,35 @@ class Piece:
     text: str = ""
     reason: FinishReason | None = None
     usage: Usage | None = None
+
+
+class Thoughts:
+    """Takes what a model thought aloud out of the beginning of an answer: a server may know no way to ask it not to."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._inside = self._over = False
+
+    def without(self, text: str) -> str:
+        """What of the next piece is answer; what may still become the mark of a thought is held."""
+        if self._over:
+            return text
+        self._held += text
+        begun = self._held.lstrip()
+        if not self._inside and begun.startswith(_THOUGHT):
+            self._inside = True
+        if not self._inside:
+            return "" if _THOUGHT.startswith(begun) else self.rest()
+        answer = begun.partition(_THOUGHT_END)[2].lstrip()
+        if not answer:
+            return ""
+        self._over = True
+        return answer
+
+    def rest(self) -> str:
+        """What was held of an answer that ends, or has begun."""
+        held, self._held, self._over = "" if self._inside else self._held, "", True
+        return held
 
 
 def completion_body(request: CompletionRequest, name: str, dialect: Dialect, *, stream: bool = True) -> bytes:

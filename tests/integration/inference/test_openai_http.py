@@ -220,6 +220,19 @@ def test_an_answer_is_streamed_with_its_usage_and_on_record(appliance, alice, se
     assert len(calls(appliance)) == len(server.asked)
 
 
+def test_what_a_server_lets_its_model_think_aloud_is_no_part_of_the_answer(server, script, load):
+    def chat(asked: Asked, answer: Answer) -> None:
+        answer.begin("text/event-stream")
+        for piece in ("<th", "ink>\nThey may mean ", "pay.\n</think>\n", "\nThirty ", "days."):
+            answer.event({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
+        answer.event({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": script.used(asked)})
+        answer.event(b"[DONE]")
+        answer.end()
+
+    script.chat = chat
+    assert text(list(load(Dialect.OPENAI).complete(request()))) == "Thirty days."
+
+
 @pytest.mark.parametrize("dialect", EXACT)
 def test_tokens_are_counted_by_the_server_and_once(server, load, dialect):
     runtime = load(dialect)
