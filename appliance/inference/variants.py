@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import SetupError
+from appliance.errors import ApplianceError, InvalidInput, SetupError
 from appliance.inference.cores import available_cores
 from appliance.inference.quality import load_questions
 from appliance.inference.winner import Contender, Decision, Outcome, Verdict, decide, far_behind
@@ -99,14 +99,14 @@ class Contest:
 
     def time(self) -> None:
         """Make and time each, then all that are left again, in turns. Raises the source's `SetupError` where nothing works."""
-        refused, waiting = list[SetupError](), self.running
+        refused, waiting = list[SetupError | InvalidInput](), self.running
         for number, trial in enumerate(waiting, start=1):
             self.progress(f"Measuring {trial.label} ({number} of {len(waiting)})")
             try:
                 if trial.make is not None:
                     trial.make()
                 trial.measured |= self._timed(trial)
-            except SetupError as error:
+            except (SetupError, InvalidInput) as error:  # a file that a full disk has cut off is no model
                 self._refuse(trial, error)
                 refused.append(error)
         if not self.running:
@@ -198,7 +198,7 @@ class Contest:
                 if trial.make is not None:
                     _remove(trial.path)
 
-    def _refuse(self, trial: Trial, error: SetupError) -> None:
+    def _refuse(self, trial: Trial, error: ApplianceError) -> None:
         impossible = error.stable_code == "model.not_convertible"
         trial.verdict = Verdict(Outcome.LEFT_OUT if impossible else Outcome.FAILED, error.sentence)
         what = "is not made" if impossible else "does not work on this machine"

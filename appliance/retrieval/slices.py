@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from appliance.retrieval.index import count_chunks, forget
 from appliance.retrieval.indexes import forget_document
-from appliance.retrieval.stored_postings import forget_postings
+from appliance.retrieval.stored_postings import forget_postings, sweep_postings
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
@@ -105,6 +105,7 @@ def sweep(database: Database) -> int:
     while (count := _sweep_slice(database)) is not None:
         removed += count
         time.sleep(PAUSE_S)
+    sweep_postings(database)
     return removed
 
 

@@ -26,6 +26,7 @@ PAUSE_S = 0.02
 """Between two transactions: writers of other processes get their turn."""
 
 _AT_ONCE = 200
+_REMOVED_AT_ONCE = 10_000  # a fifth of a second; collections of up to 20,000 passages have fewer
 _STORED = np.dtype("<u4")
 
 
@@ -51,9 +52,33 @@ def stored_postings(connection: Connection, keys: Sequence[Key]) -> dict[Key, En
     return {keys[at]: np.frombuffer(entries, _STORED) for at, entries in rows}
 
 
-def forget_postings(connection: Connection, collection_number: int) -> None:
-    """Remove the stored lists of a collection: they name its passages."""
-    connection.exec_driver_sql("DELETE FROM search_postings WHERE collection_number = ?", (collection_number,))
+def forget_postings(connection: Connection, collection_number: int) -> bool:
+    """Remove stored lists of a collection, which name its passages; whether there may be more, left to `sweep_postings`."""
+    return _removed(connection, "collection_number = ?", collection_number)
+
+
+def sweep_postings(database: Database) -> None:
+    """Remove the lists that nobody reads any more, since their collection has changed."""
+    outlived = (
+        "generation IS NOT (SELECT generation FROM search_collections "
+        "WHERE search_collections.collection_number = stored.collection_number)"
+    )
+    with database.read() as connection:
+        more = connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM search_postings AS stored WHERE {outlived})").scalar()
+    while more:
+        with database.write() as connection:
+            more = _removed(connection, outlived)
+        time.sleep(PAUSE_S)
+
+
+def _removed(connection: Connection, condition: str, *values: int) -> bool:
+    """Whether there may be more than one transaction removes."""
+    removed = connection.exec_driver_sql(
+        "DELETE FROM search_postings WHERE (collection_number, term) IN "
+        f"(SELECT collection_number, term FROM search_postings AS stored WHERE {condition} LIMIT {_REMOVED_AT_ONCE})",
+        values,
+    )
+    return removed.rowcount == _REMOVED_AT_ONCE
 
 
 def store_postings(database: Database) -> int:
@@ -66,12 +91,11 @@ def store_postings(database: Database) -> int:
             "SELECT collection_number FROM search_collections WHERE stored_generation IS NOT generation"
         )
         changed = numbers.scalars().all()
+    sweep_postings(database)
     return sum(_store_of(database, number) for number in changed)
 
 
 def _store_of(database: Database, number: int) -> int:
-    with database.write() as connection:
-        forget_postings(connection, number)
     with database.read() as connection:
         generation = _generation(connection, number)
         if generation is None:

@@ -148,3 +148,17 @@ def test_a_collection_that_changes_while_its_lists_are_made_is_left_for_the_next
     assert stored(database) == {}
     monkeypatch.undo()
     assert store_postings(database) == 2
+
+
+def test_of_many_lists_the_rest_goes_with_the_sweep(database, monkeypatch):
+    with database.write() as connection:
+        add(connection, 1, 100, TEXTS)
+        add(connection, 2, 500, TEXTS)
+    store_postings(database)
+    monkeypatch.setattr(stored_postings, "_REMOVED_AT_ONCE", 1)
+    with database.write() as connection:
+        slices.withdraw_collection(connection, 1)
+    assert sorted(number for number, _ in stored(database)) == [1, 2, 2]
+    assert found(database, "ferri") == []
+    slices.sweep(database)
+    assert [number for number, _ in stored(database)] == [2, 2]

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from appliance.errors import SetupError, Unavailable
+from appliance.errors import SetupError
+from appliance.inference.directions import of_length_one
 from appliance.inference.llamacpp.room import require_free_memory
 from appliance.inference.llamacpp.vectors import VectorModel
 from appliance.inference.models import Model
@@ -92,9 +93,9 @@ class GgufEmbedder:
                 owners.append(at)
                 weights.append(max(len(part), 1))
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
-        read = _of_length_one(self._native.vectors(rows)) if rows else np.empty((0, self.dimensions), np.float32)
+        read = of_length_one(self._native.vectors(rows)) if rows else np.empty((0, self.dimensions), np.float32)
         np.add.at(vectors, owners, read * np.array(weights, np.float32)[:, None])
-        return _of_length_one(vectors)
+        return of_length_one(vectors)
 
     def _length(self, word: str) -> int:
         known = self._lengths.get(word)
@@ -119,11 +120,3 @@ def _parts(tokens: list[int], limit: int) -> list[list[int]]:
     count = max(1, -(-len(tokens) // limit))
     marks = [len(tokens) * at // count for at in range(count + 1)]
     return [tokens[start:end] for start, end in pairwise(marks)]
-
-
-def _of_length_one(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if vectors.size and lengths.min() < _SHORTEST:
-        raise Unavailable("The embedding model gave a vector without a direction.", code="inference.failed")
-    found: npt.NDArray[np.float32] = (vectors / lengths).astype(np.float32, copy=False)
-    return found

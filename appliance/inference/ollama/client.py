@@ -19,6 +19,9 @@ from appliance.inference.ollama.names import check_local, checked_address, check
 SILENCE_S = 300.0
 """Longest wait for the next word. Ollama says nothing while it loads a model and while it reads a prompt."""
 
+_EMBEDDING_S = 60.0
+"""Longest wait for the vectors of a few texts: whoever searches waits for them, and others behind that one."""
+
 KEEP_ALIVE = "30m"
 """How long the server keeps the model in memory after an answer."""
 
@@ -116,7 +119,7 @@ class LocalClient(Client):
         """What an embedding model makes of texts. Raises `InvalidInput` (`inference.context_overflow`) rather than cut one."""
         given = {"model": name, "input": list(texts), "truncate": False, "keep_alive": KEEP_ALIVE}
         with translated(name):
-            return self._raw("POST", "/api/embed", json=given).json()["embeddings"]
+            return self._raw("POST", "/api/embed", json=given, timeout=_EMBEDDING_S).json()["embeddings"]
 
     def close(self) -> None:
         self._client.close()
@@ -140,7 +143,7 @@ def translated(name: str = "") -> Iterator[None]:
         raise Unavailable("Ollama does not answer on this machine.", code="inference.unreachable") from error
     except httpx.TimeoutException as error:
         raise Unavailable("Ollama has gone silent.", code="inference.timeout") from error
-    except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (httpx.HTTPError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise Unavailable("Ollama broke off in the middle of its answer.", code="inference.died") from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.errors import ApplianceError, InvalidInput, SetupError, Unavailable
+from appliance.inference.directions import of_length_one
 from appliance.inference.ollama.client import LocalClient
 from appliance.inference.ollama.models import list_models
 from appliance.inference.ollama.names import same_name
@@ -23,7 +24,6 @@ from appliance.inference.store.versions import ModelVersion
 _BATCH = 8
 _BYTES_PER_TOKEN = 4  # of English; a text that has more tokens is divided once the server says so
 _WORD = re.compile(r"\S+")
-_SHORTEST = 1e-6
 
 
 class OllamaEmbedder:
@@ -103,7 +103,7 @@ class OllamaEmbedder:
         if len(halves) < 2:
             raise error
         total = sum(len(half) * self._read([half], prefix) for half in halves)
-        return _of_length_one(np.asarray(total, np.float32))
+        return of_length_one(np.asarray(total, np.float32))
 
     def _checked(self, rows: object, expected: int) -> npt.NDArray[np.float32]:
         try:
@@ -114,12 +114,4 @@ class OllamaEmbedder:
             raise Unavailable(
                 f"Ollama gave no vectors of {self.dimensions} numbers for {self._version.id}.", code="inference.failed"
             )
-        return _of_length_one(found)
-
-
-def _of_length_one(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if vectors.size and lengths.min() < _SHORTEST:
-        raise Unavailable("The embedding model gave a vector without a direction.", code="inference.failed")
-    found: npt.NDArray[np.float32] = (vectors / lengths).astype(np.float32, copy=False)
-    return found
+        return of_length_one(found)
