@@ -80,7 +80,7 @@ def read_embedder(folder: Path) -> Facts:
         vocabulary=vocabulary,
         chat_template=False,
         licence="",
-        form=EmbeddingForm(pooling, 0, *prefixes) if any(prefixes) else None,
+        form=EmbeddingForm(pooling, 0, *prefixes) if any(prefixes) or pooling != MEAN else None,
     )
 
 

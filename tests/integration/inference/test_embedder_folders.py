@@ -124,6 +124,7 @@ def test_a_folder_as_it_is_published_becomes_a_candidate_with_its_facts(applianc
     assert (version.context_tokens, version.architecture, version.licence) == (64, "bert", "MIT")
     assert version.measured["dimensions"] == 8
     assert {file.path for file in version.files} == {"model.onnx", "tokenizer.json", "config.json", "pooling.json"}
+    assert version.form is not None and version.form.pooling == CLS
     embedder = load_embedder(appliance.models, threads=1, model_id=version.id)
     assert (embedder.sha256, embedder.dimensions, embedder.max_tokens) == (version.sha256, 8, 64)
     first, same, other = embedder.embed(["gate north porter", "gate porter north", "north gate"])
