@@ -44,7 +44,7 @@ def found(database: Database, *terms: str, scope: frozenset[int] = frozenset({1}
 
 def stored(database: Database) -> dict[tuple[int, str], int]:
     with database.read() as connection:
-        rows = connection.exec_driver_sql("SELECT collection_number, term, length(entries) / 4 FROM search_postings").all()
+        rows = connection.exec_driver_sql("SELECT collection_number, term, length(gaps) / width + 1 FROM search_postings").all()
     return {(row[0], row[1]): row[2] for row in rows}
 
 
@@ -52,6 +52,13 @@ def empty_the_full_text_index(database: Database) -> None:
     """So that only what is stored can be found."""
     with database.write() as connection:
         connection.exec_driver_sql("INSERT INTO search_words(search_words) VALUES ('delete-all')")
+
+
+@pytest.mark.parametrize("gap", [1, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32])
+def test_a_list_is_the_same_after_it_was_packed(gap):
+    entries = np.array([7, 9, 9 + gap, 9 + gap + 3], np.uint64)
+    unpacked = stored_postings._entries(*stored_postings._packed(entries))
+    assert unpacked.tolist() == entries.tolist()
 
 
 def test_only_long_lists_are_stored(database):

@@ -11,8 +11,10 @@ down_revision = "0014"
 def upgrade() -> None:
     """Create the lists, none of them made yet, and the view of the full-text index that says which are long."""
     op.execute(
-        "CREATE TABLE search_postings (collection_number INTEGER NOT NULL, term TEXT NOT NULL, generation INTEGER NOT NULL, "
-        "entries BLOB NOT NULL, PRIMARY KEY (collection_number, term)) WITHOUT ROWID"
+        # the term comes first: a question asks for the same one in every collection of its scope, and they share a page
+        "CREATE TABLE search_postings (term TEXT NOT NULL, collection_number INTEGER NOT NULL, generation INTEGER NOT NULL, "
+        "first INTEGER NOT NULL, width INTEGER NOT NULL, gaps BLOB NOT NULL, PRIMARY KEY (term, collection_number)) WITHOUT ROWID"
     )
+    op.execute("CREATE INDEX search_postings_by_collection ON search_postings (collection_number, generation)")
     op.execute("ALTER TABLE search_collections ADD COLUMN stored_generation INTEGER")
     op.execute("CREATE VIRTUAL TABLE search_terms USING fts5vocab(search_words, row)")
