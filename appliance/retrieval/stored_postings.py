@@ -1,9 +1,9 @@
 """Posting lists: as the full-text index gives them, and the long ones stored in one piece.
 
-FTS5 gives a list row by row, 0.1 microseconds and more for each, behind three pages to decrypt. A stored list is the gaps between its
-entries, a byte or two for each, on a page that it shares with the same term's lists of other collections. They are made about every
-hour for collections that have changed. A list is true of one generation of its collection: whatever is added or removed later makes
-it useless, never wrong, and FTS5 is asked, as it is for all short lists.
+FTS5 gives a list row by row, 0.1 microseconds and more for each, behind three pages to decrypt. A stored list is the gaps
+between its entries, a byte or two for each, on a page that it shares with the same term's lists of other collections. They
+are made about every hour for collections that have changed. A list is true of one generation of its collection: whatever is
+added or removed later makes it useless, never wrong, and FTS5 is asked, as it is for all short lists.
 """
 
 from __future__ import annotations
