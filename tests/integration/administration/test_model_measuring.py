@@ -15,6 +15,7 @@ from appliance.inference.store.importing import Order
 from appliance.storage.tables import audit_events
 from tests.unit.inference.gguf_samples import gguf, write
 
+
 @pytest.fixture
 def source(appliance: Appliance, administrator, tmp_path: Path):
     path = write(tmp_path / "tiny.gguf", gguf())
