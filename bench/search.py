@@ -2,11 +2,12 @@
 
 Prints one JSON line. `ratio` is p95 of `Search.search` without its second stage (scope, vectors, words, fusion, rows of the
 best eight; the question's own embedding, 2 to 5 ms, is part of nothing) over p95 of `vectors @ question` in float32.
-`everything_p95_ms` is the same search with the second stage, which reads texts and stored word pieces of the best of the first.
-Text is drawn from a vocabulary with Zipf's distribution, function words included; vectors are mixtures around topics; questions
-are made from existing chunks. Before every search something else is written to the database, as an audited appliance does: page
-caches are as cold as in use. The full-text index has been merged and its long lists are stored, as hourly. Posting lists stay in memory once they
-were read, so the first hundred questions are reported apart: `first_ratio`; `ratio` is that of the questions after them.
+`everything_p95_ms` is the same search with the second stage, which reads texts and stored word pieces of the best of the
+first. Text is drawn from a vocabulary with Zipf's distribution, function words included; vectors are mixtures around topics;
+questions are made from existing chunks. Before every search something else is written to the database, as an audited
+appliance does: page caches are as cold as in use. The full-text index has been merged and its long lists stored, as hourly.
+Posting lists stay in memory once they were read, so the first hundred questions are reported apart: `first_ratio`; `ratio` is
+that of the questions after them.
 """
 
 from __future__ import annotations
