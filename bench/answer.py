@@ -92,7 +92,8 @@ def main() -> None:
         written = [pair for _ in range(ROUNDS) for pair in compare(client, native, larger)]
         native.close()
         appliance.close()
-    report(begun, [pair for pair in written if pair[0]["tokens"] >= LONG_ENOUGH])
+    # between the words of two tries a prompt is read, which is no writing
+    report(begun, [pair for pair in written if pair[0]["tokens"] >= LONG_ENOUGH and pair[0]["tries"] == 1])
 
 
 def recorded_prompts(
@@ -132,12 +133,14 @@ def ask(client: Client, question: str) -> dict[str, float]:
     conversation = client.call("POST", "/api/conversations", {})
     started = time.monotonic()
     asked = client.call("POST", f"/api/conversations/{conversation['id']}/messages", {"text": question})
-    shown, writing = [], 0.0
+    shown, writing, tries = [], 0.0, 1
     for name, data in client.events(f"/api/messages/{asked['answer']['id']}/events"):
         if name == "delta":
             shown.append(time.monotonic())
         elif name == "stage" and data["name"] == "writing":
             writing = time.monotonic()
+        elif name == "stage" and data["name"] == "again":
+            tries += 1
         elif name == "done":
             break
     tokens = data["completion_tokens"]
@@ -146,6 +149,7 @@ def ask(client: Client, question: str) -> dict[str, float]:
         "first_ms": (writing - started) * 1000,
         "per_s": (tokens - 1) / (shown[-1] - shown[0]) if len(shown) > 1 else 0.0,
         "tokens": tokens,
+        "tries": tries,
     }
 
 
