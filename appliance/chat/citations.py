@@ -59,7 +59,7 @@ class AnswerDraft:
         """Sentences of the passages, word for word and marked as such, a line each."""
         for quote in quotes:
             if not is_frame(quote.text) and self._is_new(quote.text):
-                self._write(f"“{' '.join(quotable(quote.text).split())}”", "\n")
+                self._tell(quote.text, f"“{' '.join(quotable(quote.text).split())}”", "\n")
                 self._cite(quote.passage, quote.start, quote.end)
 
     def add_checked(self, text: str) -> bool:
@@ -77,7 +77,7 @@ class AnswerDraft:
             if support is None or not told or self._asked.issuperset(content_terms(sentence.text)):
                 self._unsupported += 1
                 continue
-            self._write(sentence.text, line if self.written else "\n\n")
+            self._tell(sentence.text, sentence.text, line if self.written else "\n\n")
             self.written = True
             self._own += 1
             self._cite(support.passage, support.start, support.end)
@@ -104,11 +104,13 @@ class AnswerDraft:
         return tuple(self._passages[index] for index in (*self._cited, *others))
 
     def _is_new(self, sentence: str) -> bool:
-        told = frozenset(content_terms(sentence))
-        if told and any(told <= before for before in self._told):
-            return False
-        self._told.add(told)
-        return True
+        terms = frozenset(content_terms(sentence))
+        return not terms or not any(terms <= before for before in self._told)
+
+    def _tell(self, sentence: str, shown: str, separator: str) -> None:
+        # only what is shown: a sentence without support must not keep the passage's own words from being quoted
+        self._told.add(frozenset(content_terms(sentence)))
+        self._write(shown, separator)
 
     def _write(self, text: str, separator: str) -> None:
         self._text += (separator if self._text else "") + text

@@ -193,6 +193,17 @@ def test_where_nothing_supports_an_answer_the_best_passage_is_asked_once_more(of
     assert "unlimited" not in "".join(item[1] for item in sink.seen[again:] if item[0] == "delta")
 
 
+def test_words_of_what_nothing_supports_may_be_said_again_by_a_try_or_a_quotation_that_is_supported(office, alice, sink):
+    invented = "Every employee has thirty days of paid leave in a calendar year on the moon with 99 llamas."
+    for second in ("An employee has thirty days of paid leave.", invented):
+        office.runtime.replies = [invented, second]
+        answer_id = ask(office, alice)
+        office.chat.answer(answer_id, sink, "w1")
+        answer = office.chat.message(alice, answer_id)
+        assert "thirty days of paid leave" in answer.text and "llamas" not in answer.text
+        assert len(answer.citations) == 1
+
+
 def test_a_stopped_answer_is_not_tried_again(office, alice, sink):
     office.runtime.replies = ["Employees enjoy unlimited holidays, " * 40]
     answer_id = ask(office, alice)
