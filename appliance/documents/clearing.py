@@ -71,8 +71,7 @@ class Clearing:
                     self._record(connection, document)
                     names.append(name)
         remove_unused(self._database, self._blobs, names)
-        if not at_once:
-            slices.sweep(self._database)
+        slices.sweep(self._database)
         return len(names)
 
     def _record(self, connection: Connection, document: Document) -> None:

@@ -208,8 +208,7 @@ class DocumentService:
             facts: dict[str, str | int] = {"sha256": document.sha256, "chunks": document.chunk_count}
             self._record(connection, EventName.DOCUMENT_DELETED, principal, document, facts)
         remove_unused(self._database, self._blobs, [blob_name])
-        if not at_once:
-            slices.sweep(self._database)
+        slices.sweep(self._database)
 
     def retry(self, principal: Principal, document_id: str) -> Document:
         """Put a failed document back to PENDING; the caller enqueues it. Raises `Conflict` where it has not failed."""
