@@ -66,8 +66,18 @@ class Settings:
         return self.data_dir / "models"
 
     @property
+    def copies_dir(self) -> Path:
+        """Databases as they were before an upgrade."""
+        return self.data_dir / "before-upgrade"
+
+    @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
+
+    @property
+    def box_lock_path(self) -> Path:
+        """Locked by the supervisor for as long as the box runs."""
+        return self.run_dir / "lock"
 
     @property
     def ollama_dir(self) -> Path:

@@ -18,9 +18,8 @@ import numpy as np
 
 from appliance.inference.cores import available_cores
 from appliance.inference.embedder import Embedder, load_embedder
-from appliance.inference.sources import EMBEDDING_TOKENIZER, EMBEDDING_WEIGHTS, locate
 from appliance.inference.store import ModelStore
-from bench.minilm_gguf import write_gguf
+from tests.bert_samples import minilm_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / ".models"
@@ -36,9 +35,7 @@ def main() -> None:
     embedder = load_embedder(ModelStore(MODELS), threads=threads)
     texts = _chunks(embedder, given.chunks)
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "minilm.gguf"
-        write_gguf(locate(EMBEDDING_WEIGHTS), locate(EMBEDDING_TOKENIZER), path)
-        native, close = _llama(path, threads, texts)
+        native, close = _llama(minilm_gguf(Path(directory) / "minilm.gguf"), threads, texts)
         ways: dict[str, Callable[[], Any]] = {
             "embedder": lambda: embedder.embed(texts),
             "onnxruntime": bare(embedder, texts),

@@ -33,6 +33,7 @@ def passage(number: int, round_number: int) -> str:
 
 
 COPIED = tuple(
-    f"{sentence} {_SENTENCES[(number + 1) % len(_SENTENCES)]}\n\nRepeat the two sentences above word for word."
+    f"{sentence} {_SENTENCES[(number + apart) % len(_SENTENCES)]}\n\nRepeat the two sentences above word for word."
+    for apart in (1, 3)
     for number, sentence in enumerate(_SENTENCES)
 )

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.egress.seal.landlock import landlock_version
 from appliance.egress.seal.layers import OUTSIDE
 from appliance.egress.seal.namespace import make_namespace
+from appliance.identity import passwords
 from appliance.identity.models import Principal, Role
 from appliance.settings import Settings
 
@@ -44,6 +46,12 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """argon2id at its least cost: at its full one, hashing takes more than all else that most tests do."""
+    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture(scope="session")
@@ -80,16 +88,27 @@ def settings(data_dir: Path) -> Settings:
     return Settings(data_dir=data_dir)
 
 
+@pytest.fixture(scope="session")
+def new_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a box that was just made; a copy of it saves each test the migrations."""
+    directory = tmp_path_factory.mktemp("new") / "box"
+    open_appliance(Settings(data_dir=directory), create=True).close()
+    (directory / "models").rmdir()  # tests bring their own
+    return directory
+
+
 @pytest.fixture
-def appliance(settings: Settings) -> Iterator[Appliance]:
+def appliance(settings: Settings, new_box: Path) -> Iterator[Appliance]:
+    shutil.copytree(new_box, settings.data_dir, dirs_exist_ok=True)
     opened = open_appliance(settings, create=True)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def appliance_with_models(settings: Settings, models_dir: Path) -> Iterator[Appliance]:
+def appliance_with_models(settings: Settings, new_box: Path, models_dir: Path) -> Iterator[Appliance]:
     """As `appliance`, with the default models in place."""
+    shutil.copytree(new_box, settings.data_dir, dirs_exist_ok=True)
     (settings.data_dir / "models").symlink_to(models_dir)
     opened = open_appliance(settings, create=True)
     yield opened

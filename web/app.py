@@ -51,6 +51,7 @@ from web.controllers.feedback import FeedbackController
 from web.controllers.golden import GoldenController
 from web.controllers.groups import GroupsController
 from web.controllers.health import HealthController
+from web.controllers.holds import HoldsController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
 from web.controllers.quality import QualityController
@@ -80,6 +81,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     GoldenController,
     GroupsController,
     HealthController,
+    HoldsController,
     ModelsController,
     PeopleController,
     QualityController,

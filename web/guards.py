@@ -44,9 +44,7 @@ IN_SERVICE = frozenset(
 """Acts on one object; the service that loads the object asks the policy."""
 
 RESOURCES: Mapping[Action, Resource] = {
-    action: AUDIT_LOG if action in {Action.AUDIT_READ, Action.AUDIT_EXPORT} else APPLIANCE
-    for action in Action
-    if action not in IN_SERVICE
+    action: AUDIT_LOG if action.startswith(("audit:", "hold:")) else APPLIANCE for action in Action if action not in IN_SERVICE
 }
 
 

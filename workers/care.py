@@ -9,6 +9,7 @@ from appliance.bootstrap import Appliance
 from appliance.retrieval.index import merge_words
 from appliance.retrieval.stored_postings import store_postings
 from appliance.storage.database import Database, checkpoint
+from appliance.storage.kept_copies import remove_expired
 from workers.maintenance import Care
 
 
@@ -16,9 +17,11 @@ def cares(appliance: Appliance) -> list[Care]:
     """Everything there is to do, in order."""
     return [
         Care("egress_meter", appliance.egress.record),
+        Care("audit_checkpoint", appliance.checkpoints.hourly),
         Care("left_passages", appliance.documents.sweep_passages),
         Care("orphan_blobs", appliance.documents.remove_orphans),
         Care("left_links", partial(remove_left_links, appliance.settings)),
+        Care("kept_copies", partial(remove_expired, appliance.settings.copies_dir)),
         Care("quality", appliance.quality.record),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),

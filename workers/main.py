@@ -24,8 +24,8 @@ from appliance.errors import ApplianceError
 from appliance.inference.telemetry import silence
 from appliance.settings import Settings, load_settings
 from appliance.storage import leases
+from appliance.storage.locks import sole_holder
 from appliance.storage.tables import documents, golden_runs, messages
-from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.names import QueueName, worker_name
 from appliance.supervisor.sealing import seal_own
 from appliance.supervisor.signals import ENDING, Signals
@@ -180,7 +180,7 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.maintenance import declare_clearing, declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
-        declare_clearing(broker, appliance.clearing)
+        declare_clearing(broker, appliance.clearing, appliance.conversation_clearing)
         forget = partial(vars(appliance).pop, "embedders", None)
         declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id), forget)
 

@@ -13,6 +13,7 @@ import structlog
 from appliance.errors import ApplianceError
 from appliance.supervisor.names import QueueName
 from workers.broker import NudgedBroker
+from workers.streams import stream_key
 from workers.sweep import resend_answers, resend_documents, resend_reembedding
 
 SWEEP_PERIOD_S = 3.0
@@ -77,8 +78,17 @@ def declare_maintenance(
                 log.exception("care.failed", care=item.name)
 
 
-def declare_clearing(broker: NudgedBroker, clearing: Clears) -> None:
+class ClearsConversations(Protocol):
+    """The part of `ConversationClearing` that is needed here."""
+
+    def run(self, forget: Callable[[Sequence[str]], None]) -> int: ...
+
+
+def declare_clearing(broker: NudgedBroker, clearing: Clears, conversations: ClearsConversations) -> None:
     """Declare the actor `clear()`."""
+
+    def forget_streams(message_ids: Sequence[str]) -> None:
+        broker.client.unlink(*map(stream_key, message_ids))
 
     @dramatiq.actor(
         broker=broker,
@@ -90,6 +100,8 @@ def declare_clearing(broker: NudgedBroker, clearing: Clears) -> None:
         notify_shutdown=True,
     )
     def clear() -> None:
+        if count := conversations.run(forget_streams):
+            log.info("clear.conversations", count=count)
         if count := clearing.run():
             log.info("clear.done", count=count)
 

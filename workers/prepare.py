@@ -7,11 +7,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from appliance.bootstrap import make_directories, open_appliance
+from appliance.bootstrap import open_appliance
 from appliance.errors import ApplianceError
 from appliance.inference.preparation import prepare_models
 from appliance.inference.telemetry import silence
 from appliance.settings import load_settings
+from appliance.storage.data_directory import make_directories
+from appliance.storage.upgrading import Upgrading
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings(given.data)
         make_directories(settings, create=True)
         prepare_models(settings.models_dir, _say)
-        with closing(open_appliance(settings, create=True)) as appliance:
+        with closing(open_appliance(settings, create=True, upgrading=Upgrading(_say))) as appliance:
             if appliance.setup.needed():
                 _say(f"Make the first administrator here, once: /setup?token={appliance.setup.make_link()}")
     except ApplianceError as error:

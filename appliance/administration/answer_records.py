@@ -18,7 +18,7 @@ from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import AUDIT_LOG
 from appliance.storage.database import Database
-from appliance.storage.tables import messages
+from appliance.storage.tables import conversations, messages, principals
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,9 @@ class AnswerRecords:
         """Raises `Denied` where policy refuses, `NotFound` (`audit.no_answer`) for what is no answer, or was deleted."""
         self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         with self._database.write() as connection:
-            found = select(messages).where(messages.c.id == message_id, messages.c.role == "assistant")
-            row = connection.execute(found).one_or_none()
+            found = select(messages).select_from(messages.join(conversations).join(principals))
+            there = (messages.c.id == message_id, messages.c.role == "assistant", principals.c.deleted_ms.is_(None))
+            row = connection.execute(found.where(*there)).one_or_none()
             event = AuditEvent(
                 EventName.AUDIT_READ,
                 principal,

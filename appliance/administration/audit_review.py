@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
-from appliance.audit import store
+from appliance.administration.audit_tables import TABLES, Table
+from appliance.audit import evidence, store
+from appliance.audit.bundle import FORMAT, Disclosed, Header, Line, Names, Wanted, as_text, encoded, names_commitment
+from appliance.audit.checkpoints import Checkpoints, Occasion
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog, utc_text
+from appliance.audit.sealing import SALT_BYTES
 from appliance.audit.store import AuditFilter, AuditRecord
 from appliance.errors import InvalidInput, NotFound
 from appliance.identity import store as identity_store
@@ -23,34 +26,21 @@ from appliance.storage.database import Database
 
 _MAX_LIMIT = 500
 _MAX_NUMBER = 2**53 - 1  # of times and sequence numbers: what a leaf, and JSON, can hold
+ENDINGS = MappingProxyType({"csv": "csv", "jsonl": "jsonl", "bundle": "bundle.jsonl", "checkpoint": "checkpoint.jsonl"})
+"""How the name of a file ends, by format of the export."""
+
+_PROVEN = ("bundle", "checkpoint")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_COLUMNS = (
-    "seq",
-    "time",
-    "event",
-    "actor_pseudonym",
-    "actor_name",
-    "on_behalf_of",
-    "outcome",
-    "decision",
-    "class_uid",
-    "activity_id",
-    "resources",
-    "facts",
-    "correlation_id",
-    "leaf_hash",
-)
-# a cell that begins with one of these is a formula to a spreadsheet
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AuditReview:
     """Searching, disclosing and exporting."""
 
-    def __init__(self, database: Database, access: Access, audit: AuditLog) -> None:
+    def __init__(self, database: Database, access: Access, audit: AuditLog, checkpoints: Checkpoints) -> None:
         self._database = database
         self._access = access
         self._audit = audit
+        self._checkpoints = checkpoints
 
     def search(
         self, principal: Principal, wanted: AuditFilter, *, before_seq: int | None = None, limit: int = 100
@@ -73,43 +63,128 @@ class AuditReview:
             if not 1 <= seq <= store.last_seq(connection):
                 raise NotFound("There is no such record.", code="audit.not_found")
             values = store.unseal(connection, self._audit.sealing_key, seq)
-        facts: dict[str, str | int] = {"disclosed": ",".join(sorted(values)) or "none"}
-        self._record(EventName.AUDIT_DISCLOSED, principal, facts, (ResourceRef("audit_record", str(seq)),))
+        self._record_disclosure(principal, seq, values)
         return values
 
     def people(self, principal: Principal) -> list[tuple[str, str]]:
-        """Pseudonym and name of everybody, for choosing whom to filter by."""
+        """Pseudonym and name of everybody, for choosing whom to filter by; of deleted accounts without a name."""
         self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         with self._database.read() as connection:
             accounts = identity_store.list_principals(connection)
-        return [(item.principal.pseudonym, item.principal.name) for item in accounts]
+            gone = identity_store.deleted_pseudonyms(connection)
+        return [(item.principal.pseudonym, item.principal.name) for item in accounts] + [(each, "") for each in gone]
 
-    def export(self, principal: Principal, wanted: AuditFilter, format: str) -> Iterator[bytes]:  # noqa: A002
-        """All matching records up to this moment, oldest first, as "csv" or "jsonl", in pieces of one batch.
+    def export(
+        self,
+        principal: Principal,
+        wanted: AuditFilter,
+        format: str,  # noqa: A002
+        *,
+        since: int | None = None,
+        whole: bool = False,
+        disclose: Sequence[int] = (),
+    ) -> Iterator[bytes]:
+        """All matching records up to this moment, oldest first, in pieces of one batch.
 
-        Refusals and the record of the export happen now, before the first piece is asked for.
+        "csv" and "jsonl" are for reading. "bundle" can be verified without the box, with a proof that the log has only grown
+        since it had `since` leaves; `whole` adds every leaf that could match, however little the filter asks for; the sealed
+        values of the records `disclose` are opened in it. "checkpoint" is a bundle without records. Refusals and the record of
+        the export happen now, before the first piece is asked for.
+
+        Raises beside refusals `InvalidInput` (`audit.format`, `audit.filter`, `audit.since`), `NotFound` (`audit.not_found`) and
+        `Unavailable` (`audit.rewritten`).
         """
         self._access.require(principal, Action.AUDIT_EXPORT, AUDIT_LOG)
-        renderers: dict[str, Callable[[Sequence[AuditRecord]], bytes]] = {"csv": _csv, "jsonl": _jsonl}
-        if format not in renderers:
-            raise InvalidInput("An export is csv or jsonl.", code="audit.format")
+        if format not in {*TABLES, *_PROVEN}:
+            raise InvalidInput("An export is csv, jsonl, bundle or checkpoint.", code="audit.format")
+        if (format in TABLES and (whole or since is not None)) or (format != "bundle" and disclose):
+            raise InvalidInput("Only a bundle proves something or opens what is sealed.", code="audit.format")
+        if disclose:
+            self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         _check(wanted)
         with self._database.read() as connection:
             newest = store.last_seq(connection)
             bounded = replace(wanted, through_seq=min(newest, wanted.through_seq or newest))
-            facts = bounded.facts() | {"format": format, "records": store.count(connection, bounded)}
-        self._record(EventName.AUDIT_EXPORTED, principal, facts)
-        return self._pieces(bounded, renderers[format], _csv_line(_COLUMNS) if format == "csv" else b"")
+            matching = store.count(connection, bounded) if format != "checkpoint" else 0
+            unknown = set(disclose) - set(store.matching_seqs(connection, bounded)) if disclose else set()
+            gone = store.count_gone(connection, bounded) if format == "bundle" else 0
+            names = _salted(store.actor_names(connection, bounded)) if format == "bundle" else None
+        if since is not None and not 1 <= since <= newest:
+            raise InvalidInput(f"This log has {newest} entries; it cannot have had {since}.", code="audit.since")
+        if unknown:
+            raise NotFound(f"Entry {min(unknown)} is not in this export.", code="audit.not_found")
+        values = {seq: self._disclosed(principal, seq) for seq in disclose}
+        facts: dict[str, str | int] = {"format": format, "records": matching}
+        if format != "checkpoint":
+            facts |= bounded.facts()
+        if names is not None:
+            opened = sum(map(len, values.values()))
+            facts |= {"names": names_commitment(names), "disclosed": opened, "gone": gone}
+        exported = self._record(EventName.AUDIT_EXPORTED, principal, facts)
+        if format in TABLES:
+            return self._pieces(bounded, TABLES[format])
+        return self._proven(None if format == "checkpoint" else bounded, exported, names, values, since=since, whole=whole)
+
+    def _proven(
+        self,
+        wanted: AuditFilter | None,
+        export_seq: int,
+        names: Names | None,
+        values: dict[int, dict[str, Disclosed]],
+        *,
+        since: int | None,
+        whole: bool,
+    ) -> Iterator[bytes]:
+        signed = self._checkpoints.sign(Occasion.EXPORT)
+        with self._database.read() as connection:
+            gathered = evidence.gather(
+                connection, wanted, size=signed.checkpoint.size, export_seq=export_seq, since=since, whole=whole
+            )
+        header = Header(
+            format=FORMAT,
+            verifier_key=str(self._checkpoints.verifier),
+            checkpoint=signed.note,
+            filter=None if wanted is None else Wanted.of(wanted),
+            export_seq=export_seq,
+            stretch=gathered.stretch,
+            since=gathered.since,
+            names=names,
+            lines=len(gathered.seqs),
+            hashes=gathered.hashes,
+        )
+        return self._lines(header, gathered, values)
+
+    def _lines(self, header: Header, gathered: evidence.Evidence, values: dict[int, dict[str, Disclosed]]) -> Iterator[bytes]:
+        yield encoded(header)
+        names = header.names.of if header.names else {}
+        for start in range(0, len(gathered.seqs), store.BATCH):
+            with self._database.read() as connection:
+                records = store.numbered(connection, gathered.seqs[start : start + store.BATCH])
+            lines = [
+                _line(record, names, match=record.seq in gathered.matching, disclosed=values.get(record.seq, {}))
+                for record in records
+            ]
+            yield b"".join(map(encoded, lines))
+
+    def _disclosed(self, principal: Principal, seq: int) -> dict[str, Disclosed]:
+        with self._database.read() as connection:
+            opened = store.opened(connection, self._audit.sealing_key, seq)
+        self._record_disclosure(principal, seq, opened)
+        return {field: Disclosed(as_text([salt])[0], value) for field, (salt, value) in opened.items()}
+
+    def _record_disclosure(self, principal: Principal, seq: int, fields: Iterable[str]) -> None:
+        facts: dict[str, str | int] = {"disclosed": ",".join(sorted(fields)) or "none"}
+        self._record(EventName.AUDIT_DISCLOSED, principal, facts, (ResourceRef("audit_record", str(seq)),))
 
     def _record(
         self, name: EventName, principal: Principal, facts: dict[str, str | int], about: tuple[ResourceRef, ...] = ()
-    ) -> None:
+    ) -> int:
         with self._database.write() as connection:
-            self._audit.append(connection, AuditEvent(name, principal, resources=about, facts=facts))
+            return self._audit.append(connection, AuditEvent(name, principal, resources=about, facts=facts))
 
-    def _pieces(self, wanted: AuditFilter, render: Callable[[Sequence[AuditRecord]], bytes], opening: bytes) -> Iterator[bytes]:
-        if opening:
-            yield opening
+    def _pieces(self, wanted: AuditFilter, table: Table) -> Iterator[bytes]:
+        if table.opening:
+            yield table.opening
         after = 0
         while True:
             # a snapshot per batch: a slow reader must not hold the write-ahead log for hours
@@ -117,8 +192,26 @@ class AuditReview:
                 batch = store.following(connection, wanted, after_seq=after)
             if not batch:
                 return
-            yield render(batch)
+            yield table.render(batch)
             after = batch[-1].seq
+
+
+def _salted(names: dict[str, str]) -> Names:
+    """The salt is in the bundle and nowhere on the box: what the leaf commits to cannot be guessed from the leaf."""
+    return Names(as_text([secrets.token_bytes(SALT_BYTES)])[0], names)
+
+
+def _line(record: AuditRecord, names: dict[str, str], *, match: bool, disclosed: dict[str, Disclosed]) -> Line:
+    return Line(
+        seq=record.seq,
+        match=match,
+        time=utc_text(record.time_ms),
+        event=record.event,
+        actor_name=names.get(record.actor_pseudonym) if match else None,
+        leaf_hash=record.leaf_hash.hex(),
+        body=record.body.decode(),
+        disclosed=disclosed,
+    )
 
 
 def _check(wanted: AuditFilter, before_seq: int | None = None) -> None:
@@ -128,51 +221,3 @@ def _check(wanted: AuditFilter, before_seq: int | None = None) -> None:
     numeric = all(number is None or 0 <= number <= _MAX_NUMBER for number in numbers)
     if not numeric or not all(given is None or _ID.fullmatch(given) for given in ids):
         raise InvalidInput("The filter asks for something that no record can have.", code="audit.filter")
-
-
-def _csv(records: Sequence[AuditRecord]) -> bytes:
-    return b"".join(_csv_line([str(cell) for cell in _cells(record)]) for record in records)
-
-
-def _csv_line(cells: Sequence[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow([f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in cells])
-    return line.getvalue().encode()
-
-
-def _cells(record: AuditRecord) -> tuple[str | int, ...]:
-    return (
-        record.seq,
-        utc_text(record.time_ms),
-        record.event,
-        record.actor_pseudonym,
-        record.actor_name or "",
-        record.on_behalf_of or "",
-        record.outcome,
-        record.decision,
-        record.class_uid,
-        record.activity_id,
-        " ".join(f"{ref.kind}/{ref.id}" for ref in record.resources),
-        json.dumps(record.facts, ensure_ascii=False, sort_keys=True) if record.facts else "",
-        record.correlation_id,
-        record.leaf_hash.hex(),
-    )
-
-
-def _jsonl(records: Sequence[AuditRecord]) -> bytes:
-    """One object a line; `body` is the canonical leaf as a string, so that its very bytes can be hashed again."""
-    lines = (
-        json.dumps(
-            {
-                "seq": record.seq,
-                "time": utc_text(record.time_ms),
-                "event": record.event,
-                "actor_name": record.actor_name,
-                "leaf_hash": record.leaf_hash.hex(),
-                "body": record.body.decode(),
-            },
-            ensure_ascii=False,
-        )
-        for record in records
-    )
-    return "".join(f"{line}\n" for line in lines).encode()

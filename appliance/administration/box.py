@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.log import AuditLog
+from appliance.identity import store as identity_store
 from appliance.identity.models import Principal
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
@@ -67,7 +68,7 @@ class BoxReview:
             self._audit.append(connection, AuditEvent(EventName.BOX_READ, principal))
         with self._database.read() as connection:
             return BoxState(
-                people=_count(connection, tables.principals),
+                people=identity_store.count_accounts(connection),
                 collections=len(load_collections(connection)),
                 chunks=_count(connection, tables.chunks),
                 audit_events=_count(connection, tables.audit_events),

@@ -137,14 +137,9 @@ class Collections:
                     code="collection.holds_documents",
                     documents=held,
                 )
-            sets = golden_store.load_sets(connection, {collection_id})
-            for found in sets:
-                golden_store.delete_set(connection, found.id)
-                self._audit.append(connection, golden_event(EventName.GOLDEN_DELETED, principal, found))
-            store.delete_collection(connection, collection_id, principal.id)
-            slices.withdraw_collection(connection, stored.number)
+            sets = take_out_of_reach(connection, self._audit, principal, stored)
             about = (ResourceRef("collection", collection_id),)
-            facts: dict[str, str | int] = {"documents": held, "golden_sets": len(sets)}
+            facts: dict[str, str | int] = {"documents": held, "golden_sets": sets}
             sealed = {"name": stored.name}
             self._audit.append(
                 connection, AuditEvent(EventName.COLLECTION_DELETED, principal, resources=about, facts=facts, sealed=sealed)
@@ -233,6 +228,17 @@ class Collections:
             for item in stored
         ]
         return sorted(summaries, key=lambda item: (item.owner_id is None, item.name.casefold(), item.number))
+
+
+def take_out_of_reach(connection: Connection, audit: AuditLog, principal: Principal, stored: store.StoredCollection) -> int:
+    """The collection is gone for every decision, and its golden sets with it; how many those were. It is cleared away later."""
+    sets = golden_store.load_sets(connection, {stored.resource.id})
+    for found in sets:
+        golden_store.delete_set(connection, found.id)
+        audit.append(connection, golden_event(EventName.GOLDEN_DELETED, principal, found))
+    store.delete_collection(connection, stored.resource.id, principal.id)
+    slices.withdraw_collection(connection, stored.number)
+    return len(sets)
 
 
 def _leaves(

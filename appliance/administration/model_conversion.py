@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.administration.models import ModelAdministration
+from appliance.administration.model_importing import ModelImporting
 from appliance.errors import InvalidInput
 from appliance.identity.models import Principal
 from appliance.inference.store import ModelStore, records
@@ -30,11 +30,11 @@ _DISK = 2.2
 class ModelConversion:
     """Makes new versions of the same name, as candidates."""
 
-    def __init__(self, database: Database, access: Access, store: ModelStore, models: ModelAdministration) -> None:
+    def __init__(self, database: Database, access: Access, store: ModelStore, importing: ModelImporting) -> None:
         self._database = database
         self._access = access
         self._store = store
-        self._models = models
+        self._importing = importing
 
     def convert(self, principal: Principal, version_id: str, progress: Callable[[str], None]) -> ModelVersion:
         """What its Modelfile says goes with it.
@@ -59,7 +59,8 @@ class ModelConversion:
             folder = scratch / version.name
             write_folder(opened.path, folder)
             with content.draft() as directory:
-                return self._models.record(principal, folder_version(version, folder, content, directory, self._models.catalogue))
+                made = folder_version(version, folder, content, directory, self._importing.catalogue)
+                return self._importing.record(principal, made)
 
 
 def folder_version(version: ModelVersion, folder: Path, content: ContentStore, directory: Path, catalogue: Catalogue) -> Prepared:

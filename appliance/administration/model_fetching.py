@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.administration.models import ModelAdministration
+from appliance.administration.model_importing import ModelImporting
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.audit.log import AuditLog
 from appliance.egress.calls import Call
@@ -37,20 +37,18 @@ _OK = 200
 class ModelFetching:
     """Takes in what a named machine offers."""
 
-    def __init__(
-        self, database: Database, access: Access, audit: AuditLog, store: ModelStore, models: ModelAdministration
-    ) -> None:
+    def __init__(self, database: Database, access: Access, audit: AuditLog, store: ModelStore, importing: ModelImporting) -> None:
         self._database = database
         self._access = access
         self._audit = audit
         self._store = store
-        self._models = models
+        self._importing = importing
 
     def fetch(self, principal: Principal, source: str, order: Order, gate: Gate, *, watch: Watch | None = None) -> ModelVersion:
         """Import `destination:PLACE:/path/of/file.gguf`. The order names its digest: a connection vouches for nobody's file.
 
         Raises `InvalidInput` (`model.source`, `model.digest_needed`, `model.digest`), `Denied` (`egress.refused`), `Unavailable`
-        (`egress.*`, `model.not_there`, `disk.full`), and as `ModelAdministration.take_in`.
+        (`egress.*`, `model.not_there`, `disk.full`), and as `ModelImporting.take_in`.
         """
         self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
         with self._store.content.draft() as directory:
@@ -59,7 +57,7 @@ class ModelFetching:
             except ApplianceError as error:
                 self._refused(principal, error.stable_code)
                 raise
-            return self._models.take_in(principal, path, replace(order, sha256=order.sha256.lower()), watch=watch)
+            return self._importing.take_in(principal, path, replace(order, sha256=order.sha256.lower()), watch=watch)
 
     def _refused(self, principal: Principal, reason: str) -> None:
         event = AuditEvent(EventName.MODEL_IMPORTED, principal, outcome=Outcome.FAILURE, facts={"reason": reason})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.administration.model_conversion import folder_version
+from appliance.administration.model_importing import ModelImporting
 from appliance.administration.model_measuring import ModelMeasuring
 from appliance.administration.models import ModelAdministration
 from appliance.errors import ApplianceError, InvalidInput
@@ -43,8 +44,9 @@ class ModelOptimizing:
         self,
         access: Access,
         store: ModelStore,
-        models: ModelAdministration,
         measuring: ModelMeasuring,
+        importing: ModelImporting,
+        administration: ModelAdministration,
         *,
         headroom_mb: int,
         questions: int | None = None,
@@ -52,8 +54,9 @@ class ModelOptimizing:
         """`headroom_mb` is what a model must leave of the box's memory, `questions` how many of the fixed ones are asked."""
         self._access = access
         self._store = store
-        self._models = models
         self._measuring = measuring
+        self._importing = importing
+        self._administration = administration
         self._headroom_mb = headroom_mb
         self._questions = questions
 
@@ -94,7 +97,7 @@ class ModelOptimizing:
                 raise InvalidInput(f"No form of {version.name} can be kept. {trials[0].reason}", code="model.too_large")
             progress(f"{best.label} is the best on this machine")
             kept = self._kept(principal, version, best, rows(trials))
-        return self._models.activate(principal, kept.id) if activate and kept.state is not VersionState.ACTIVE else kept
+        return self._administration.activate(principal, kept.id) if activate and kept.state is not VersionState.ACTIVE else kept
 
     @property
     def _room_mb(self) -> int:
@@ -119,7 +122,7 @@ class ModelOptimizing:
 
     def _made(self, version: ModelVersion, path: Path, scratch: Path, *, folders: bool) -> Iterator[Trial]:
         """Its other formats, and its folder where none is stored that takes part (`folders`)."""
-        facts, entry = facts_of(path), self._models.catalogue.entry(version.name)
+        facts, entry = facts_of(path), self._importing.catalogue.entry(version.name)
         one_bit = entry is not None and ONE_BIT.name in entry.quantisations
         source = Source(version.quantisation, version.size_bytes, version.parameters_m, trained_one_bit=one_bit)
         wanted = plan(source, lambda size: needed_mb(facts, size), self._room_mb)
@@ -144,7 +147,7 @@ class ModelOptimizing:
             return self._measuring.record(principal, best.version, measured, table)
         with content.draft() as directory:
             if best.runtime == GENAI:
-                prepared = folder_version(version, best.path, content, directory, self._models.catalogue)
+                prepared = folder_version(version, best.path, content, directory, self._importing.catalogue)
             else:
                 sha256 = digest_of(best.path)
                 made = _variant(version, best.path, sha256)
@@ -153,7 +156,7 @@ class ModelOptimizing:
                 if _same(known, prepared.version):
                     return self._measuring.record(principal, known.id, measured, table)
             made = replace(prepared.version, measured=measured, trials=table)
-            return self._models.record(principal, Prepared(made, prepared.store))
+            return self._importing.record(principal, Prepared(made, prepared.store))
 
 
 def _settle(store: ModelStore, path: Path, sha256: str) -> None:

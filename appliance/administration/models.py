@@ -1,11 +1,8 @@
-"""What administrators do with models: take in, let answer, go back, retire, delete. Each change is one audited act."""
+"""Which models answer: let one, go back, try one on a few, retire, delete. Each change is one audited act."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -20,29 +17,19 @@ from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.heeding import Heeding
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput
+from appliance.errors import Conflict, Denied, InvalidInput
 from appliance.identity.groups import group_names
 from appliance.identity.models import Principal
 from appliance.inference.load_failures import LoadFailures
 from appliance.inference.load_marks import LoadMarks, load_crashed
 from appliance.inference.store import ModelStore, records
 from appliance.inference.store.adoption import is_prepared
-from appliance.inference.store.catalogue import Catalogue
-from appliance.inference.store.connecting import Told, connected
-from appliance.inference.store.importing import Order, Prepared, check_order, prepare
-from appliance.inference.store.incoming import Incoming, choose, look
-from appliance.inference.store.memory import box_mb
-from appliance.inference.store.remote import named
 from appliance.inference.store.versions import ModelVersion, VersionState
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
 from appliance.retrieval.index_progress import IndexProgress
 from appliance.storage.database import Database
-from appliance.storage.digests import Watch
-
-if TYPE_CHECKING:
-    from appliance.egress.gate import Gate
 
 Facts = dict[str, str | int]
 Indexes = list[IndexProgress]  # inside the class `list` is a method
@@ -57,25 +44,20 @@ class ModelAdministration:
         access: Access,
         audit: AuditLog,
         store: ModelStore,
-        catalogue: Catalogue,
         *,
         golden: GoldenGate,
         marks: LoadMarks,
         failures: LoadFailures,
         may_embed: Callable[[ModelVersion], None],
-        ollama_address: str = "",
     ) -> None:
         """`marks` say what crashed while it was loaded, `failures` what could not be; `may_embed` raises `Denied` for a version
-        that the routing policy keeps from documents; `ollama_address` is where the Ollama of this box answers, the usual place
-        where it is empty.
+        that the routing policy keeps from documents.
         """
         self._may_embed = may_embed
         self._marks = marks
         self._failures = failures
-        self._ollama_address = ollama_address
         self._golden = golden
         self._heeding = Heeding(database, access, audit, golden)
-        self.catalogue = catalogue
         self._database = database
         self._access = access
         self._audit = audit
@@ -125,79 +107,6 @@ class ModelAdministration:
         """For what lets a version answer: not where it was refused."""
         self._marks.forget(version.sha256)
         self._failures.forget(version.id)
-
-    def take_in(
-        self, principal: Principal, source: Path, order: Order, *, wanted: str | None = None, watch: Watch | None = None
-    ) -> ModelVersion:
-        """Import the model at `source` (a file, a folder, a package) as a candidate; of several the one called `wanted`.
-
-        Raises `InvalidInput` with one code per reason (`model.*`), `Conflict` (`model.already`), `Unavailable` (`disk.full`);
-        each refusal is audited.
-        """
-        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
-        with self._refusals(principal):
-            return self._take_in(principal, choose(look(source), wanted), order, watch)
-
-    def pull(
-        self, principal: Principal, name: str, order: Order, *, ollama_dir: Path | None = None, watch: Watch | None = None
-    ) -> ModelVersion:
-        """Import by a name: of the catalogue, or `ollama:NAME` of the Ollama on this box. Nothing is fetched over a connection.
-
-        Raises as `take_in` does, and `Unavailable` (`model.pull_closed`) for what lies elsewhere.
-        """
-        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
-        with self._refusals(principal):
-            found = named(name, self.catalogue, ollama_dir or Path.home() / ".ollama" / "models")
-            return self._take_in(principal, found, order, watch)
-
-    def connect(self, principal: Principal, source: str, told: Told, gate: Gate) -> ModelVersion:
-        """Record a model that stays inside a server, as a candidate: `ollama:NAME`, or `destination:PLACE:NAME` through the gate.
-
-        Raises `InvalidInput` (`model.*`), `Conflict`, and what the server or the gate raise; each refusal is audited.
-        """
-        self._access.require(principal, Action.MODEL_IMPORT, APPLIANCE)
-        with self._refusals(principal):
-            return self.record(principal, self._connected(principal, source, told, gate))
-
-    def _connected(self, principal: Principal, source: str, told: Told, gate: Gate) -> Prepared:
-        return connected(source, told, gate, person=principal.id, catalogue=self.catalogue, ollama_address=self._ollama_address)
-
-    def _take_in(self, principal: Principal, incoming: Incoming, order: Order, watch: Watch | None) -> ModelVersion:
-        check_order(order)
-        content = self._store.content
-        content.remove_abandoned()
-        with self._database.read() as connection:
-            signers = records.load_signers(connection)
-        with content.draft() as directory:
-            prepared = prepare(
-                incoming, order, content, directory, signers=signers, catalogue=self.catalogue, memory_mb=box_mb(), watch=watch
-            )
-            return self.record(principal, prepared)
-
-    def record(self, principal: Principal, prepared: Prepared) -> ModelVersion:
-        """Store checked content and record its version. Raises `Conflict` (`model.already`), `InvalidInput` (`model.name`)."""
-        version = prepared.version
-        with self._database.read() as connection:
-            known = records.load_versions(connection)
-        for other in known:
-            if (other.name, other.sha256, other.encrypted) == (version.name, version.sha256, version.encrypted) and (
-                other.prompt == version.prompt or version.format == "served"
-            ):
-                raise Conflict(f"This model is here already, as {other.id}.", code="model.already", version=other.id)
-            if other.name == version.name and other.kind != version.kind:
-                raise InvalidInput(f"{version.name} is a {other.kind} model on this box; choose another name.", code="model.name")
-        prepared.store()
-        facts: Facts = {"sha256": version.sha256, "size_bytes": version.size_bytes, "format": version.format}
-        facts |= {"encrypted": "yes"} if version.encrypted else {}
-        facts |= {"signer": version.signer} if version.signer else {}
-        facts |= {"made_from": version.made_from} if version.made_from else {}
-        with self._database.write() as connection:
-            stored = records.insert_version(connection, version)
-            self._append(connection, principal, EventName.MODEL_IMPORTED, stored, facts)
-        for other in known:
-            if other.sha256 == stored.sha256 != "":  # its content is whole again; elsewhere it has no digest
-                self._failures.forget(other.id)
-        return stored
 
     def activate(self, principal: Principal, version_id: str, *, despite: str = "") -> ModelVersion:
         """Let a version answer from the next question on. Raises `NotFound`, `Conflict` with one code per reason.
@@ -365,19 +274,6 @@ class ModelAdministration:
     ) -> None:
         about = (ResourceRef("model", version.id),)
         self._audit.append(connection, AuditEvent(event, principal, resources=about, facts=facts))
-
-    @contextmanager
-    def _refusals(self, principal: Principal) -> Iterator[None]:
-        """Record why an import was refused, then let the error go on."""
-        try:
-            yield
-        except ApplianceError as error:
-            with self._database.write() as connection:
-                facts: Facts = {"reason": error.stable_code}
-                self._audit.append(
-                    connection, AuditEvent(EventName.MODEL_IMPORTED, principal, outcome=Outcome.FAILURE, facts=facts)
-                )
-            raise
 
 
 def _replaced(versions: Sequence[ModelVersion], name: str) -> tuple[ModelVersion | None, ModelVersion | None]:

@@ -1,6 +1,6 @@
 """The models inside the Ollama of this box: what there is, made, fetched and deleted there. Each change is one audited act.
 
-What stands there answers nobody: `ModelAdministration.connect` makes a version of it.
+What stands there answers nobody: `ModelImporting.connect` makes a version of it.
 """
 
 from __future__ import annotations

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.administration.belongings import Belongings, belongings_of, delete_person
+from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
+from appliance.audit.holds import require_not_held
 from appliance.audit.log import AuditLog
+from appliance.errors import Conflict
 from appliance.identity import store
 from appliance.identity.models import Account, Principal, Role
 from appliance.identity.passwords import check_strength, hash_password
@@ -22,7 +26,7 @@ OWN_COLLECTION = "My documents"
 
 
 class People:
-    """Creating, changing and listing accounts. Sessions end with any change (identity/store.py)."""
+    """Creating, changing, deleting and listing accounts. Sessions end with any change (identity/store.py)."""
 
     def __init__(self, database: Database, access: Access, audit: AuditLog, sessions: Sessions) -> None:
         self._database = database
@@ -85,6 +89,47 @@ class People:
             )
             return store.require_account(connection, person_id)
 
+    def belongings(self, principal: Principal, person_id: str) -> Belongings:
+        """How much would go with this account, and how much would stay. Raises as `delete` does where it cannot be deleted."""
+        self._access.require(principal, Action.PERSON_DELETE, APPLIANCE)
+        with self._telling_of_holds(principal, person_id), self._database.write() as connection:
+            account = _deletable(connection, principal, person_id)
+            about = (ResourceRef("person", account.principal.pseudonym),)
+            facts: dict[str, str | int] = {"people": 1, "shown": "belongings"}
+            self._audit.append(connection, AuditEvent(EventName.PERSON_LISTED, principal, resources=about, facts=facts))
+            return belongings_of(connection, person_id)
+
+    def delete(self, principal: Principal, person_id: str, *, conversations: int, documents: int) -> Belongings:
+        """Delete a disabled account with all its conversations and its own documents; what there was.
+
+        Both numbers are what the person who deletes was told of. Nobody reaches anything of theirs from then on; it is cleared
+        away after it. Raises `NotFound`, and `Conflict`: `person.own_account`, `person.not_disabled`, `person.held`,
+        `person.last_officer`, and `person.belongings` where the numbers are others.
+        """
+        self._access.require(principal, Action.PERSON_DELETE, APPLIANCE)
+        with self._telling_of_holds(principal, person_id), self._database.write() as connection:
+            account = _deletable(connection, principal, person_id)
+            found = belongings_of(connection, person_id)
+            if (found.conversations, found.documents) != (conversations, documents):
+                raise _differing(account.principal.name, found)
+            self._sessions.forget_tries(connection, account.principal.name)
+            delete_person(connection, self._audit, principal, account.principal, found)
+        return found
+
+    @contextmanager
+    def _telling_of_holds(self, principal: Principal, person_id: str) -> Iterator[None]:
+        """Officers read in the log who tried to delete an account that they hold."""
+        try:
+            yield
+        except Conflict as refusal:
+            if refusal.stable_code == "person.held":
+                with self._database.write() as connection:
+                    about = (ResourceRef("person", store.pseudonym_of(connection, person_id)),)
+                    facts: dict[str, str | int] = {"reason": refusal.stable_code}
+                    event = AuditEvent(EventName.PERSON_DELETED, principal, resources=about, outcome=Outcome.FAILURE, facts=facts)
+                    self._audit.append(connection, event)
+            raise
+
     def change_password(self, principal: Principal, token: str, current: str, new: str) -> str:
         """Replace the password of the person whose session this is; returns the token of the one session that goes on.
 
@@ -127,6 +172,41 @@ def open_account(
         ),
     )
     return person
+
+
+def _deletable(connection: Connection, principal: Principal, person_id: str) -> Account:
+    """The account, where it may be deleted. An enabled administrator always remains, since only disabled ones may be.
+
+    So does an enabled officer where an officer goes.
+    """
+    account = store.require_account(connection, person_id)
+    if person_id == principal.id:
+        raise Conflict("Nobody deletes their own account; another administrator does.", code="person.own_account")
+    if account.disabled_ms is None:
+        raise Conflict(
+            f"{account.principal.name} can still sign in. Disable the account first, then delete it.", code="person.not_disabled"
+        )
+    require_not_held(connection, account.principal.pseudonym)
+    if Role.OFFICER in account.principal.roles and not _officer_remains(connection):
+        raise Conflict(
+            "No other officer can sign in. Add or enable another officer first, else nobody keeps the log.",
+            code="person.last_officer",
+        )
+    return account
+
+
+def _officer_remains(connection: Connection) -> bool:
+    accounts = store.list_principals(connection)
+    return any(Role.OFFICER in each.principal.roles and each.disabled_ms is None for each in accounts)
+
+
+def _differing(name: str, found: Belongings) -> Conflict:
+    return Conflict(
+        f"{name} has {found.own}, which are deleted with the account only where you say so.",
+        code="person.belongings",
+        conversations=found.conversations,
+        documents=found.documents,
+    )
 
 
 def _names(roles: frozenset[Role]) -> str:

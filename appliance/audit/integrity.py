@@ -1,8 +1,10 @@
 """Checks the log from its first leaf to its last, from inside the box.
 
-Finds an edited, removed, inserted or renumbered leaf, an index row that says other than its leaf, and a sealed value that does
-not match its commitment. It cannot find a log whose end was cut off, or one that was rewritten as a whole with new hashes: for
-that, somebody outside the box must hold an older checkpoint.
+Finds an edited, removed, inserted or renumbered leaf, an index row that says other than its leaf, a sealed value that does not
+match its commitment, one that is gone though no leaf says that it was erased, and a leaf that says so though the box could not
+have done it by then. It cannot find a log whose end was cut off, one that was rewritten as a whole with new hashes, or leaves
+that somebody with the root key appended and that fit those before: against the first two somebody outside the box must hold an
+older checkpoint.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from sqlalchemy import Connection, Row, func, select, text
 
 from appliance.audit import sealing
 from appliance.audit.canonical import NO_PREVIOUS, canonical_json, commitment, indexed_resources, leaf_hash
+from appliance.audit.erasing import Ledger, subject_of
 from appliance.audit.log import utc_text
 from appliance.errors import Unavailable
 from appliance.storage.append_only import TRIGGERS
@@ -28,13 +31,15 @@ _BATCH = 1_000
 class Integrity:
     """The result: how many leaves hold, and the first number that does not, with the reason.
 
-    `erased` counts values that were committed to and are no longer there: erased, or deleted by somebody with the root key.
+    `erased` counts values that were committed to and are gone, as leaves `audit.erased` say. `vanished` are the numbers of the
+    leaves whose values went without one: somebody with the root key removed them, or did so before there were such leaves.
     """
 
     checked: int
     first_bad_seq: int | None = None
     reason: str = ""
     erased: int = 0
+    vanished: tuple[int, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -52,7 +57,7 @@ def check(connection: Connection, sealing_key: bytes | None = None) -> Integrity
         orphan = connection.execute(select(func.min(table.c.seq)).where(table.c.seq > walk.checked)).scalar()
         if orphan is not None:
             return Integrity(walk.checked, orphan, f"{table.name} speaks of a leaf that is not there")
-    return Integrity(walk.checked, erased=walk.erased)
+    return Integrity(walk.checked, erased=walk.ledger.erased, vanished=tuple(walk.ledger.vanished()))
 
 
 def foreign_triggers(connection: Connection) -> list[str]:
@@ -77,7 +82,7 @@ class _Walk:
 
     def __init__(self, connection: Connection, sealing_key: bytes | None) -> None:
         self.checked = 0
-        self.erased = 0
+        self.ledger = Ledger()
         self._connection = connection
         self._sealing_key = sealing_key
         self._previous = NO_PREVIOUS
@@ -90,7 +95,8 @@ class _Walk:
             found = (
                 self._chain_fault(row, leaf)
                 or _index_fault(self._connection, row, leaf)
-                or self._sealed_fault(row.seq, leaf["_sd"])
+                or self._sealed_fault(leaf)
+                or self.ledger.told(leaf)
             )
         except (ValueError, KeyError, TypeError) as error:
             return f"the leaf cannot be read: {error!r}"
@@ -110,10 +116,10 @@ class _Walk:
         }
         return next((sentence for sentence, holds in checks.items() if not holds), "")
 
-    def _sealed_fault(self, seq: int, commitments: dict[str, str]) -> str:
-        stored = self._connection.execute(select(audit_sealed).where(audit_sealed.c.seq == seq)).all()
-        self.erased += len(commitments) - len(stored)
-        return next(filter(None, (_value_fault(row, commitments, self._sealing_key) for row in stored)), "")
+    def _sealed_fault(self, leaf: dict[str, Any]) -> str:
+        stored = self._connection.execute(select(audit_sealed).where(audit_sealed.c.seq == leaf["seq"])).all()
+        self.ledger.gone(leaf, len(leaf["_sd"]) - len(stored))
+        return next(filter(None, (_value_fault(row, leaf, self._sealing_key) for row in stored)), "")
 
 
 def _index_fault(connection: Connection, row: Row[Any], leaf: dict[str, Any]) -> str:
@@ -136,9 +142,12 @@ def _index_fault(connection: Connection, row: Row[Any], leaf: dict[str, Any]) ->
     return ""
 
 
-def _value_fault(sealed: Row[Any], commitments: dict[str, str], sealing_key: bytes | None) -> str:
+def _value_fault(sealed: Row[Any], leaf: dict[str, Any], sealing_key: bytes | None) -> str:
+    commitments = leaf["_sd"]
     if sealed.field not in commitments:
         return f"the sealed value {sealed.field} was never committed to"
+    if sealed.subject != subject_of(leaf):
+        return f"the sealed value {sealed.field} is said to be somebody else's"
     if sealing_key is None:
         return ""
     try:

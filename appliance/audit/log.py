@@ -98,7 +98,7 @@ class AuditLog:
         return seq
 
     def _seal(self, connection: Connection, seq: int, event: AuditEvent, salts: dict[str, bytes]) -> None:
-        subject = event.sealed_subject or (event.on_behalf_of or event.principal).pseudonym
+        subject = _subject(event)
         rows = [
             {
                 "seq": seq,
@@ -125,11 +125,18 @@ def _decision(event: AuditEvent) -> str:
     return "none" if event.principal.id == SYSTEM.id else "allow"
 
 
+def _subject(event: AuditEvent) -> str:
+    """Whose values are sealed: where nothing else is said, those of whoever acted, or had the box act."""
+    return event.sealed_subject or (event.on_behalf_of or event.principal).pseudonym
+
+
 def _optional(event: AuditEvent) -> dict[str, Any]:
     """Members that stand in a leaf only where there is something to say."""
     members: dict[str, Any] = {}
     if event.on_behalf_of is not None:
         members["on_behalf_of"] = event.on_behalf_of.pseudonym
+    if event.sealed and _subject(event) != (event.on_behalf_of or event.principal).pseudonym:
+        members["sealed_of"] = _subject(event)
     if event.facts:
         members["facts"] = dict(event.facts)
     return members

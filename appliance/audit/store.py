@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, union
+from sqlalchemy import ColumnElement, Connection, Row, Text, cast, func, select, union
 
 from appliance.audit import sealing
 from appliance.audit.events import EventName, Outcome, ResourceRef
@@ -92,6 +92,39 @@ def count(connection: Connection, wanted: AuditFilter) -> int:
     return connection.execute(select(func.count()).select_from(audit_events).where(*_conditions(wanted))).scalar_one()
 
 
+def count_gone(connection: Connection, wanted: AuditFilter) -> int:
+    """How many values that records which match have a commitment to are not there any more."""
+    within = _conditions(wanted)
+    fields = func.json_each(cast(audit_events.c.body, Text), "$._sd").table_valued("key", joins_implicitly=True)
+    committed = select(func.count()).select_from(audit_events, fields).where(*within)
+    kept = select(func.count()).select_from(audit_events.join(audit_sealed)).where(*within)
+    return connection.execute(committed).scalar_one() - connection.execute(kept).scalar_one()
+
+
+def first_about(connection: Connection, resource: ResourceRef) -> int:
+    """The number of the first record about it; 0 where there is none."""
+    about = (audit_resources.c.kind == resource.kind, audit_resources.c.resource_id == resource.id)
+    return connection.execute(select(func.min(audit_resources.c.seq)).where(*about)).scalar() or 0
+
+
+def matching_seqs(connection: Connection, wanted: AuditFilter) -> list[int]:
+    """The numbers of all records that match, ascending."""
+    query = select(audit_events.c.seq).where(*_conditions(wanted)).order_by(audit_events.c.seq)
+    return list(connection.execute(query).scalars())
+
+
+def actor_names(connection: Connection, wanted: AuditFilter) -> dict[str, str]:
+    """By pseudonym the names, as of now, of those who acted in the records that match."""
+    actors = select(audit_events.c.actor_pseudonym).where(*_conditions(wanted))
+    return _named(connection, principals.c.pseudonym.in_(actors))
+
+
+def numbered(connection: Connection, seqs: Sequence[int]) -> list[AuditRecord]:
+    """The records of these numbers, ascending; at most a batch of them."""
+    query = select(audit_events).where(audit_events.c.seq.in_(seqs)).order_by(audit_events.c.seq)
+    return _records(connection, connection.execute(query).all())
+
+
 def last_seq(connection: Connection) -> int:
     """The number of the newest record, 0 for an empty log."""
     return connection.execute(select(func.max(audit_events.c.seq))).scalar() or 0
@@ -99,9 +132,14 @@ def last_seq(connection: Connection) -> int:
 
 def unseal(connection: Connection, sealing_key: bytes, seq: int) -> dict[str, str]:
     """The sealed values of a record that were not erased, by field. Raises `Unavailable` if one was altered."""
+    return {field: value for field, (_, value) in opened(connection, sealing_key, seq).items()}
+
+
+def opened(connection: Connection, sealing_key: bytes, seq: int) -> dict[str, tuple[bytes, str]]:
+    """As `unseal`, each value after the salt it was committed to with."""
     rows = connection.execute(select(audit_sealed).where(audit_sealed.c.seq == seq))
     return {
-        row.field: sealing.unseal(sealing_key, subject=row.subject, seq=seq, field=row.field, sealed=row.sealed_value)[1]
+        row.field: sealing.unseal(sealing_key, subject=row.subject, seq=seq, field=row.field, sealed=row.sealed_value)
         for row in rows
     }
 
@@ -136,15 +174,19 @@ def _about(resource: ResourceRef) -> Any:
 def _records(connection: Connection, rows: Sequence[Row[Any]]) -> list[AuditRecord]:
     leaves = [json.loads(row.body) for row in rows]
     pseudonyms = {leaf["actor_pseudonym"] for leaf in leaves} | {leaf.get("on_behalf_of") for leaf in leaves}
-    names = _names(connection, pseudonyms - {None})
+    names = names_of(connection, pseudonyms - {None})
     return [_record(row, leaf, names) for row, leaf in zip(rows, leaves, strict=True)]
 
 
-def _names(connection: Connection, pseudonyms: set[str]) -> dict[str, str]:
-    found = connection.execute(
-        select(principals.c.pseudonym, principals.c.name).where(principals.c.pseudonym.in_(sorted(pseudonyms)))
-    )
-    return {row.pseudonym: row.name for row in found}
+def names_of(connection: Connection, pseudonyms: set[str]) -> dict[str, str]:
+    """Names as of now, by pseudonym."""
+    return _named(connection, principals.c.pseudonym.in_(sorted(pseudonyms)))
+
+
+def _named(connection: Connection, which: ColumnElement[bool]) -> dict[str, str]:
+    """Names by pseudonym; a deleted account has none."""
+    wanted = select(principals.c.pseudonym, principals.c.name).where(which, principals.c.deleted_ms.is_(None))
+    return {row.pseudonym: row.name for row in connection.execute(wanted)}
 
 
 def _record(row: Row[Any], leaf: dict[str, Any], names: dict[str, str]) -> AuditRecord:

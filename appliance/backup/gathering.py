@@ -28,8 +28,8 @@ from appliance.inference.store.versions import ModelVersion
 from appliance.settings import Settings
 from appliance.storage.blobs import BlobStore
 from appliance.storage.database import Database
+from appliance.storage.locks import sole_holder
 from appliance.storage.tables import documents
-from appliance.supervisor.locks import sole_holder
 
 STAGING = "backup-in-the-making"
 _TRIES = 3

@@ -20,7 +20,8 @@ from appliance.backup.keys import BackupKey, wrapped
 from appliance.backup.manifest import FORMAT, VERSION, About, BoxParts, Entry, Model, manifest_of
 from appliance.backup.names import ABOUT, BOX, KEY, MANIFEST
 from appliance.backup.outlet import Outlet, file_errors, outlet
-from appliance.bootstrap import POLICIES_DIR, Appliance
+from appliance.bootstrap import Appliance
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import ApplianceError, InvalidInput, SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.passwords import check_strength

@@ -14,13 +14,15 @@ from sqlalchemy import delete, select, text
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.integrity import check, foreign_triggers
+from appliance.audit.tree_check import check_tree
 from appliance.backup.container import damaged
 from appliance.backup.keys import BackupKey, unwrapped
 from appliance.backup.manifest import About, BoxParts, Model
 from appliance.backup.names import DATABASE
 from appliance.backup.outlet import file_errors
 from appliance.backup.reading import Contents, key_for, read_archive
-from appliance.bootstrap import POLICIES_DIR, Appliance, open_appliance
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import Conflict, SetupError
 from appliance.identity.models import SYSTEM
 from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
@@ -29,9 +31,11 @@ from appliance.storage.blobs import sealed_bytes
 from appliance.storage.durable import sync
 from appliance.storage.scratch import held, leftovers, scratch, sweep_scratch
 from appliance.storage.tables import documents, sessions
+from appliance.storage.upgrading import Upgrading
 
 POLICIES = "policies-of-the-backup"
 _DRAFT = ".restoring-"
+_NO_COPY = Upgrading(keep=False)  # of an older schema: the archive itself is what one can go back to
 _KEY = "keys/root.key"
 _RUN = "run"
 _HARMLESS = {"lost+found", _RUN}
@@ -166,7 +170,7 @@ def _installed(policy: str) -> str | None:
 
 def _checked(draft: Path, contents: Contents, parts: BoxParts, differing: tuple[str, ...]) -> Restored:
     """Open the box where it lies, look at everything, and write into its log where it comes from."""
-    with closing(open_appliance(Settings(data_dir=draft))) as appliance:
+    with closing(open_appliance(Settings(data_dir=draft), upgrading=_NO_COPY)) as appliance:
         entries, files = _sound(appliance)
         with appliance.database.write() as connection:
             ended = connection.execute(delete(sessions)).rowcount
@@ -186,6 +190,9 @@ def _sound(appliance: Appliance) -> tuple[int, int]:
         log = check(connection, appliance.keys.audit_sealing)
         if not log.intact or foreign_triggers(connection):
             raise damaged(f"the audit log in it does not verify ({log.reason or 'its triggers were changed'})")
+        tree = check_tree(connection, appliance.checkpoints.verifier)
+        if tree.fault:
+            raise damaged(f"the audit log in it does not verify ({tree.fault})")
         wanted = connection.execute(select(documents.c.blob_name, documents.c.size_bytes)).all()
     if any(appliance.blobs.stored_bytes(row.blob_name) != sealed_bytes(row.size_bytes) for row in wanted):
         raise damaged("stored files are missing or cut")

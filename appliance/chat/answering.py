@@ -11,17 +11,17 @@ from typing import Protocol
 import structlog
 
 from appliance.audit.log import AuditLog
-from appliance.chat.answerability import answerable
 from appliance.chat.budget import Fitted, fit_prompt
 from appliance.chat.citations import AnswerDraft, CheckedAnswer
 from appliance.chat.claims import Claim, Ending, earlier_messages, finish, reading_goes_on
 from appliance.chat.classification import answer_classification
+from appliance.chat.finding import find
 from appliance.chat.followup import standalone_query
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.nearest import nearest_passages
 from appliance.chat.policy import Silence
 from appliance.chat.prompt import CLOSELY, RULES, Exchange
-from appliance.chat.quotes import Quote, Similarity, best_quotes
+from appliance.chat.quotes import Quote, Similarity, quotes_of
 from appliance.chat.records import answer_ended, answer_started
 from appliance.chat.release import secrets_of
 from appliance.chat.sink import DeltaSink, ToleratingSink
@@ -57,6 +57,10 @@ class Searcher(Protocol):
     """What answering needs of `retrieval.search.Search`."""
 
     def search(self, principal: Principal, query: str, limit: int, *, collection_id: str | None = None) -> list[Hit]: ...
+
+
+class _StoppedWaitingError(Exception):
+    """The person stopped the answer before there was a model for it."""
 
 
 class Answering:
@@ -121,26 +125,39 @@ class Answering:
             earlier = earlier_messages(connection, claim)
         work.exchanges = _exchanges(earlier)
         work.query = standalone_query(claim.question, [message.text for message in earlier if message.role == "user"])
-        work.found = self._search.search(principal, work.query, self._settings.passages_limit, collection_id=claim.collection_id)
+        found = find(claim.question, work.query, lambda query: self._searched(work, principal, query), self._silence)
+        work.queries, work.found = found.queries, found.hits
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
-        if not answerable(claim.question, work.query, work.found, self._silence):
+        if not work.queries:
             return self._silent(work, principal)
-        with self._router.lend_loadable(
-            lambda: self._routed(work, principal),
-            lambda share: sink.stage(f"loading {share:.0%}"),
-            lambda selection: setattr(work, "selection", record_of(selection)),
-        ) as (selection, runtime):
-            work.model = runtime.model
-            if work.selection is not None and not work.selection.destination:
-                work.selection = replace(work.selection, used=runtime.health().device)
-            work.mark("ready_ms")
-            work.micro = selection.require().offer.size_class == "micro"
-            return self._write(work, principal, runtime, sink, watch)
+        try:
+            with self._router.lend_loadable(
+                lambda: self._routed(work, principal, watch),
+                lambda share: sink.stage(f"loading {share:.0%}"),
+                lambda selection: setattr(work, "selection", record_of(selection)),
+            ) as (selection, runtime):
+                work.model = runtime.model
+                if work.selection is not None and not work.selection.destination:
+                    work.selection = replace(work.selection, used=runtime.health().device)
+                work.mark("ready_ms")
+                work.micro = selection.require().offer.size_class == "micro"
+                return self._write(work, principal, runtime, sink, watch)
+        except _StoppedWaitingError:
+            return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
 
-    def _routed(self, work: Work, principal: Principal) -> SelectionRequest:
-        """By the classification of all that the prompt may hold: the passages found, and the answers before this one."""
+    def _searched(self, work: Work, principal: Principal, query: str) -> list[Hit]:
+        limit = self._settings.passages_limit
+        return self._search.search(principal, query, limit, collection_id=work.claim.collection_id)
+
+    def _routed(self, work: Work, principal: Principal, watch: Watched) -> SelectionRequest:
+        """By the classification of all that the prompt may hold: the passages found, and the answers before this one.
+
+        It is asked for again while memory for the model is waited for, so it ends that wait for whoever pressed stop.
+        """
+        if watch.cancelled.is_set():
+            raise _StoppedWaitingError
         claim, policy = work.claim, self._router.policy
         with self._database.read() as connection:
             classification = answer_classification(connection, policy, claim.conversation_id, work.found)
@@ -161,7 +178,7 @@ class Answering:
         with self._database.write() as connection:
             self._audit.append(connection, answer_started(claim, principal, fitted.passages, runtime.model, work.selection))
         sink.stage(f"reading {len(fitted.passages)}")
-        quotes = best_quotes(work.query, work.used, _QUOTES, self._similarity)
+        quotes = quotes_of(work.queries, work.used, _QUOTES, self._similarity)
         hidden = secrets_of(boundary, RULES, CLOSELY, *(runtime.words if isinstance(runtime, InstructedRuntime) else ()))
         draft = AnswerDraft(work.used, question=claim.question, strict=micro, secrets=hidden)
         longest = min(self._settings.answer_tokens, _MICRO_ANSWER_TOKENS) if micro else self._settings.answer_tokens

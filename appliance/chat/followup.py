@@ -50,4 +50,9 @@ def _leans(question: str) -> bool:
     own = len(set(content_terms(question)))
     if own <= _FEW_TERMS or _OPENING.match(question.casefold()):
         return True
-    return own <= _POINTING_TERMS and not _FOLDED_POINTERS.isdisjoint(_WORD.findall(fold(question)))
+    return own <= _POINTING_TERMS and points_back(question)
+
+
+def points_back(question: str) -> bool:
+    """Whether a pronoun in it stands for something that was said before."""
+    return not _FOLDED_POINTERS.isdisjoint(_WORD.findall(fold(question)))

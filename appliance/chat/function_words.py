@@ -60,3 +60,31 @@ NEGATIONS = """
     ne n' pas jamais aucun aucune rien sans non mai nessuno nessuna niente né senza niet geen nooit niemand niets zonder
 """
 """Words that turn a statement round."""
+
+CONTRARIES = (
+    (
+        "minute minutes minuten minuto minutos",
+        "hour hours stunde stunden hora horas",
+        "day days tag tage tagen día días dia dias",
+        "week weeks woche wochen semana semanas",
+        "month months monat monate monaten mes meses mês",
+        "year years jahr jahre jahren año años ano anos",
+    ),
+    ("before earlier vor vorher früher antes", "after later nach nachher später después luego depois"),
+    (
+        "above over more exceed exceeds exceeding least minimum über mehr mindestens más mayor mínimo acima mais maior",
+        "below under less fewer most maximum unter weniger höchstens menos menor máximo abaixo",
+    ),
+    ("must shall muss müssen debe deben deve devem", "may can darf dürfen kann können puede pueden pode podem"),
+    (
+        "all every each always alle jeder jede jedes immer todo todos toda todas siempre sempre",
+        "some sometimes few einige manche manchmal algunos algunas pocos alguns algumas poucos",
+    ),
+    (
+        "new neu neue neuen nuevo nueva nuevos nuevas novo nova novos novas",
+        "old alt alte alten viejo vieja antiguo antigua velho velha",
+    ),
+    ("early früh temprano cedo", "late spät tarde"),
+    ("first erste ersten primero primera primeiro primeira", "last letzte letzten último última"),
+)
+"""Words that mean little to a search and exclude each other in a claim: lines of one kind, each line words of one meaning."""

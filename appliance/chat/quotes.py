@@ -27,8 +27,9 @@ _MEANING_SHARE = 0.4
 _NAME_COST = 0.2
 _RARE_NAME = 0.25
 """A name in more than this share of the sentences tells them apart no better than another word."""
-_NEARLY_AS_GOOD = 0.75
-"""A further sentence must fit at least this well, as a share of the best."""
+_NEARLY_AS_GOOD, _ADDING = 0.9, 0.75
+"""A further sentence must fit at least this well, as a share of the best: less well where it holds a word of the question that
+no sentence before it holds."""
 _ENDS, _ASKS, _CLOSERS = ".!:;\u3002\uff01", "?\uff1f", "\"'\u201d\u2019»)"
 _BULLET = re.compile(r"^[-•*|]\s*")
 _NUMBER = re.compile(r"^[(\[]?\d+(?:\.\d+)*[.)\]]+\s")
@@ -49,7 +50,7 @@ class Quote:
 
 
 def best_quotes(question: str, passages: Sequence[Hit], limit: int, similarity: Similarity | None = None) -> list[Quote]:
-    """At most `limit` sentences, best first, none much worse than the best."""
+    """At most `limit` sentences, best first, each nearly as good as the best or an answer to another part of the question."""
     wanted = list(dict.fromkeys(content_terms(question)))
     found = [item for index, hit in enumerate(passages) for item in _candidates(wanted, index, hit)]
     if not wanted or not found:
@@ -59,7 +60,7 @@ def best_quotes(question: str, passages: Sequence[Hit], limit: int, similarity: 
     whole = sum(weight.values())
     asked = _rare_names(question, found)
     meaning = similarity(question, [item.quote.text for item in found]) if similarity else [0.0] * len(found)
-    quotes = []
+    quotes: list[tuple[Quote, frozenset[str]]] = []
     for candidate, cosine in zip(found, meaning, strict=True):
         lexical = sum(weight[term] * share for term, share in candidate.shares().items()) / whole
         fit = lexical if similarity is None else (1 - _MEANING_SHARE) * lexical + _MEANING_SHARE * max(0.0, cosine)
@@ -68,10 +69,24 @@ def best_quotes(question: str, passages: Sequence[Hit], limit: int, similarity: 
         if asked:
             hit = passages[quote.passage]
             fit -= _NAME_COST * len(asked.difference(words(f"{hit.document_name} {hit.heading} {quote.text}"))) / len(asked)
-        quotes.append(Quote(quote.passage, quote.start, quote.end, quote.text, fit))
-    quotes.sort(key=lambda quote: -quote.fit)
-    enough = max(quotes[0].fit * _NEARLY_AS_GOOD, 0.0)
-    return [quote for quote in quotes if quote.fit >= enough and quote.fit > 0][:limit]
+        quotes.append((Quote(quote.passage, quote.start, quote.end, quote.text, fit), candidate.own))
+    quotes.sort(key=lambda item: -item[0].fit)
+    best = quotes[0][0].fit
+    chosen: list[Quote] = []
+    said: set[str] = set()
+    for quote, own in quotes:
+        if 0 < quote.fit >= best * (_NEARLY_AS_GOOD if own <= said else _ADDING) and len(chosen) < limit:
+            chosen.append(quote)
+            said |= own
+    return chosen
+
+
+def quotes_of(queries: Sequence[str], passages: Sequence[Hit], limit: int, similarity: Similarity | None = None) -> list[Quote]:
+    """As `best_quotes`; of a question that asks several things, the best one for each of them."""
+    if len(queries) == 1:
+        return best_quotes(queries[0], passages, limit, similarity)
+    found = [quote for query in queries for quote in best_quotes(query, passages, 1, similarity)]
+    return list({(quote.passage, quote.start): quote for quote in found}.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from appliance.chat.policy import Silence
 from appliance.chat.records import answer_ended
 from appliance.chat.room import require_room
 from appliance.chat.sink import DeltaSink, SilentSink
-from appliance.errors import InvalidInput, NotFound
+from appliance.errors import InvalidInput, NotFound, NotSignedIn
 from appliance.identity.models import Principal
 from appliance.identity.store import load_principal
 from appliance.inference.models import FinishReason
@@ -81,6 +81,8 @@ class ChatService:
         if collection_id is not None:
             self._access.require_collection(principal, Action.DOCUMENT_READ, collection_id)
         with self._database.write() as connection:
+            if load_principal(connection, principal.id) is None:  # closed since policy was asked
+                raise NotSignedIn("This account was closed.")
             conversation = store.insert_conversation(connection, principal.id, collection_id, chosen_model)
             facts = {"chosen_model": chosen_model} if chosen_model else {}
             self._record(connection, EventName.CONVERSATION_CREATED, principal, conversation, facts=facts)
@@ -242,7 +244,7 @@ class ChatService:
                 limit_bytes=limit,
             )
         with self._database.write() as connection:
-            if store.load_conversation(connection, conversation_id) is None:
+            if store.load_conversation(connection, conversation_id) is None or load_principal(connection, principal.id) is None:
                 raise NotFound("There is no such conversation.", code="conversation.unknown")
             require_room(connection, principal.id, self._settings.questions_limit, here=worker_id is not None)
             question_id, answer_id = store.insert_exchange(connection, conversation, question)

@@ -65,12 +65,19 @@ def stream_checked(
 def stream_again(
     work: Work, request: CompletionRequest, runtime: Runtime, sink: ToleratingSink, draft: AnswerDraft
 ) -> FinishReason:
-    """A second try in the place of a first that was shown and that nothing supports; tokens count for both."""
+    """A second try in the place of a first that was shown and that nothing supports; tokens count for both.
+
+    One that takes too long ends as it is: the passages can still be quoted, as where it finds no words.
+    """
     sink.reset(work.claim.attempt)
     sink.stage("again")
     first, work.usage = work.usage, Usage()
     try:
         return stream_checked(work, request, runtime, sink, draft)
+    except Unavailable as error:
+        if error.stable_code != "inference.timeout":
+            raise
+        return FinishReason.LENGTH
     finally:
         work.usage = first + work.usage
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-from appliance.chat.function_words import BY_LANGUAGE, NEGATIONS
+from appliance.chat.function_words import BY_LANGUAGE, CONTRARIES, NEGATIONS
 from appliance.retrieval.terms import index_terms
 
 _WORD = re.compile(r"\w+(?:[.,:/'\u2019-]\w+)*")
@@ -53,6 +53,21 @@ def fold(text: str) -> str:
 def is_negated(sentence: str) -> bool:
     """Whether a word of the sentence turns it round; two such words count as one."""
     return not _negations().isdisjoint(words(sentence))
+
+
+def is_contrary(sentence: str, source: str) -> bool:
+    """Whether the sentence says before, most or weeks where its source has only after, least or days."""
+    said, known = set(words(sentence)), set(words(source))
+    for meanings in _contraries():
+        theirs = [not known.isdisjoint(meaning) for meaning in meanings]
+        if any(theirs) and any(not said.isdisjoint(meaning) and not held for meaning, held in zip(meanings, theirs, strict=True)):
+            return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def _contraries() -> tuple[tuple[frozenset[str], ...], ...]:
+    return tuple(tuple(frozenset(fold(meaning).split()) for meaning in meanings) for meanings in CONTRARIES)
 
 
 @lru_cache(maxsize=1)

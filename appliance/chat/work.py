@@ -25,6 +25,8 @@ class Work:
         self.micro = False
         """Whether the model is of the micro class, which repeats better than it reasons: quotations come first."""
         self.query = ""
+        self.queries: tuple[str, ...] = ()
+        """What was searched for, of each part of the question that can be answered."""
         self.exchanges: list[Exchange] = []
         self.found: list[Hit] = []
         self.used: tuple[Hit, ...] = ()

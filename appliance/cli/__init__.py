@@ -17,14 +17,18 @@ COMMANDS = {
     "init": "make a data directory, its keys and the first administrator, without a browser",
     "ingest": "upload files from the shell and wait until they can be searched",
     "ask": "ask one question and print the answer with its citations",
+    "users": "make accounts, change their roles and passwords, disable, enable and delete them",
     "groups": "make groups of people, fill them, see what is opened to them",
+    "collections": "make, open, close, classify and delete shared collections",
     "models": "list, import, measure, activate and roll back models",
     "evaluate": "measure retrieval and answers on a file of questions (SQuAD format)",
     "golden": "questions with known answers: keep sets of them, ask them, see what got worse",
     "select": "say which model would answer, and why the others would not",
     "egress": "show what keeps data on this box and what has left it, and prove that nothing leaves",
+    "audit": "search and export the audit log, hold people and erase what is sealed, verify an export, keep watch from outside",
     "backup": "make one file that holds this box, while it runs, or look at such a file",
     "restore": "make a box of such a file, in a new directory",
+    "upgrade": "bring a box of an older version up to date, keep a copy of its database first, or go back to that",
     "doctor": "check the box: keys, database, audit log, models, processes",
 }
 

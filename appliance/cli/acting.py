@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from appliance.bootstrap import Appliance
+import argparse
+from collections.abc import Callable
+from contextlib import closing
+
+from appliance.bootstrap import Appliance, open_appliance
+from appliance.cli.output import Output
 from appliance.errors import InvalidInput, NotFound
 from appliance.identity import store
 from appliance.identity.models import Principal
+from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
+
+Act = Callable[[Appliance, Principal, argparse.Namespace, Output], int]
+"""What a verb does for an account in an open box; the exit code."""
+
+
+def act_in_box(act: Act, arguments: argparse.Namespace, output: Output) -> int:
+    """Open the box and let the account that `--as` names act in it."""
+    with closing(open_appliance(load_settings(arguments.data), upgrading=Upgrading(output.progress))) as appliance:
+        return act(appliance, acting_principal(appliance, arguments.person), arguments, output)
 
 
 def acting_principal(appliance: Appliance, name: str | None) -> Principal:
@@ -23,5 +39,5 @@ def acting_principal(appliance: Appliance, name: str | None) -> Principal:
     if not people:
         raise NotFound("This box has no account yet; `cloister init` makes the first one.", code="person.none")
     if len(people) > 1:
-        raise InvalidInput("There are several accounts; say with --as who is asking or uploading.", code="person.unclear")
+        raise InvalidInput("There are several accounts; say with --as who acts.", code="person.unclear")
     return acting_principal(appliance, people[0].principal.name)

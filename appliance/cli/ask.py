@@ -18,6 +18,7 @@ from appliance.errors import NotFound
 from appliance.identity.models import Principal
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
 from appliance.supervisor.names import QueueName
 from appliance.supervisor.own_gate import own_gate
 from appliance.supervisor.plans import worker_beats
@@ -35,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Print the answer; exit code 1 when it failed, 0 also when the documents do not contain it."""
     settings = load_settings(arguments.data)
-    appliance = open_appliance(settings)
+    appliance = open_appliance(settings, upgrading=Upgrading(output.progress))
     with own_gate(settings) as appliance.gate_place, closing(appliance):
         served = worker_beats(settings, QueueName.ANSWERS)
         if not served:

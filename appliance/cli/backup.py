@@ -17,6 +17,7 @@ from appliance.cli.output import Output
 from appliance.errors import InvalidInput
 from appliance.settings import load_settings
 from appliance.storage.keys import load_or_create_root_key
+from appliance.storage.upgrading import Upgrading
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def _refuse_without_effect(arguments: argparse.Namespace) -> None:
 
 def _make(arguments: argparse.Namespace, output: Output) -> int:
     passphrase = new_passphrase(from_stdin=arguments.passphrase_stdin) if arguments.with_key else None
-    with closing(open_appliance(load_settings(arguments.data))) as appliance:
+    with closing(open_appliance(load_settings(arguments.data), upgrading=Upgrading(output.progress))) as appliance:
         made = make_backup(appliance, arguments.out, output.progress, with_models=arguments.with_models, passphrase=passphrase)
     key = "under the passphrase" if passphrase else "not in it: keep a copy of it elsewhere, without it nothing can be read"
     models = f"{made.models} models" if arguments.with_models else "no models"

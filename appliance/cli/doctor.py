@@ -1,11 +1,11 @@
-"""`cloister doctor`: is this box in order? Looks at everything, changes nothing."""
+"""`cloister doctor`: is this box in order? Looks at everything, changes nothing but the schema of a box of an older version."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from appliance.administration.embedding import index_states
 from appliance.audit.integrity import check, foreign_triggers
 from appliance.audit.log import utc_text
+from appliance.audit.tree_check import check_tree
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
 from appliance.errors import ApplianceError, NotFound, Unavailable
@@ -23,7 +24,10 @@ from appliance.inference.loaded_report import read_loaded
 from appliance.retrieval.indexes import IndexState
 from appliance.settings import load_settings
 from appliance.storage.blobs import sealed_bytes
+from appliance.storage.clock import now_ms
+from appliance.storage.kept_copies import kept_copies
 from appliance.storage.tables import documents
+from appliance.storage.upgrading import Upgrading
 from appliance.supervisor import wire
 from appliance.supervisor.redis_server import find_redis_server
 
@@ -41,6 +45,9 @@ class Finding:
     sentence: str
 
 
+Look = Callable[[Appliance], Iterator[Finding]]
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     """One argument beyond the common ones."""
     parser.add_argument("--deep", action="store_true", help="read every stored file in full, too")
@@ -49,19 +56,24 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Print one line for each part; exit code 1 when any of them failed."""
     settings = load_settings(arguments.data)
-    marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
-    findings = []
-    with closing(open_appliance(settings)) as appliance:
-        for look in (*LOOKS, _content_of_files) if arguments.deep else LOOKS:
-            for finding in _looked(look, appliance):
-                findings.append(finding)
-                output.part(f"{marks[finding.state]} {finding.name}: {finding.sentence}")
+    looks = (*LOOKS, _content_of_files) if arguments.deep else LOOKS
+    with closing(open_appliance(settings, upgrading=Upgrading(output.progress))) as appliance:
+        findings = list(examined(appliance, looks, output))
     sound = all(finding.state != "failure" for finding in findings)
     output.result({"sound": sound, "findings": [asdict(finding) for finding in findings]})
     return 0 if sound else 1
 
 
-def _looked(look: Callable[[Appliance], Iterator[Finding]], appliance: Appliance) -> Iterator[Finding]:
+def examined(appliance: Appliance, looks: Sequence[Look], output: Output) -> Iterator[Finding]:
+    """Each finding is said as soon as it is made."""
+    marks = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
+    for look in looks:
+        for finding in _looked(look, appliance):
+            output.part(f"{marks[finding.state]} {finding.name}: {finding.sentence}")
+            yield finding
+
+
+def _looked(look: Look, appliance: Appliance) -> Iterator[Finding]:
     """What is so broken that it cannot be looked at is a finding, too, and hides none of the others."""
     name = look.__name__.strip("_").replace("_", " ")
     try:
@@ -90,12 +102,28 @@ def _audit_log(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("audit log", "failure", f"entry {result.first_bad_seq}: {result.reason}")
     elif foreign:
         yield Finding("audit log", "failure", f"triggers that keep it append-only are missing or altered: {', '.join(foreign)}")
-    elif result.erased:
-        yield Finding(
-            "audit log", "warning", f"{result.checked} entries, gapless and unaltered; {result.erased} sealed values are gone"
-        )
+    elif result.vanished:
+        gone = f"{len(result.vanished)} sealed values are gone, the first of entry {result.vanished[0]}"
+        yield Finding("audit log", "failure", f"{gone}, and no entry says that they were erased")
     else:
-        yield Finding("audit log", "ok", f"{result.checked} entries, gapless and unaltered")
+        erased = f"; {result.erased} sealed values were erased, as entries say" if result.erased else ""
+        yield Finding("audit log", "ok", f"{result.checked} entries, gapless and unaltered{erased}")
+
+
+def _checkpoints(appliance: Appliance) -> Iterator[Finding]:
+    with appliance.database.read() as connection:
+        found = check_tree(connection, appliance.checkpoints.verifier)
+    since = None if found.fault else appliance.checkpoints.late_since(now_ms())
+    if found.fault:
+        yield Finding("checkpoints", "failure", found.fault)
+    elif since is not None and wire.answers(appliance.settings):
+        sentence = f"none was signed since {utc_text(since)}, though the appliance runs: `care.failed` in its log says why"
+        yield Finding("checkpoints", "warning", sentence)
+    elif not found.checkpoints:
+        yield Finding("checkpoints", "ok", "none was signed yet; the first is when the appliance starts")
+    else:
+        sentence = f"{found.checkpoints} signed, the last over {found.size} entries, each as the entries are; {found.after} since"
+        yield Finding("checkpoints", "ok", sentence)
 
 
 def _files(appliance: Appliance) -> Iterator[Finding]:
@@ -214,4 +242,18 @@ def _disk(appliance: Appliance) -> Iterator[Finding]:
     yield Finding("disk", "warning" if free < _DISK_LOW else "ok", sentence)
 
 
-LOOKS = (_database, _audit_log, _files, _models, _search_index, _queue, _seal, _loaded, _drift, _disk)
+def _copies(appliance: Appliance) -> Iterator[Finding]:
+    """They hold what people deleted since, and take room."""
+    copies = kept_copies(appliance.settings.copies_dir)
+    size = sum(copy.size_bytes for copy in copies)
+    schemas = ", ".join(f"schema {copy.revision} of {utc_text(copy.made_ms)}" for copy in copies)
+    held = f"{len(copies)} kept by upgrades, {size / 1e6:,.1f} MB ({schemas}); `cloister upgrade --remove-copies` removes them"
+    yield Finding("copies", "ok", held if copies else "upgrades keep none")
+
+
+AFTER_UPGRADE: tuple[Look, ...] = (_database, _audit_log, _checkpoints, _files, _search_index)
+"""Of these an upgrade may have harmed something."""
+LOOKS: tuple[Look, ...] = (
+    *(_database, _audit_log, _checkpoints, _files, _models, _search_index),
+    *(_queue, _seal, _loaded, _drift, _disk, _copies),
+)

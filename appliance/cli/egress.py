@@ -15,6 +15,7 @@ from appliance.cli.proving import prove_arguments, run_prove, run_verify, verify
 from appliance.cli.verbs import add_verbs
 from appliance.egress.seal.observation import contradictions
 from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def _run_status(arguments: argparse.Namespace, output: Output) -> int:
 
     The gate, where destinations are named, is none of the sealed; of it those layers count that it can have.
     """
-    with closing(open_appliance(load_settings(arguments.data))) as appliance:
+    with closing(open_appliance(load_settings(arguments.data), upgrading=Upgrading(output.progress))) as appliance:
         status = appliance.egress.found()
     against = {report.process: contradictions(report) for report in status.processes}
     document = msgspec.to_builtins(status) | {"gaps": status.gaps, "contradictions": against}

@@ -12,15 +12,14 @@ from typing import Any
 
 from appliance.administration.golden.models import Expected, GoldenSet, Run, RunStatus
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.cli.acting import acting_principal
+from appliance.cli.acting import Act, acting_principal
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
 from appliance.errors import InvalidInput, NotFound
 from appliance.identity.models import Principal
 from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
 from appliance.supervisor.own_gate import own_gate
-
-Act = Callable[[Appliance, Principal, argparse.Namespace, Output], int]
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +33,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0 when the act was done and, of a run, when it is no regression."""
     settings = load_settings(arguments.data)
-    appliance = open_appliance(settings)
+    appliance = open_appliance(settings, upgrading=Upgrading(output.progress))
     with own_gate(settings) as appliance.gate_place, closing(appliance):
         return VERBS[arguments.verb][1](appliance, acting_principal(appliance, arguments.person), arguments, output)
 

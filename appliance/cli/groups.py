@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.administration.groups import GroupDetail
-from appliance.bootstrap import Appliance, open_appliance
-from appliance.cli.acting import acting_principal
+from appliance.bootstrap import Appliance
+from appliance.cli.acting import Act, act_in_box
 from appliance.cli.output import Output
 from appliance.cli.verbs import add_verbs
 from appliance.errors import NotFound
 from appliance.identity.groups import group_called
 from appliance.identity.models import Principal
 from appliance.identity.store import principal_by_name
-from appliance.settings import load_settings
-
-Act = Callable[[Appliance, Principal, argparse.Namespace, Output], int]
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +34,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0 when the act was done."""
-    with closing(open_appliance(load_settings(arguments.data))) as appliance:
-        return VERBS[arguments.verb][1](appliance, acting_principal(appliance, arguments.person), arguments, output)
+    return act_in_box(VERBS[arguments.verb][1], arguments, output)
 
 
 def group_id(appliance: Appliance, name: str) -> str:

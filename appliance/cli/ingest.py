@@ -15,6 +15,7 @@ from appliance.errors import ApplianceError, InvalidInput
 from appliance.identity.models import Principal
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Upload and index each file; exit code 1 when any of them failed, each with its reason."""
     settings = load_settings(arguments.data)
     files = list(_files(arguments.paths))
-    with closing(open_appliance(settings)) as appliance:
+    with closing(open_appliance(settings, upgrading=Upgrading(output.progress))) as appliance:
         prepare_models(settings.models_dir, output.progress)
         principal = acting_principal(appliance, arguments.person)
         collection_id = _collection(appliance, principal, arguments.collection, output)

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import sys
 from contextlib import closing
 
 from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
-from appliance.errors import Conflict, InvalidInput
+from appliance.cli.passwords import given_password, password_argument
+from appliance.errors import Conflict
 from appliance.inference.preparation import prepare_models
 from appliance.settings import load_settings
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--admin", required=True, metavar="NAME", help="name of the first administrator")
-    parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    password_argument(parser)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Make keys and database, prepare the models, create the first administrator. Exit code 1 where there is one already."""
     settings = load_settings(arguments.data)
-    if not arguments.password_stdin and not sys.stdin.isatty():
-        raise InvalidInput(
-            "There is no terminal to type a password at; hand it over with --password-stdin.", code="password.no_terminal"
-        )
-    password = sys.stdin.readline().rstrip("\n") if arguments.password_stdin else getpass.getpass("Password: ")
+    password = given_password(arguments)
     with closing(open_appliance(settings, create=True)) as appliance:
         if not appliance.setup.needed():
             raise Conflict("This box already has an administrator.", code="setup.done")

@@ -1,7 +1,8 @@
-"""Versions of models as the shell shows them."""
+"""Versions of models as the shell names and shows them."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
@@ -17,6 +18,16 @@ from appliance.storage.digests import Watch
 _STEP = 0.1
 _UNNAMED: Mapping[str, str] = MappingProxyType({})
 _WORTH_TELLING_BYTES = 500_000_000
+
+
+def version_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", metavar="VERSION", help="name@number, as `cloister models list` shows it")
+
+
+def told(output: Output, version: ModelVersion, *sentences: str) -> int:
+    """Say what has become of a version; the exit code."""
+    output.result(document_of(version), line_of(version), *sentences)
+    return 0
 
 
 def document_of(version: ModelVersion) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def _place(place: int | None) -> str:
 def figures_of(version: ModelVersion) -> list[str]:
     """What was measured, one line per variant; of a version without a table, its own figures."""
     rows = version.trials or ({"format": version.quantisation, **version.measured},)
-    return [f"  {_variant(row):<32} {_told(row)}".rstrip() for row in rows]
+    return [f"  {_variant(row):<32} {_figures(row)}".rstrip() for row in rows]
 
 
 def _variant(row: Mapping[str, Any]) -> str:
@@ -82,7 +93,7 @@ def _variant(row: Mapping[str, Any]) -> str:
     return f"{row['format']}{runtime}" + (f" ({row['version']})" if "version" in row else "")
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _figures(row: Mapping[str, Any]) -> str:
     figures = ", ".join(f"{name} {value:g}" for name, value in row.items() if isinstance(value, int | float))
     outcome = f"{row['outcome']}: {row['reason']}" if "outcome" in row else ""
     return "; ".join(part for part in (figures, outcome) if part)

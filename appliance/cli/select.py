@@ -19,6 +19,7 @@ from appliance.inference.selection.models import Selection, SelectionRequest
 from appliance.inference.selection.policy import RoutingPolicy
 from appliance.inference.telemetry import silence
 from appliance.settings import load_settings
+from appliance.storage.upgrading import Upgrading
 from appliance.supervisor import wire
 
 
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """One line for each classification; exit code 1 when nothing may and can answer any of them."""
     silence()  # before ONNX Runtime is asked for its providers
     settings = load_settings(arguments.data)
-    with closing(open_appliance(settings)) as appliance:
+    with closing(open_appliance(settings, upgrading=Upgrading(output.progress))) as appliance:
         explanation = _explained(appliance, arguments, running=wire.answers(settings))
     document = explanation.as_document()
     if not arguments.explain:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.cli.output import Output
+from appliance.errors import Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.inference.telemetry import opt_outs
 from appliance.settings import Settings, load_settings
@@ -34,15 +36,15 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     def prepare(seal: Seal) -> list[str]:
         from appliance.backup.gathering import remove_left_links
-        from appliance.bootstrap import make_directories
         from appliance.inference.preparation import prepare_models
         from appliance.inference.store.content import ContentStore
+        from appliance.storage.data_directory import make_directories
 
         make_directories(settings, create=True)
         remove_left_links(settings)
         ContentStore(settings.models_dir).remove_leftovers()
         prepare_models(settings.models_dir, output.progress)
-        links = _start(settings, seal)
+        links = _start(settings, seal, output)
         output.progress("Starting ...")
         return links
 
@@ -65,33 +67,54 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
     run_box(settings, ready=ready, notice=notice, prepare=prepare, opt_outs=opt_outs())
     if settings.database_path.exists():  # not where it was stopped during its first preparation
-        _record(settings, EventName.APPLIANCE_STOPPED)
+        _stopped(settings, output)
     output.progress("Stopped.")
     return 0
 
 
-def _start(settings: Settings, seal: Seal) -> list[str]:
+def _start(settings: Settings, seal: Seal, output: Output) -> list[str]:
     """Migrate, record the start and the seal, and make the one-time link where there is no administrator yet."""
     from appliance.bootstrap import open_appliance
+    from appliance.storage.upgrading import Upgrading
 
-    appliance = open_appliance(settings, create=True)
+    appliance = open_appliance(settings, create=True, upgrading=Upgrading(output.progress, holds_box=True))
     try:
         appliance.models.content.remove_abandoned()
         _append(appliance, EventName.APPLIANCE_STARTED)
         _record_seal(appliance, seal)
+        _sign(appliance, "start", output)
         return [appliance.setup.make_link()] if appliance.setup.needed() else []
     finally:
         appliance.close()
 
 
-def _record(settings: Settings, name: EventName) -> None:
+def _stopped(settings: Settings, output: Output) -> None:
     from appliance.bootstrap import open_appliance
+    from appliance.bootstrap.foundation import open_foundation
+    from appliance.storage.migrations import schema_of
 
+    with closing(open_foundation(settings)) as foundation:
+        if schema_of(foundation.database).pending:  # stopped before it was prepared: not the moment for an upgrade
+            return
     appliance = open_appliance(settings)
     try:
-        _append(appliance, name)
+        _append(appliance, EventName.APPLIANCE_STOPPED)
+        _sign(appliance, "stop", output)
     finally:
         appliance.close()
+
+
+def _sign(appliance: Appliance, occasion: str, output: Output) -> None:
+    """A log that contradicts its checkpoints is said aloud; people's work does not end by it."""
+    from appliance.audit.checkpoints import Occasion
+
+    try:
+        # the first one over a long log takes a while, and people wait for the box
+        appliance.checkpoints.sign(
+            Occasion(occasion), lambda reached: output.progress(f"Signing the audit log: {reached:,} entries so far ...")
+        )
+    except Unavailable as error:
+        output.progress(f"WARNING: {error.sentence}")
 
 
 def _append(appliance: Appliance, name: EventName) -> None:

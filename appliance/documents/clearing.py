@@ -17,8 +17,8 @@ from appliance.documents import store
 from appliance.documents.models import Document
 from appliance.documents.removal import goes_at_once, remove_unused, take_away
 from appliance.identity.models import SYSTEM
-from appliance.identity.store import load_principal
-from appliance.policy.store import deleted_by
+from appliance.identity.store import load_principal, pseudonym_of
+from appliance.policy.store import load_deleted
 from appliance.retrieval import slices
 from appliance.retrieval.index import SearchIndex
 from appliance.storage.blobs import BlobStore
@@ -30,7 +30,7 @@ _DOCUMENTS = 50
 
 
 class Clearing:
-    """Removes documents of deleted collections. For workers, not for people."""
+    """Removes documents of deleted collections, a deleted person's own among them. For workers, not for people."""
 
     def __init__(self, database: Database, blobs: BlobStore, audit: AuditLog, index: SearchIndex) -> None:
         self._database = database
@@ -75,14 +75,22 @@ class Clearing:
         return len(names)
 
     def _record(self, connection: Connection, document: Document) -> None:
-        number, person_id = deleted_by(connection, document.collection_id)
-        slices.withdraw_collection(connection, number)
+        gone = load_deleted(connection, document.collection_id)
+        slices.withdraw_collection(connection, gone.number)
+        own = gone.owner_id is not None
         resources = (ResourceRef("document", document.id), ResourceRef("collection", document.collection_id))
-        facts: dict[str, str | int] = {"sha256": document.sha256, "chunks": document.chunk_count, "with": "collection"}
-        person = load_principal(connection, person_id)
-        sealed = {"name": document.name}
+        facts: dict[str, str | int] = {"sha256": document.sha256, "chunks": document.chunk_count}
+        facts["with"] = "person" if own else "collection"
+        # what a deleted person called it stands sealed with its upload, and nowhere anew
+        sealed = {} if own else {"name": document.name}
         event = AuditEvent(
-            EventName.DOCUMENT_DELETED, SYSTEM, resources=resources, on_behalf_of=person, facts=facts, sealed=sealed
+            EventName.DOCUMENT_DELETED,
+            SYSTEM,
+            resources=resources,
+            on_behalf_of=load_principal(connection, gone.deleted_by),
+            facts=facts,
+            sealed=sealed,
+            sealed_subject=pseudonym_of(connection, gone.deleted_by),
         )
         self._audit.append(connection, event)
 

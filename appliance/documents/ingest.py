@@ -23,7 +23,7 @@ from appliance.documents.watch import ClaimWatch
 from appliance.documents.windows import PassageEmbedder
 from appliance.errors import Denied, DocumentRejected, NotFound, Unavailable
 from appliance.identity.models import SYSTEM
-from appliance.identity.store import load_principal
+from appliance.identity.store import load_principal, pseudonym_of
 from appliance.inference.runtime import model_digest
 from appliance.retrieval import slices
 from appliance.retrieval.index import IndexRow, SearchIndex, index_row
@@ -243,6 +243,7 @@ class Ingest:
                 on_behalf_of=load_principal(connection, document.uploaded_by),
                 facts={"sha256": document.sha256, "attempt": claim.attempt, **facts},
                 sealed={"name": document.name},
+                sealed_subject=pseudonym_of(connection, document.uploaded_by),
             ),
         )
 

@@ -15,6 +15,7 @@ from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document, same_content
 from appliance.errors import ApplianceError, DocumentRejected, NotFound
 from appliance.identity.models import Principal
+from appliance.identity.store import load_principal
 from appliance.policy.store import load_collection
 from appliance.storage.blobs import BlobStore, StoredBlob
 from appliance.storage.clock import now_ms
@@ -83,8 +84,9 @@ class Upload:
         gone = NotFound("There is no such thing here.")
         with self._database.write() as connection:
             # under the lock, so that no deletion of the same content takes the file away in between
-            taken = None if load_collection(connection, self._collection_id) is None else self._take(connection, media_type)
-            if taken is None:  # the collection was deleted since it was asked about
+            still = load_collection(connection, self._collection_id) and load_principal(connection, self._principal.id)
+            taken = self._take(connection, media_type) if still else None
+            if taken is None:  # the collection or the account was deleted since it was asked about
                 self._audit.append(connection, refusal(self._principal, self._collection_id, self._name, gone))
         if taken is None:
             self.discard()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.chat.answerability import answerability
+from appliance.chat.finding import best_answerability
 from appliance.errors import InvalidInput
 from appliance.evaluation.answers import chosen, grade_answers
 from appliance.evaluation.corpus import Corpus, index_dataset
@@ -22,6 +22,7 @@ from appliance.evaluation.measures import RankingMeasures
 from appliance.evaluation.trade_off import trade_off
 from appliance.identity.models import Principal
 from appliance.retrieval.index import SearchIndex
+from appliance.retrieval.models import Hit
 from appliance.retrieval.pieces import embedded_question
 from appliance.retrieval.terms import question_terms
 from appliance.settings import Settings
@@ -115,9 +116,10 @@ def _retrieval(
 def _silence(appliance: Appliance, person: Principal, corpus: Corpus, dataset: Dataset) -> dict[str, Any]:
     """Of the questions with and without an answer in the set, the shares that are met with silence (`trade_off`)."""
     scores: dict[bool, list[float]] = {True: [], False: []}
+
+    def search(query: str) -> list[Hit]:
+        return appliance.search.search(person, query, appliance.settings.passages_limit, collection_id=corpus.collection_id)
+
     for question in dataset.questions:
-        hits = appliance.search.search(
-            person, question.text, appliance.settings.passages_limit, collection_id=corpus.collection_id
-        )
-        scores[bool(question.answers)].append(answerability(question.text, hits))
+        scores[bool(question.answers)].append(best_answerability(question.text, search))
     return trade_off(scores[True], scores[False], appliance.silence.threshold)

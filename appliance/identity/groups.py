@@ -18,7 +18,7 @@ _LOOKS = str.maketrans("авекмнорстухіјѕԁһԛԝαβεηικμνο
 
 def load_groups(connection: Connection) -> list[Group]:
     """Every group with its members, the built-in one first, then by name."""
-    everybody = frozenset(connection.execute(select(principals.c.id)).scalars())
+    everybody = frozenset(connection.execute(select(principals.c.id).where(principals.c.deleted_ms.is_(None))).scalars())
     members: dict[str, set[str]] = {}
     for row in connection.execute(select(group_members)):
         members.setdefault(row.group_id, set()).add(row.principal_id)

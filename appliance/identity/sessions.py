@@ -149,6 +149,11 @@ class Sessions:
             if account is not None:
                 self._audit.append(connection, AuditEvent(EventName.SESSION_DELETED, account.principal))
 
+    def forget_tries(self, connection: Connection, name: str) -> None:
+        """Of signing in with this name, which nobody has any more."""
+        typed = store.comparable_name(name)[:_MAX_TYPED]
+        throttling.clear(connection, throttling.subject(self._key, throttling.NAME_LIMIT, typed))
+
     def remove_expired(self) -> int:
         """Delete sessions past their absolute end; how many."""
         with self._database.write() as connection:

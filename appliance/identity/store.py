@@ -73,6 +73,12 @@ def load_principal(connection: Connection, principal_id: str) -> Principal | Non
     return _principals(connection, [row])[0] if row else None
 
 
+def pseudonym_of(connection: Connection, principal_id: str) -> str:
+    """Also that of a disabled or deleted account: whose words are sealed does not change. Empty for an unknown id."""
+    wanted = select(tables.principals.c.pseudonym).where(tables.principals.c.id == principal_id)
+    return connection.execute(wanted).scalar() or ""
+
+
 def principal_by_name(connection: Connection, name: str, *, include_disabled: bool = False) -> Principal | None:
     """The person of that name, upper and lower case alike."""
     row = _row_by_name(connection, name)
@@ -88,13 +94,14 @@ def credentials(connection: Connection, name: str) -> tuple[Account, str] | None
 
 
 def load_account(connection: Connection, principal_id: str) -> Account | None:
-    """The account, disabled or not."""
-    row = connection.execute(select(tables.principals).where(tables.principals.c.id == principal_id)).first()
+    """The account, disabled or not; None for an unknown id and for one that was deleted."""
+    there = tables.principals.c.deleted_ms.is_(None)
+    row = connection.execute(select(tables.principals).where(tables.principals.c.id == principal_id, there)).first()
     return _account(connection, row) if row else None
 
 
 def require_account(connection: Connection, principal_id: str) -> Account:
-    """The account, disabled or not. Raises `NotFound` for an unknown id."""
+    """The account, disabled or not. Raises `NotFound` where there is none, or none any more."""
     account = load_account(connection, principal_id)
     if account is None:
         raise NotFound("There is no such person.", code="person.not_found")
@@ -103,18 +110,48 @@ def require_account(connection: Connection, principal_id: str) -> Account:
 
 def list_principals(connection: Connection) -> list[Account]:
     """All accounts by name, the disabled ones too."""
-    rows = connection.execute(select(tables.principals).order_by(func.lower(tables.principals.c.name))).all()
+    there = select(tables.principals).where(tables.principals.c.deleted_ms.is_(None))
+    rows = connection.execute(there.order_by(func.lower(tables.principals.c.name))).all()
     people = _principals(connection, rows)
     return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
 
 
 def pseudonyms(connection: Connection) -> dict[str, str]:
     """Of all accounts, the disabled ones too, by id."""
-    return dict(connection.execute(select(tables.principals.c.id, tables.principals.c.pseudonym)).tuples().all())
+    there = select(tables.principals.c.id, tables.principals.c.pseudonym).where(tables.principals.c.deleted_ms.is_(None))
+    return dict(connection.execute(there).tuples().all())
+
+
+def has_pseudonym(connection: Connection, pseudonym: str) -> bool:
+    """Whether an account has, or had, this pseudonym."""
+    # nobody's; and the driver raises for half of a surrogate pair
+    if not pseudonym.isascii():
+        return False
+    return (
+        connection.execute(select(tables.principals.c.id).where(tables.principals.c.pseudonym == pseudonym)).first() is not None
+    )
+
+
+def was_deleted(connection: Connection, pseudonym: str) -> bool:
+    """Whether the account that had this pseudonym was deleted."""
+    gone = (tables.principals.c.pseudonym == pseudonym, tables.principals.c.deleted_ms.is_not(None))
+    return connection.execute(select(tables.principals.c.id).where(*gone)).first() is not None
+
+
+def deleted_pseudonyms(connection: Connection) -> list[str]:
+    """The account deleted last first."""
+    gone = select(tables.principals.c.pseudonym).where(tables.principals.c.deleted_ms.is_not(None))
+    return list(connection.execute(gone.order_by(tables.principals.c.deleted_ms.desc())).scalars())
+
+
+def count_accounts(connection: Connection) -> int:
+    """Those that are there, the disabled ones too."""
+    there = select(func.count()).select_from(tables.principals).where(tables.principals.c.deleted_ms.is_(None))
+    return connection.execute(there).scalar_one()
 
 
 def count_principals(connection: Connection) -> int:
-    """How many accounts there are, the disabled ones too."""
+    """How many accounts there are or were: a box that was set up once stays so."""
     return connection.execute(select(func.count()).select_from(tables.principals)).scalar_one()
 
 
@@ -154,6 +191,19 @@ def replace_hash(connection: Connection, principal_id: str, password_hash: str) 
     )
 
 
+def delete_account(connection: Connection, principal_id: str, by: str) -> None:
+    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships and sessions go.
+
+    `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove.
+    """
+    for table in (tables.roles, tables.group_members):
+        connection.execute(delete(table).where(table.c.principal_id == principal_id))
+    end_sessions(connection, principal_id)
+    # the column wants something that is there once; `clean_name` lets nobody have this
+    nameless = {"name": f"\x7f{principal_id}", "password_hash": "", "deleted_ms": now_ms(), "deleted_by": by}
+    connection.execute(update(tables.principals).where(tables.principals.c.id == principal_id).values(nameless))
+
+
 def end_sessions(connection: Connection, principal_id: str) -> None:
     """Delete all sessions of a person."""
     connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
@@ -161,7 +211,8 @@ def end_sessions(connection: Connection, principal_id: str) -> None:
 
 def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:
     wanted = comparable_name(name)
-    rows = connection.execute(select(tables.principals.c.id, tables.principals.c.name)).all()
+    there = tables.principals.c.deleted_ms.is_(None)
+    rows = connection.execute(select(tables.principals.c.id, tables.principals.c.name).where(there)).all()
     # the database lowers ASCII only
     match = next((row.id for row in rows if comparable_name(row.name) == wanted), None)
     return connection.execute(select(tables.principals).where(tables.principals.c.id == match)).first() if match else None

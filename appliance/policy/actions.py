@@ -9,6 +9,7 @@ class Action(StrEnum):
     """What a principal may ask to do; a route without one is refused."""
 
     ASSET_READ = "asset:read"  # style sheets and scripts of the pages themselves
+    AUDIT_ERASE = "audit:erase"  # what is sealed of a person whose account was deleted
     AUDIT_EXPORT = "audit:export"
     AUDIT_READ = "audit:read"
     BOX_READ = "box:read"  # state of the box: processes, disk, seal
@@ -36,6 +37,9 @@ class Action(StrEnum):
     GROUP_LIST = "group:list"  # with its members
     GROUP_RENAME = "group:rename"
     HEALTH_READ = "health:read"
+    HOLD_LIFT = "hold:lift"
+    HOLD_LIST = "hold:list"  # with the deleted accounts of which something is still sealed
+    HOLD_PLACE = "hold:place"  # keep an account from being deleted, and its sealed values from being erased
     MEMBER_ADD = "member:add"  # put people into a group; asked beside collection:update of what is opened to it
     MEMBER_REMOVE = "member:remove"
     MESSAGE_ASK = "message:ask"
@@ -51,6 +55,7 @@ class Action(StrEnum):
     MODEL_TRUST = "model:trust"  # keys whose signatures on models count
     PASSWORD_CHANGE = "password:change"  # one's own  # noqa: S105 - a name, not a secret
     PERSON_CREATE = "person:create"
+    PERSON_DELETE = "person:delete"  # with their conversations and their own documents
     PERSON_LIST = "person:list"
     PERSON_UPDATE = "person:update"  # roles, password, disabled
     QUALITY_READ = "quality:read"  # figures of the answers, hour by hour, and what has drifted

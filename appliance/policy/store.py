@@ -69,11 +69,24 @@ def delete_collection(connection: Connection, collection_id: str, person_id: str
     connection.execute(gone.values(name="", deleted_ms=now_ms(), deleted_by=person_id))
 
 
-def deleted_by(connection: Connection, collection_id: str) -> tuple[int, str]:
-    """The number of a deleted collection, and the id of the person who deleted it."""
-    wanted = select(collections.c.number, collections.c.deleted_by).where(collections.c.id == collection_id)
-    row = connection.execute(wanted).one()
-    return row.number, row.deleted_by
+class DeletedCollection(NamedTuple):
+    """What is left of it: its number, the id of the person who deleted it, and whose own it was."""
+
+    number: int
+    deleted_by: str
+    owner_id: str | None
+
+
+def load_deleted(connection: Connection, collection_id: str) -> DeletedCollection:
+    wanted = select(collections.c.number, collections.c.deleted_by, collections.c.owner_id)
+    return DeletedCollection(*connection.execute(wanted.where(collections.c.id == collection_id)).one())
+
+
+def own_collections(connection: Connection, owner_id: str) -> list[StoredCollection]:
+    """Those that belong to this person, with their grants, by number."""
+    own = select(collections).where(collections.c.owner_id == owner_id, collections.c.deleted_ms.is_(None))
+    granted = select(grants).where(grants.c.collection_id.in_(select(collections.c.id).where(collections.c.owner_id == owner_id)))
+    return _load(connection, own.order_by(collections.c.number), granted)
 
 
 def classifications_of(connection: Connection, collection_ids: Iterable[str]) -> set[str]:

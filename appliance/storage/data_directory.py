@@ -1,4 +1,4 @@
-"""Whether a directory is the data directory of a box, or may become one: never one that holds something else."""
+"""The data directory of a box: whether one is or may become it, never one that holds something else; and making it."""
 
 from __future__ import annotations
 
@@ -25,3 +25,32 @@ def refuse_foreign(settings: Settings) -> None:
             f"{data_dir} holds something that is not Cloister's ({strange[0]}); name a directory that is new or empty.",
             code="setup.foreign_directory",
         )
+
+
+def make_directories(settings: Settings, *, create: bool) -> None:
+    """The data directory and its parts, for the owner's eyes only. Raises `SetupError` where that is impossible."""
+    refuse_foreign(settings)
+    if not create and not settings.data_dir.is_dir():
+        raise SetupError(
+            f"There is no data directory at {settings.data_dir}; `cloister up` or `cloister init` makes one.",
+            code="setup.no_data_directory",
+        )
+    try:
+        for directory in (
+            settings.data_dir,
+            settings.root_key_path.parent,
+            settings.blobs_dir,
+            settings.models_dir,
+            settings.run_dir,
+        ):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = settings.data_dir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"The data directory {settings.data_dir} cannot be written to ({error.strerror}).", code="setup.unwritable"
+        ) from error
+    mode = settings.data_dir.stat().st_mode & 0o777
+    if mode & 0o077:
+        settings.data_dir.chmod(0o700)

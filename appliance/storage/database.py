@@ -8,7 +8,8 @@ Connections are opened on first use and belong to the process that opened them: 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from appliance.errors import SetupError, Unavailable
 _PLAINTEXT_HEADER = b"SQLite format 3\x00"
 _WRITER_CACHE_MB = 16
 _BUSY_TIMEOUT_MS = 30_000
+_FOLD_TIMEOUT_MS = 2_000
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's machine: a few milliseconds
+_LOOK_S = 5.0
 
 
 class Database:
@@ -69,13 +73,16 @@ class Database:
                 raise Unavailable("The box is busy. Try again in a moment.", code="database.busy", retry_after_s=5) from error
             raise
 
-    def copy_to(self, target: Path) -> None:
+    def copy_to(self, target: Path, written: Callable[[int], object] | None = None) -> None:
         """The database as it is now, as a file of its own under the same key; writers go on meanwhile.
 
-        `target` must not be there. Raises `Unavailable` (`disk.full`), and `SetupError` (`setup.plaintext`) should SQLite ever
-        write in the clear.
+        `target` must not be there; `written` is told from time to time how many bytes of it there are. Raises `Unavailable`
+        (`disk.full`), and `SetupError` (`setup.plaintext`) should SQLite ever write in the clear.
         """
         connection = self._connect("write")  # VACUUM INTO changes nothing here, and a connection for queries alone refuses it
+        if written is not None:
+            connection.set_progress_handler(_told(target, written), _STEPS_BETWEEN_LOOKS)
+        target.touch(mode=0o600, exist_ok=False)
         try:
             connection.execute("VACUUM INTO ?", (str(target),))
         except dbapi2.OperationalError as error:
@@ -85,8 +92,43 @@ class Database:
             raise
         finally:
             connection.close()
-        target.chmod(0o600)
-        Database(target, self._key).assert_encrypted()
+        self.like(target).assert_encrypted()
+
+    def like(self, path: Path) -> Database:
+        """Another file under the same key."""
+        return Database(path, self._key, read_connections=1)
+
+    def stored_bytes(self) -> int:
+        """Of the file and of what is not folded into it yet."""
+        return sum(path.stat().st_size for path in (self.path, self.path.with_name(f"{self.path.name}-wal")) if path.exists())
+
+    def end_log(self) -> None:
+        """Fold the write-ahead log into the file and end it, so that the file is the whole database. Closes what is open here.
+
+        Raises `Unavailable` (`database.busy`) while any process has it open.
+        """
+        self.close()
+        connection = self._connect("write")
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_FOLD_TIMEOUT_MS}")
+            connection.execute("PRAGMA journal_mode = DELETE")
+        except dbapi2.OperationalError as error:
+            raise Unavailable("Another process has the database open.", code="database.busy") from error
+        finally:
+            connection.close()
+
+    def fold(self) -> bool:
+        """Empty the write-ahead log into the file, so that no page lies there as it was; false where readers keep it.
+
+        They are waited for two seconds at most.
+        """
+        connection = self._connect("write")
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_FOLD_TIMEOUT_MS}")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        return not busy
 
     def close(self) -> None:
         """Close all connections of this process."""
@@ -145,6 +187,20 @@ class Database:
             with self.path.open("rb") as file:
                 if file.read(16) == _PLAINTEXT_HEADER:
                     raise SetupError("The database file is not encrypted.", code="setup.plaintext", path=str(self.path))
+
+
+def _told(target: Path, written: Callable[[int], object]) -> Callable[[], int]:
+    """What SQLite calls while it works: tells every few seconds how far it is."""
+    last = time.monotonic()
+
+    def look() -> int:
+        nonlocal last
+        if time.monotonic() - last >= _LOOK_S:
+            last = time.monotonic()
+            written(target.stat().st_size)
+        return 0  # anything else would stop it
+
+    return look
 
 
 @contextmanager

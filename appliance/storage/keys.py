@@ -28,6 +28,7 @@ class Keys:
     blobs: bytes
     blob_names: bytes
     audit_sealing: bytes
+    audit_signing: bytes
     sessions: bytes
     reports: bytes
     backup: bytes
@@ -44,6 +45,7 @@ def derive_keys(root: bytes) -> Keys:
         blobs=derive("blobs"),
         blob_names=derive("blob-names"),
         audit_sealing=derive("audit-sealing"),
+        audit_signing=derive("audit-signing"),
         sessions=derive("sessions"),
         reports=derive("reports"),
         backup=derive("backup"),

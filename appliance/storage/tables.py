@@ -44,6 +44,9 @@ principals = Table(
     Column("password_hash", String(300), nullable=False),
     Column("created_ms", Integer, nullable=False),
     Column("disabled_ms", Integer),
+    # the row of a deleted one stays, without its name: collections, documents and golden sets refer to it
+    Column("deleted_ms", Integer),
+    Column("deleted_by", String(64), nullable=False, server_default=""),
 )
 roles = Table(
     "roles",
@@ -444,4 +447,25 @@ audit_sealed = Table(
     Column("subject", String(64), nullable=False),  # pseudonym of whose value it is: the unit of erasure
     Column("sealed_value", LargeBinary, nullable=False),  # nonce || AES-GCM(salt || value)
     Index("audit_sealed_by_subject", "subject"),
+)
+holds = Table(
+    "holds",
+    metadata,
+    # the account, deleted or not: while the row is here neither it nor its sealed values may go
+    Column("pseudonym", String(64), ForeignKey("principals.pseudonym"), primary_key=True),
+    Column("placed_by", String(64), nullable=False),  # pseudonym
+    Column("placed_ms", Integer, nullable=False),
+    Column("placed_seq", Integer, ForeignKey("audit_events.seq"), nullable=False),  # the leaf beside which the reason is sealed
+)
+audit_blocks = Table(
+    "audit_blocks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # gapless from 0
+    Column("root", LargeBinary(32), nullable=False),  # over the 256 leaves from seq 256 * number + 1 on
+)
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),  # leaves under it; the last is `checkpoint.signed`
+    Column("note", Text, nullable=False),  # as signed, see appliance/audit/notes.py
 )

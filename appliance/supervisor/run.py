@@ -16,11 +16,11 @@ from appliance.errors import SetupError
 from appliance.settings import Settings
 from appliance.storage.clock import now_ms
 from appliance.storage.data_directory import refuse_foreign
+from appliance.storage.locks import sole_holder
 from appliance.supervisor import children as processes
 from appliance.supervisor import states, wire
 from appliance.supervisor.aside import done_aside
 from appliance.supervisor.children import Child, ChildPlan, child_environment
-from appliance.supervisor.locks import sole_holder
 from appliance.supervisor.names import REDIS, QueueName
 from appliance.supervisor.ollama_server import ollama_program
 from appliance.supervisor.plans import gate_plan, ollama_plan, redis_plan, web_plan, worker_plan
@@ -78,7 +78,7 @@ def run(
     socket_path(settings)
     ollama = ollama_program(settings)
     with ExitStack() as stack:
-        stack.enter_context(sole_holder(settings.run_dir / "lock", f"Cloister is already running on {settings.data_dir}."))
+        stack.enter_context(sole_holder(settings.box_lock_path, f"Cloister is already running on {settings.data_dir}."))
         door = stack.enter_context(closing(bind_front_door(settings.host, settings.port)))
         root = processes.ROOT
         reasons = network_reasons(settings, root)

@@ -72,7 +72,7 @@ def test_a_question_is_answered_with_a_source_that_opens_its_page(box, page, kee
 
 
 def test_words_appear_as_they_are_written_and_stop_keeps_them(box, page, keeper):
-    box.runtime.reply = FRIDAYS + " word" * 400
+    box.runtime.reply = FRIDAYS + " More" + " words" * 400
     box.runtime.pause_s = 0.05
     box.let_in(page, "keeper")
     ask(page)

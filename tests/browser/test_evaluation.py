@@ -85,11 +85,11 @@ def test_an_administrator_makes_a_set_asks_it_and_sees_what_got_worse(asked_box,
 
 def test_a_regression_stands_before_an_activation_until_a_reason_is_given(asked_box, page: Page, tmp_path) -> None:
     box = asked_box
-    models, golden, administrator = box.appliance.model_administration, box.appliance.golden, box.administrator
+    appliance, golden, administrator = box.appliance, box.appliance.golden, box.administrator
     for number in (1, 2):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
-        models.take_in(administrator, path, Order(name="harbour"))
-    models.activate(administrator, "harbour@1")
+        appliance.model_importing.take_in(administrator, path, Order(name="harbour"))
+    appliance.model_administration.activate(administrator, "harbour@1")
     made = golden.create(administrator, box.own_collection(administrator), "Basics")
     asked = [("When is the lighthouse open?", "Fridays"), ("Is the lighthouse open?", "Fridays")]
     golden.add(administrator, made.id, [Expected(text, (answer,)) for text, answer in asked])

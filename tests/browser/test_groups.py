@@ -70,12 +70,12 @@ def test_a_group_is_made_filled_opened_to_renamed_and_deleted(box, page: Page) -
 
 
 def test_a_model_is_tried_out_on_a_group(box, page: Page, tmp_path: Path) -> None:
-    models, administrator = box.appliance.model_administration, box.set_up()
+    appliance, administrator = box.appliance, box.set_up()
     for number in range(2):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
-        models.take_in(administrator, path, Order(name="harbour"))
-    models.activate(administrator, "harbour@1")
-    box.appliance.groups.create(administrator, "Pilots", [administrator.id])
+        appliance.model_importing.take_in(administrator, path, Order(name="harbour"))
+    appliance.model_administration.activate(administrator, "harbour@1")
+    appliance.groups.create(administrator, "Pilots", [administrator.id])
     box.let_in(page, "administrator", "/admin/models")
     page.get_by_role("button", name="Try out: harbour@2").click()
     dialog = page.get_by_role("dialog")

@@ -37,13 +37,13 @@ TRIALS = (
 @pytest.fixture
 def versions(box, tmp_path: Path) -> list[str]:
     """Two of one name, the first active, and one of another name; small files, with figures as a real one would have them."""
-    models, administrator = box.appliance.model_administration, box.set_up()
+    appliance, administrator = box.appliance, box.set_up()
     made = []
     for number, name in enumerate(("harbour-135m", "harbour-135m", "reed-1.7b")):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
-        made.append(models.take_in(administrator, path, Order(name=name, encrypt=number == 2)))
-    models.activate(administrator, made[0].id)
-    with box.appliance.database.write() as connection:
+        made.append(appliance.model_importing.take_in(administrator, path, Order(name=name, encrypt=number == 2)))
+    appliance.model_administration.activate(administrator, made[0].id)
+    with appliance.database.write() as connection:
         records.delete_version(connection, made[1])
         measured = {
             "prefill_tokens_per_s": 721.4,
@@ -53,7 +53,7 @@ def versions(box, tmp_path: Path) -> list[str]:
             "memory_mb": 260.0,
         }
         records.insert_version(connection, replace(made[1], measured=measured, trials=TRIALS, made_from=made[0].id))
-    return [version.id for version in models.list(administrator)]
+    return [version.id for version in appliance.model_administration.list(administrator)]
 
 
 def test_an_administrator_activates_rolls_back_tries_out_retires_and_deletes(box, page: Page, versions: list[str]) -> None:

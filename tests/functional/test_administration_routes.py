@@ -41,6 +41,27 @@ async def test_people_are_made_changed_and_disabled(appliance: Appliance, admini
         assert (await client.patch(myself, json={"disabled": True})).status_code == 409
 
 
+async def test_who_left_is_deleted_with_what_was_agreed_to(
+    appliance: Appliance, administrator: Principal, alice: Principal
+) -> None:
+    store_document(appliance, alice, "diary.txt", b"Nobody reads this.")
+    path, agreed = f"/api/people/{alice.id}", {"conversations": 0, "documents": 1}
+    async with signed_in(appliance, "administrator") as client:
+        for target in (path, f"/api/people/{administrator.id}"):
+            for answer in (await client.get(f"{target}/belongings"), await client.request("DELETE", target, json=agreed)):
+                assert answer.status_code == 409, target
+        await client.patch(path, json={"disabled": True})
+        told = await client.get(f"{path}/belongings")
+        assert (told.status_code, told.json()) == (200, {**agreed, "shared_documents": 0})
+        for body, status in (({}, 400), ({**agreed, "all": True}, 400), ({**agreed, "documents": 0}, 409)):
+            assert (await client.request("DELETE", path, json=body)).status_code == status, body
+        gone = await client.request("DELETE", path, json=agreed)
+        assert (gone.status_code, gone.json()) == (200, told.json())
+        assert [item["name"] for item in (await client.get("/api/people")).json()] == ["administrator"]
+        for answer in (await client.get(f"{path}/belongings"), await client.request("DELETE", path, json=agreed)):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "person.not_found")
+
+
 async def test_collections_are_opened_to_people_and_to_everyone(
     appliance: Appliance, administrator: Principal, alice: Principal
 ) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import html
 import io
 import json
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from appliance.audit.checkpoints import Occasion
+from appliance.audit.older import load_older
+from appliance.audit.verification import verify
 from appliance.bootstrap import Appliance
 from appliance.identity.models import Principal
 from tests.web_clients import signed_in, store_document
@@ -88,3 +94,52 @@ async def test_exports_hold_exactly_the_filtered_records_and_are_recorded(
         # gapless up to the moment of asking: the export of the CSV file is among them, this one follows
         assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
         assert [record["event"] for record in records].count("audit.exported") == 1
+
+
+async def test_a_bundle_from_the_page_verifies_without_the_box(
+    appliance: Appliance, alice: Principal, officer: Principal, tmp_path: Path
+) -> None:
+    document = store_document(appliance, alice, "plan.txt", b"A plan of the harbour.")
+    key = appliance.checkpoints.verifier
+    async with signed_in(appliance, "officer") as client:
+        empty = (await client.get("/audit")).text
+        assert "Nothing is signed yet" in empty
+        assert str(key) in html.unescape(empty)
+        first, second = tmp_path / "first", tmp_path / "second"
+        answer = await client.get("/api/audit/export?format=checkpoint")
+        assert answer.headers["content-disposition"].split('"')[1].endswith(".checkpoint.jsonl")
+        first.write_bytes(answer.content)
+        size = verify(first, key).checkpoint.size
+        assert f'<dd id="signed-size">{size}</dd>' in (await client.get("/audit")).text
+        answer = await client.get(f"/api/audit/export?format=bundle&document_id={document}&since={size}")
+        assert answer.headers["content-disposition"].split('"')[1].endswith(".bundle.jsonl")
+        second.write_bytes(answer.content)
+        verdict = verify(second, None, load_older(first))
+        assert (verdict.matching, verdict.grown_from) == (1, size)
+        for wrong in ("0", "-1", "100000", str(2**60), "x"):
+            assert (await client.get(f"/api/audit/export?format=checkpoint&since={wrong}")).status_code == 400
+
+
+async def test_a_checkpoint_that_was_altered_is_said_on_the_page_and_hides_nothing(
+    appliance: Appliance, officer: Principal
+) -> None:
+    appliance.checkpoints.sign(Occasion.START)
+    with appliance.database.write() as connection:
+        connection.execute(text("DROP TRIGGER audit_checkpoints_no_update"))
+        connection.execute(text("UPDATE audit_checkpoints SET note = replace(note, 'cloister', 'cl0ister')"))
+    async with signed_in(appliance, "officer") as client:
+        answer = await client.get("/audit")
+        assert (answer.status_code, "The last checkpoint was altered" in answer.text) == (200, True)
+        assert (await client.get("/api/audit")).json()["records"]
+        assert (await client.get("/api/audit/export?format=bundle")).status_code == 503
+        assert (await client.get("/api/audit/export?format=csv")).status_code == 200
+
+
+async def test_a_box_that_stopped_signing_is_told_of_on_the_page(
+    appliance: Appliance, officer: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = appliance.checkpoints.sign(Occasion.HOUR)
+    async with signed_in(appliance, "officer") as client:
+        for hours, told in ((1, False), (3, True)):
+            monkeypatch.setattr("web.controllers.audit.now_ms", lambda hours=hours: signed.time_ms + hours * 3_600_000)
+            assert ("has not signed its log" in (await client.get("/audit")).text) is told

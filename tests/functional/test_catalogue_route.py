@@ -33,7 +33,7 @@ async def test_only_administrators_see_it(appliance: Appliance, administrator, a
 
 def test_what_cannot_be_used_is_not_pulled(appliance: Appliance, administrator) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        appliance.model_administration.pull(administrator, "colbertv2.0", Order())
+        appliance.model_importing.pull(administrator, "colbertv2.0", Order())
     assert refusal.value.stable_code == "model.unusable"
 
 

@@ -84,14 +84,13 @@ def box(appliance: Appliance, runtime: StubRuntime, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def versions(box: Appliance, administrator: Principal, runtime: StubRuntime, tmp_path: Path) -> None:
     """Two versions of one small model, the first of them active; both say the same."""
-    models = box.model_administration
     for number in (1, 2):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
-        made = models.take_in(administrator, path, Order(name="harbour"))
+        made = box.model_importing.take_in(administrator, path, Order(name="harbour"))
         with box.database.write() as connection:
             change = {"size_class": SizeClass.SMALL.value, "memory_mb": 1, "context_tokens": 4_096}
             connection.execute(tables.model_versions.update().where(tables.model_versions.c.id == made.id).values(**change))
-    models.activate(administrator, "harbour@1")
+    box.model_administration.activate(administrator, "harbour@1")
     box.__dict__["router"] = Router(
         hardware=probe_hardware,
         offers=box.offers,

@@ -37,7 +37,7 @@ def test_groups_are_kept_from_the_shell(appliance, administrator, alice, bob, tm
     )
 
     path = write(tmp_path / "tiny.gguf", gguf(METADATA))
-    version = appliance.model_administration.take_in(administrator, path, Order(name="tiny"))
+    version = appliance.model_importing.take_in(administrator, path, Order(name="tiny"))
     code, _, complaint = cloister("models", "canary", version.id, "--group", "Pilots")
     assert (code, complaint) == (1, "cloister: There is no group named Pilots.\n")
     assert cloister("models", "canary", version.id, "--group", "NIGHT porters")[0] == 0

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from appliance.audit.checkpoints import Occasion
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli import doctor
 from appliance.cli.output import Output
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document
 from appliance.settings import Settings
+from appliance.storage.append_only import TRIGGERS
+from appliance.storage.clock import now_ms
 
 Examine = Callable[..., dict[str, Any]]
 
@@ -105,10 +108,43 @@ def test_triggers_of_the_audit_log_that_are_not_ours_are_a_failure(closed, exami
     assert (found["state"], "append-only" in found["sentence"]) == ("failure", True)
 
 
-def test_sealed_values_that_are_gone_are_counted(closed, examine):
-    tamper(closed, "DELETE FROM audit_sealed")
+def test_a_sealed_value_that_went_without_an_entry_is_a_failure(closed, examine):
+    told = "audit_sealed_told"
+    tamper(closed, f"DROP TRIGGER {told}", "DELETE FROM audit_sealed", TRIGGERS[told])
     found = examine()["audit log"]
-    assert (found["state"], "1 sealed values are gone" in found["sentence"]) == ("warning", True)
+    assert (found["state"], "1 sealed values are gone" in found["sentence"]) == ("failure", True)
+
+
+@pytest.mark.parametrize("column", ["body", "leaf_hash"])
+def test_a_leaf_that_holds_text_in_place_of_bytes_is_a_failure(closed, examine, column):
+    dropped = "audit_events_no_update"
+    tamper(closed, f"DROP TRIGGER {dropped}", f"UPDATE audit_events SET {column} = 'text' WHERE seq = 1", TRIGGERS[dropped])
+    findings = examine()
+    assert (findings["audit log"]["state"], findings["files"]["state"]) == ("failure", "ok")
+
+
+def test_a_log_that_contradicts_its_checkpoints_is_a_failure_and_a_box_that_stopped_signing_is_told(closed, examine, monkeypatch):
+    assert "none was signed yet" in examine()["checkpoints"]["sentence"]
+    with monkeypatch.context() as later:
+        later.setattr(doctor, "now_ms", lambda: now_ms() + 3 * 3_600_000)
+        later.setattr(doctor.wire, "answers", lambda _: True)
+        assert examine()["checkpoints"]["state"] == "warning"
+    size = closed.checkpoints.sign(Occasion.START).checkpoint.size
+    closed.close()
+    found = examine()["checkpoints"]
+    assert (found["state"], f"the last over {size} entries" in found["sentence"]) == ("ok", True)
+    with monkeypatch.context() as later:
+        later.setattr(doctor, "now_ms", lambda: now_ms() + 3 * 3_600_000)
+        assert examine()["checkpoints"]["state"] == "ok", "a box that rests owes none"
+        later.setattr(doctor.wire, "answers", lambda _: True)
+        found = examine()["checkpoints"]
+        assert (found["state"], "though the appliance runs" in found["sentence"]) == ("warning", True)
+    # whoever holds the key cuts the log, the chain is whole, and the signed number is not
+    cut = [f"DELETE FROM {table} WHERE seq = {size}" for table in ("audit_resources", "audit_sealed", "audit_events")]
+    tamper(closed, *(f"DROP TRIGGER {name}" for name in TRIGGERS), *cut, *TRIGGERS.values())
+    findings = examine()
+    assert (findings["audit log"]["state"], findings["checkpoints"]["state"]) == ("ok", "failure")
+    assert f"a checkpoint was signed over {size}" in findings["checkpoints"]["sentence"]
 
 
 @pytest.fixture

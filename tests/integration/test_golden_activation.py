@@ -44,7 +44,7 @@ def test_a_worse_version_is_kept_out_by_what_the_default_model_answers(
     path = tmp_path / "newer.gguf"
     path.write_bytes(locate(LANGUAGE_MODEL).read_bytes().replace(b"Smollm2 135M", b"Another 135M", 1))
     before = appliance.models.active("language").id
-    candidate = appliance.model_administration.take_in(administrator, path, Order(name=before.partition("@")[0]))
+    candidate = appliance.model_importing.take_in(administrator, path, Order(name=before.partition("@")[0]))
     with appliance.database.write() as connection:  # before a larger model no quotation is shown, so that its words decide
         larger = tables.model_versions.update().where(tables.model_versions.c.id == candidate.id)
         connection.execute(larger.values(size_class="small"))

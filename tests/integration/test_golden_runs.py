@@ -83,14 +83,13 @@ def box(appliance: Appliance, administrator, models, tmp_path: Path, monkeypatch
         embedder = Unnamed()
     appliance.__dict__.update(embedders=SimpleNamespace(serving=lambda: embedder))
     monkeypatch.setattr(appliance, "silence", replace(appliance.silence, threshold=4.0))  # the stand-in knows words alone
-    administration = appliance.model_administration
     for number in (1, 2):
         path = write(tmp_path / f"{number}.gguf", gguf(METADATA | {"llama.context_length": 4_096 + number}))
-        made = administration.take_in(administrator, path, Order(name="harbour"))
+        made = appliance.model_importing.take_in(administrator, path, Order(name="harbour"))
         with appliance.database.write() as connection:
             change = {"size_class": SizeClass.SMALL.value, "memory_mb": 1, "context_tokens": 4_096}
             connection.execute(tables.model_versions.update().where(tables.model_versions.c.id == made.id).values(**change))
-    administration.activate(administrator, "harbour@1")
+    appliance.model_administration.activate(administrator, "harbour@1")
 
     def load(key, _told) -> StubRuntime:
         if key.model_id not in models:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cedarpy
 import pytest
 
-from appliance.bootstrap import POLICIES_DIR
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import SetupError
 from appliance.identity.models import EVERYONE, NOBODY, SYSTEM, Principal, Role
 from appliance.policy.actions import Action

@@ -10,7 +10,7 @@ from tests.web_clients import signed_in
 pytestmark = pytest.mark.anyio
 
 EMPLOYEE = ("/documents", "/api/documents", "/api/collections")
-OFFICER = ("/audit", "/api/audit", "/api/audit/export?format=csv", "/api/egress")
+OFFICER = ("/audit", "/api/holds", "/api/audit", "/api/audit/export?format=csv", "/api/audit/export?format=bundle", "/api/egress")
 ADMINISTRATOR = (
     "/admin/people",
     "/admin/groups",
@@ -35,6 +35,7 @@ CHANGES = (
     ("POST", "/api/people", {"name": "intruder", "password": "a long enough passphrase", "roles": ["administrator"]}),
     ("PATCH", "/api/people/{person}", {"roles": ["administrator", "employee"]}),
     ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
+    ("DELETE", "/api/people/{person}", {"conversations": 0, "documents": 0}),
     ("POST", "/api/groups", {"name": "Intruders", "people": ["{person}"]}),
     ("PATCH", "/api/groups/{group}", {"name": "Ours"}),
     ("DELETE", "/api/groups/{group}", {}),
@@ -92,6 +93,7 @@ async def test_only_administrators_change_people_and_collections(appliance: Appl
     before = {account.principal.name: account.principal.roles for account in appliance.people.list(administrator)}
     for name in ("alice", "officer"):
         async with signed_in(appliance, name) as client:
+            assert (await client.get(f"/api/people/{alice.id}/belongings")).status_code == 403, name
             for method, path, change in CHANGES:
                 target = path.format(person=alice.id, collection=collection, group=group)
                 status = (await client.request(method, target, json=change)).status_code

@@ -13,7 +13,7 @@ from appliance.administration.golden.margin import Margin, compare_runs, load_ma
 from appliance.administration.golden.models import Expected, QuestionOutcome, Schedule
 from appliance.administration.golden.places import Rank, compared_places
 from appliance.administration.golden.schedule import next_due_ms
-from appliance.bootstrap import POLICIES_DIR
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import InvalidInput, SetupError
 from appliance.evaluation.golden.files import read, written
 from appliance.inference.selection.models import Offer

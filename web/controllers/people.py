@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Request, get, patch, post
+from litestar import Controller, Request, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from litestar.response import Template
 
@@ -13,7 +13,7 @@ from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.pages import page
-from web.schemas.administration import NewPerson, PersonChange, PersonCreated, PersonOut
+from web.schemas.administration import BelongingsOut, NewPerson, PersonChange, PersonCreated, PersonDeletion, PersonOut
 
 
 class PeopleController(Controller):
@@ -38,3 +38,21 @@ class PeopleController(Controller):
     def update(self, appliance: Box, principal: Caller, person_id: FromPath[str], data: JSONBody[PersonChange]) -> PersonOut:
         account = appliance.people.update(principal, person_id, roles=data.roles, password=data.password, disabled=data.disabled)
         return PersonOut.of(account, principal)
+
+    @get(
+        "/api/people/{person_id:str}/belongings", opt=declares(Action.PERSON_DELETE, EventName.PERSON_LISTED), sync_to_thread=True
+    )
+    def belongings(self, appliance: Box, principal: Caller, person_id: FromPath[str]) -> BelongingsOut:
+        return BelongingsOut.of(appliance.people.belongings(principal, person_id))
+
+    @delete(
+        "/api/people/{person_id:str}",
+        opt=declares(Action.PERSON_DELETE, EventName.PERSON_DELETED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def delete(
+        self, appliance: Box, principal: Caller, person_id: FromPath[str], data: JSONBody[PersonDeletion]
+    ) -> BelongingsOut:
+        found = appliance.people.delete(principal, person_id, conversations=data.conversations, documents=data.documents)
+        return BelongingsOut.of(found)

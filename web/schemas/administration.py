@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from appliance.administration.belongings import Belongings
 from appliance.administration.collections import CollectionDetail
 from appliance.identity.models import Account, Principal, Role
 from web.schemas.quality import AlertOut
@@ -43,6 +44,25 @@ class PersonOut(msgspec.Struct):
         person = account.principal
         disabled = account.disabled_ms is not None
         return cls(person.id, person.name, sorted(person.roles), disabled, account.created_ms, person.id == principal.id)
+
+
+class PersonDeletion(msgspec.Struct, forbid_unknown_fields=True):
+    """How many conversations and documents of their own the one who deletes was told go with the account."""
+
+    conversations: int
+    documents: int
+
+
+class BelongingsOut(msgspec.Struct):
+    """`shared_documents` lie in shared collections, and stay."""
+
+    conversations: int
+    documents: int
+    shared_documents: int
+
+    @classmethod
+    def of(cls, found: Belongings) -> BelongingsOut:
+        return cls(found.conversations, found.documents, found.shared_documents)
 
 
 class NewCollection(msgspec.Struct, forbid_unknown_fields=True):

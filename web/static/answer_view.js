@@ -51,7 +51,7 @@ export class AnswerView {
   stage(name) {
     this.element.dataset.stage = name;
     this.element.setAttribute("aria-busy", "true");
-    fill(this.status, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, this.quoted ? QUOTED : stageText(name)), "…");
+    fill(this.status, h("span.pulse", { "aria-hidden": "true" }), h("span", {}, `${this.quoted ? QUOTED : stageText(name)}…`));
     this.status.hidden = false;
   }
 

@@ -3,6 +3,7 @@ import { answerRecord } from "./answer_record.js";
 import { api } from "./api.js";
 import { byId, confirmed, fill, h, pair, toast } from "./dom.js";
 import { moment, plural, zone } from "./figures.js";
+import { showHolds } from "./holds.js";
 import { showSeal } from "./seal.js";
 import { escaped } from "./visible.js";
 
@@ -29,7 +30,7 @@ function query() {
 async function load(older = false) {
   const wanted = query();
   if (!older) {
-    for (const format of ["csv", "jsonl"]) byId(`export-${format}`).href = `/api/audit/export?${new URLSearchParams([...wanted, ["format", format]])}`;
+    for (const format of ["bundle", "csv", "jsonl"]) byId(`export-${format}`).href = `/api/audit/export?${new URLSearchParams([...wanted, ["format", format]])}`;
     const address = new URLSearchParams(FIELDS.map((name) => [name, form.elements[name].value.trim()]).filter(([, value]) => value));
     history.replaceState(null, "", address.size ? `/audit?${address}` : "/audit");
     oldest = null;
@@ -122,7 +123,7 @@ function sealed(record) {
     const detail = "You will see what a person wrote or is called. The disclosure is recorded in this log, with your name and this entry.";
     if (!(await confirmed(`Disclose ${names} of entry ${record.seq}?`, { detail, yes: "Disclose", danger: false }))) return;
     const values = await api.post(`/api/audit/${record.seq}/disclose`);
-    fill(place, h("dl.pairs", {}, record.sealed_fields.map((name) => [h("dt", {}, name), h("dd", {}, values[name] ?? "erased")])));
+    fill(place, h("dl.pairs", {}, record.sealed_fields.map((name) => [h("dt", {}, name), h("dd", {}, values[name] ?? "not there any more")])));
   };
   const attributes = { type: "button", onclick: () => reveal().catch((error) => toast(error.message, "error")) };
   return fill(place, h("button.button.small", attributes, `Disclose ${names}`), h("span.hint", {}, " recorded as a disclosure"));
@@ -149,7 +150,28 @@ byId("more").addEventListener("click", () => load(true).catch((error) => toast(e
 for (const [name, value] of new URLSearchParams(location.search)) if (FIELDS.includes(name)) form.elements[name].value = value;
 refresh();
 
+// A new checkpoint proves that it continues the one the officer keeps.
+const kept = byId("since");
+kept.addEventListener("input", () => {
+  const size = kept.validity.valid && kept.value ? `&since=${kept.valueAsNumber}` : "";
+  byId("export-checkpoint").href = `/api/audit/export?format=checkpoint${size}`;
+});
+byId("export-checkpoint").addEventListener("click", (event) => {
+  if (!kept.reportValidity()) event.preventDefault();
+});
+const signed = document.getElementById("signed-time");
+if (signed) {
+  const time_ms = Number(signed.dataset.ms);
+  signed.dateTime = new Date(time_ms).toISOString();
+  signed.textContent = `${moment(time_ms, true)} ${zone(time_ms)}`;
+}
+
 // asked for only when it is opened: the look is an entry of its own
 byId("seal-card").addEventListener("toggle", (event) => {
   if (event.target.open) showSeal(byId("seal")).catch((error) => toast(error.message, "error"));
+});
+
+byId("holds-card").addEventListener("toggle", (event) => {
+  const people = [...form.elements.person.options].filter((option) => option.value);
+  if (event.target.open) showHolds(byId("holds"), people, refresh).catch((error) => toast(error.message, "error"));
 });

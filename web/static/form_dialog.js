@@ -31,3 +31,17 @@ export function asked(title, fields, yes, save, { danger = false } = {}) {
     form.querySelector("input, select")?.focus();
   });
 }
+
+/** What somebody must know after an act, until they close it. Resolves when the dialog has closed. */
+export function told(title, content) {
+  return new Promise((resolve) => {
+    const close = h("button.button.primary", { type: "button", onclick: () => dialog.close() }, "Close");
+    const dialog = h("dialog.dialog", { "aria-labelledby": "told-title" }, h("h2", { id: "told-title" }, title), content, h("div.dialog-actions", {}, close));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

@@ -1,12 +1,12 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, toast } from "./dom.js";
-import { asked } from "./form_dialog.js";
-import { moment } from "./figures.js";
+import { asked, told } from "./form_dialog.js";
+import { moment, plural } from "./figures.js";
 
 const ROLES = [
   ["employee", "Employee", "asks questions and uploads documents"],
-  ["officer", "Compliance officer", "reads and exports the audit log"],
+  ["officer", "Compliance officer", "searches and exports the audit log, holds people, erases what is sealed of deleted accounts"],
   ["administrator", "Administrator", "runs the box: people, collections, models"],
 ];
 const rows = byId("people");
@@ -26,7 +26,7 @@ function line(person) {
     h("td", { "data-label": "Roles" }, person.roles.length ? h("span.badges", {}, person.roles.map((role) => h("span.badge", {}, role))) : "none"),
     h("td", { "data-label": "State" }, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active")),
     h("td.nowrap", { "data-label": "Since" }, moment(person.created_ms)),
-    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.disabled ? act("Enable", enable) : !person.is_you && act("Disable", disable)),
+    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
   );
 }
 
@@ -76,11 +76,42 @@ const resetPassword = (person) =>
   );
 
 async function disable(person) {
-  const detail = "The account is signed out everywhere and cannot sign in again until you enable it. Documents and conversations stay.";
+  const detail = "The account is signed out everywhere and cannot sign in again until you enable it. Documents and conversations stay; once disabled, it can be deleted with them.";
   if (await confirmed(`Disable ${person.name}?`, { detail, yes: "Disable" })) await update(person, { disabled: true }, `${person.name} is disabled.`);
 }
 
 const enable = (person) => update(person, { disabled: false }, `${person.name} can sign in again.`);
+
+// What goes is said in the sentence and agreed to by its own box; what stays is said before and after, as `cloister users delete` says it.
+async function deleteAccount({ id, name }) {
+  const { conversations, documents, shared_documents: shared } = await api.get(`/api/people/${id}/belongings`);
+  const staying = () => [
+    h("p", {}, "What stays:"),
+    h(
+      "ul.staying",
+      {},
+      shared > 0 && h("li", {}, `${plural(shared, "document")} put into shared collections`),
+      h("li", {}, "questions that they showed to administrators and that were taken into golden sets, if any"),
+      h("li", {}, "backups made until now, copies that upgrades keep for 30 days, and what was exported of the audit log"),
+      h("li", {}, "what they wrote and were called, sealed in the audit log, until an officer erases it"),
+    ),
+  ];
+  const going = [conversations > 0 && plural(conversations, "conversation"), documents > 0 && plural(documents, "document")].filter(Boolean);
+  const agreed = h("label.check", {}, h("input", { type: "checkbox", name: "with", required: true }), h("span", {}, `Delete ${going.join(" and ")} of their own, too`, h("span.hint", {}, " Nobody will find or open any of it from then on.")));
+  const fields = [
+    h("p", {}, "The account, its roles, groups and grants will be gone for good, and its name is free for another one."),
+    going.length > 0 && h("div.field", {}, agreed),
+    staying(),
+  ];
+  let gone = false;
+  const save = async () => {
+    await api.delete(`/api/people/${id}`, { body: { conversations, documents } });
+    gone = true;
+  };
+  await asked(`Delete ${name}?`, fields, "Delete", save, { danger: true });
+  await load(); // also where the numbers have changed
+  if (gone) await told(`${name} was deleted`, staying());
+}
 
 byId("add").addEventListener("click", () => create().catch(fail));
 load().then(() => (byId("add").disabled = false), fail);

@@ -67,7 +67,7 @@ function alertsOf(found) {
   const asked = found.figures.some((each) => each.questions > 0);
   return [
     lasting.map((alert) => h("p.notice.warn", { "data-drift": alert.measure }, alert.sentence, h("span.small", {}, ` Noticed ${moment(alert.begun_ms)}.`))),
-    lasting.length === 0 && h("p.notice", { class: asked ? "good" : "info" }, asked ? "Nothing has drifted: the last day is like the 14 days before it, as far as there is enough to compare." : "Nothing was asked in this time."),
+    lasting.length === 0 && h("p.notice", { class: asked ? "good" : "info" }, asked ? "Nothing has drifted: the last day is like the 14 days before it, as far as there is enough to compare." : "Nothing was asked in the hours of this time that are counted; an hour is once it has ended."),
     over.length > 0 &&
       h("details.earlier", {}, h("summary", {}, "What had drifted, and is over"), h("ul", {}, over.map((alert) => h("li", {}, `${moment(alert.begun_ms)} to ${moment(alert.ended_ms)}: ${alert.sentence}`)))),
   ];

@@ -12,8 +12,9 @@ from appliance.administration.golden.conditions import Conditions, digest_of
 from appliance.administration.golden.index_gate import IndexGate
 from appliance.administration.golden.margin import Margin, compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, QuestionOutcome, Run, RunStatus
-from appliance.administration.golden.objection import GoldenObjection, counted, named
+from appliance.administration.golden.objection import GoldenObjection, named
 from appliance.inference.store.versions import ModelVersion
+from appliance.language.counts import counted
 from appliance.storage.clock import now_ms
 
 
@@ -141,7 +142,7 @@ def _regression(version: ModelVersion, worse: list[_Judged], readable: Collectio
     seen = [item for item in worse if item.set.collection_id in readable]
     told = [change for item in seen if item.comparison for change in item.comparison.worse]
     return GoldenObjection(
-        f"{version.id} answers {counted(len(changes))} of the golden sets wrongly that are answered rightly now"
+        f"{version.id} answers {counted(len(changes), 'question')} of the golden sets wrongly that are answered rightly now"
         f"{named([change.text for change in told], len(changes))}",
         code="golden.regression",
         worse=len(changes),

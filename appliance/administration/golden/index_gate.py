@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from appliance.administration.golden import comparisons, store
 from appliance.administration.golden.margin import Margin
 from appliance.administration.golden.models import GoldenSet, Question
-from appliance.administration.golden.objection import GoldenObjection, counted, named
+from appliance.administration.golden.objection import GoldenObjection, named
 from appliance.administration.golden.places import IndexComparison
+from appliance.language.counts import counted
 from appliance.retrieval import indexes
 from appliance.retrieval.indexes import IndexRecord, Judgement
 from appliance.storage.clock import now_ms
@@ -65,7 +66,9 @@ class IndexGate:
         if failed is not None:
             against = f"a golden set could not be asked: {failed.reason}"[:_LONGEST]
         elif worse:
-            against = f"for {counted(worse)} of the golden sets the expected passage is found further down, or not at all."
+            against = (
+                f"for {counted(worse, 'question')} of the golden sets the expected passage is found further down, or not at all."
+            )
         return Judgement(open=False, against=against, facts={"golden_sets": len(known)} if known else {})
 
     def require(self, connection: Connection, index: IndexRecord, readable: Collection[str]) -> None:
@@ -84,8 +87,8 @@ class IndexGate:
             worse = [(item.set, place) for item in against if item.comparison for place in item.comparison.worse]
             told = [place.text for about, place in worse if about.collection_id in readable]
             raise GoldenObjection(
-                f"With {index.model_id} the expected passage of {counted(len(worse))} of the golden sets is found further down, "
-                f"or not at all{named(told, len(worse))}",
+                f"With {index.model_id} the expected passage of {counted(len(worse), 'question')} of the golden sets is found "
+                f"further down, or not at all{named(told, len(worse))}",
                 code="golden.regression",
                 worse=len(worse),
             )

@@ -16,11 +16,6 @@ class GoldenObjection(Conflict):
     code = "golden.objection"
 
 
-def counted(number: int) -> str:
-    """So many questions."""
-    return "1 question" if number == 1 else f"{number} questions"
-
-
 def named(texts: Sequence[str], number: int) -> str:
     """The end of a sentence that names the first of `number` questions, those that whoever asks may see."""
     if not texts:

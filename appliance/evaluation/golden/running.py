@@ -16,8 +16,8 @@ from appliance.administration.golden.margin import compare_runs
 from appliance.administration.golden.models import Comparison, GoldenSet, Question, QuestionOutcome, Run, RunStatus
 from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.bootstrap import Appliance
-from appliance.chat.answerability import answerability
 from appliance.chat.claims import Ending
+from appliance.chat.finding import best_answerability
 from appliance.chat.models import MessageStatus
 from appliance.chat.rehearsal import Rehearsal
 from appliance.errors import ApplianceError, Denied, Unavailable
@@ -27,6 +27,7 @@ from appliance.identity.models import SYSTEM, Principal
 from appliance.identity.store import load_principal
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
+from appliance.retrieval.models import Hit
 from appliance.storage.clock import now_ms
 from appliance.storage.tables import messages
 
@@ -165,8 +166,13 @@ class GoldenRunner:
         if ending.status is MessageStatus.FAILED and ending.reason_code not in _OF_THE_ANSWER:
             raise Unavailable(ending.reason or "The model cannot answer.", code=ending.reason_code)
         text, collection_id = question.expected.text, task.about.collection_id
-        hits = self._appliance.search.search(task.principal, text, _HITS, collection_id=collection_id)
-        found = Found(hits, answerability(text, hits[: self._appliance.settings.passages_limit]))
+
+        def search(query: str) -> list[Hit]:
+            return self._appliance.search.search(task.principal, query, _HITS, collection_id=collection_id)
+
+        hits, limit = search(text), self._appliance.settings.passages_limit
+        score = best_answerability(text, lambda query: (hits if query == text else search(query))[:limit])
+        found = Found(hits, score)
         with self._appliance.database.read() as connection:
             return outcome_of(connection, question, ending, found, seconds)
 

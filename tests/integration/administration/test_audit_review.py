@@ -190,7 +190,7 @@ def test_the_documented_script_finds_a_changed_line(
     appliance: Appliance, reviewer: Principal, logged: int, tmp_path: Path, member: str
 ) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "audit-format.md").read_text()
-    (script,) = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    script, _ = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
     lines = b"".join(appliance.audit_review.export(reviewer, AuditFilter(), "jsonl")).decode().splitlines()
     record = json.loads(lines[-1])
     if member:
@@ -213,9 +213,9 @@ def test_csv_holds_no_formula(appliance: Appliance, reviewer: Principal, clerk: 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_every_start_of_a_formula_is_neutralised(start: str) -> None:
-    from appliance.administration.audit_review import _csv_line
+    from appliance.administration.audit_tables import csv_line
 
-    (cells,) = csv.reader(io.StringIO(_csv_line([f"{start}1", "plain"]).decode(), newline=""))
+    (cells,) = csv.reader(io.StringIO(csv_line([f"{start}1", "plain"]).decode(), newline=""))
     assert cells == [f"'{start}1", "plain"]
 
 

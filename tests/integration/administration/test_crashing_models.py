@@ -32,14 +32,16 @@ def dying(directory: Path, number: signal.Signals) -> str:
 def test_a_file_that_crashes_the_library_is_refused_and_leaves_nothing(
     appliance: Appliance, administrator: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, models = write(tmp_path / "bad.gguf", gguf(METADATA)), appliance.model_administration
+    file = write(tmp_path / "bad.gguf", gguf(METADATA))
     monkeypatch.setattr(sys, "executable", dying(tmp_path, signal.SIGABRT))
     with pytest.raises(InvalidInput, match="crashes the library") as refused:
-        models.take_in(administrator, file, Order())
+        appliance.model_importing.take_in(administrator, file, Order())
     assert refused.value.stable_code == "model.crashes"
-    assert models.list(administrator) == []
+    assert appliance.model_administration.list(administrator) == []
     monkeypatch.setattr(sys, "executable", dying(tmp_path, signal.SIGKILL))
-    assert models.take_in(administrator, file, Order()).state == "candidate", "for want of memory: not the file's fault"
+    assert appliance.model_importing.take_in(administrator, file, Order()).state == "candidate", (
+        "for want of memory: not the file's fault"
+    )
 
 
 def test_a_file_that_the_library_refuses_is_told_apart(tmp_path: Path) -> None:
@@ -62,9 +64,9 @@ def test_crashes_are_forgotten_by_what_lets_a_version_answer_and_by_no_refused_t
     monkeypatch.setattr(importing, "_refuse_crashing", lambda _: None)
     models, marks, directory = appliance.model_administration, appliance.load_marks, tmp_path / "stick"
     directory.mkdir()
-    first = models.take_in(administrator, write(directory / "tiny.gguf", gguf(METADATA)), Order())
+    first = appliance.model_importing.take_in(administrator, write(directory / "tiny.gguf", gguf(METADATA)), Order())
     longer = gguf(METADATA | {"llama.context_length": 256})
-    second = models.take_in(administrator, write(directory / "tiny.gguf", longer), Order())
+    second = appliance.model_importing.take_in(administrator, write(directory / "tiny.gguf", longer), Order())
 
     load = crash_twice(appliance, first)
     with monkeypatch.context() as gone:
@@ -94,7 +96,7 @@ def test_what_could_not_be_loaded_is_tried_again_by_hand_by_an_import_or_by_what
     monkeypatch.setattr(sys, "executable", dying(tmp_path, signal.SIGKILL))
     models, failures = appliance.model_administration, appliance.load_failures
     file = write(tmp_path / "tiny.gguf", gguf(METADATA))
-    first = models.take_in(administrator, file, Order())
+    first = appliance.model_importing.take_in(administrator, file, Order())
     with pytest.raises(Conflict, match=r"Nothing keeps tiny@1 from being loaded\."):
         models.retry(administrator, first.id)
     with pytest.raises(NotFound):
@@ -122,7 +124,7 @@ def test_what_could_not_be_loaded_is_tried_again_by_hand_by_an_import_or_by_what
         lambda: models.canary(administrator, first.id, percent=5),
         lambda: models.activate(administrator, first.id),
         lambda: models.activate(administrator, first.id),
-        lambda: models.take_in(administrator, file, Order(name="same-content")),
+        lambda: appliance.model_importing.take_in(administrator, file, Order(name="same-content")),
     ):
         fail(first)
         act()
@@ -137,16 +139,15 @@ def test_what_could_not_be_loaded_is_tried_again_by_hand_by_an_import_or_by_what
 def test_what_comes_in_without_a_digest_is_no_other_one_made_whole(
     appliance: Appliance, administrator: Principal, tmp_path: Path
 ) -> None:
-    models = appliance.model_administration
-    file = models.take_in(administrator, write(tmp_path / "tiny.gguf", gguf(METADATA)), Order())
+    file = appliance.model_importing.take_in(administrator, write(tmp_path / "tiny.gguf", gguf(METADATA)), Order())
     one, other = (
         Prepared(replace(file, name=name, number=0, format="served", sha256="", source=f"destination:{name}:m"), lambda: None)
         for name in ("one", "other")
     )
-    known = models.record(administrator, one)
+    known = appliance.model_importing.record(administrator, one)
     appliance.load_failures.note((known.id, "openai"), "inference.unreachable", "Nobody answers there.")
-    models.record(administrator, other)
-    assert known.id in models.unloadable(administrator)
+    appliance.model_importing.record(administrator, other)
+    assert known.id in appliance.model_administration.unloadable(administrator)
 
 
 @pytest.mark.models

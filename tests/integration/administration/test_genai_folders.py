@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_a_candidate_with_its_facts(appliance: Appliance, administrator, folder: Path):
-    version = appliance.model_administration.take_in(administrator, folder, Order())
+    version = appliance.model_importing.take_in(administrator, folder, Order())
     assert (version.id, version.format, version.quantisation, version.licence) == (
         "tiny-instruct@1",
         "genai",
@@ -95,7 +95,7 @@ def test_a_language_model_without_its_configuration_is_told_so(appliance: Applia
     (folder / "model.onnx").write_bytes(helper.make_model(body).SerializeToString())
     (folder / "genai_config.json").unlink()
     with pytest.raises(InvalidInput, match=r"has no genai_config\.json") as refusal:
-        appliance.model_administration.take_in(administrator, folder, Order())
+        appliance.model_importing.take_in(administrator, folder, Order())
     assert refusal.value.stable_code == "model.genai_config"
     with appliance.database.read() as connection:
         record = following(connection, AuditFilter(event=EventName.MODEL_IMPORTED))[-1]
@@ -103,7 +103,7 @@ def test_a_language_model_without_its_configuration_is_told_so(appliance: Applia
 
 
 def test_each_file_of_a_folder_is_verified_and_no_other_may_appear(appliance: Appliance, administrator, folder: Path):
-    version = appliance.model_administration.take_in(administrator, folder, Order())
+    version = appliance.model_importing.take_in(administrator, folder, Order())
     stored = appliance.models.open_version(version.id).path
     stray = stored / "custom.so"
     stray.write_bytes(b"\x7fELF")
@@ -120,7 +120,7 @@ def test_each_file_of_a_folder_is_verified_and_no_other_may_appear(appliance: Ap
 def test_what_a_folder_may_not_hold_is_refused(appliance: Appliance, administrator, folder: Path, tmp_path: Path):
     def refused(code: str) -> None:
         with pytest.raises(InvalidInput) as refusal:
-            appliance.model_administration.take_in(administrator, folder, Order(name="x"))
+            appliance.model_importing.take_in(administrator, folder, Order(name="x"))
         assert refusal.value.stable_code == code
         assert appliance.models.versions() == []
 
@@ -155,19 +155,19 @@ def test_a_configuration_without_what_is_needed_is_refused(appliance: Appliance,
     decoder = {name: value for name, value in CONFIG["model"]["decoder"].items() if name != key}
     (folder / "genai_config.json").write_text(json.dumps({"model": CONFIG["model"] | {"decoder": decoder}}))
     with pytest.raises(InvalidInput, match=key):
-        appliance.model_administration.take_in(administrator, folder, Order())
+        appliance.model_importing.take_in(administrator, folder, Order())
 
 
 def test_a_folder_that_is_too_large_to_be_encrypted_is_refused(appliance: Appliance, administrator, folder: Path, monkeypatch):
     monkeypatch.setattr(importing, "MOST_BYTES", 1_000)
     with pytest.raises(InvalidInput) as refusal:
-        appliance.model_administration.take_in(administrator, folder, Order(encrypt=True))
+        appliance.model_importing.take_in(administrator, folder, Order(encrypt=True))
     assert refusal.value.stable_code == "model.encryption_unsupported"
     assert list((appliance.settings.models_dir / "encrypted").glob("??/*")) == []
 
 
 def sealed(appliance: Appliance, administrator, folder: Path, name: str = "tiny") -> ModelVersion:
-    return appliance.model_administration.take_in(administrator, folder, Order(name=name, encrypt=True))
+    return appliance.model_importing.take_in(administrator, folder, Order(name=name, encrypt=True))
 
 
 def stored_files(appliance: Appliance) -> list[Path]:

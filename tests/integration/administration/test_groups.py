@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from appliance.audit.store import AuditFilter, AuditRecord, search
-from appliance.bootstrap import POLICIES_DIR, Appliance
+from appliance.bootstrap import Appliance
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import ApplianceError, Denied, NotFound
 from appliance.identity.models import EVERYONE, Principal, Role
 from appliance.identity.store import load_principal

@@ -19,7 +19,7 @@ from tests.unit.inference.gguf_samples import gguf, write
 @pytest.fixture
 def source(appliance: Appliance, administrator, tmp_path: Path):
     path = write(tmp_path / "tiny.gguf", gguf())
-    version = appliance.model_administration.take_in(administrator, path, Order())
+    version = appliance.model_importing.take_in(administrator, path, Order())
     return appliance.model_administration.activate(administrator, version.id)
 
 
@@ -48,7 +48,7 @@ def test_measuring_is_refused_to_others_and_for_what_cannot_be_measured(applianc
     with pytest.raises(Denied):
         appliance.model_measuring.bench(alice, source.id, print)
     path = write(tmp_path / "sealed.gguf", gguf())
-    sealed = appliance.model_administration.take_in(administrator, path, Order(name="sealed", encrypt=True))
+    sealed = appliance.model_importing.take_in(administrator, path, Order(name="sealed", encrypt=True))
     with pytest.raises(InvalidInput) as refusal:
         appliance.model_measuring.bench(administrator, sealed.id, print)
     assert refusal.value.stable_code == "model.not_measurable"

@@ -43,7 +43,7 @@ NUMBERS = {item.name: item.number for item in QUANTISATIONS}
 def source(appliance: Appliance, administrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelVersion:
     monkeypatch.setattr(importing, "run_step", lambda *_: {})  # imports are tried elsewhere
     path = write(tmp_path / "tiny.gguf", gguf())
-    version = appliance.model_administration.take_in(administrator, path, Order())
+    version = appliance.model_importing.take_in(administrator, path, Order())
     return appliance.model_administration.activate(administrator, version.id)
 
 
@@ -197,9 +197,8 @@ def test_where_nothing_runs_the_reason_of_the_version_itself_is_given(appliance,
 
 def test_memory_is_a_limit(appliance, administrator, source, monkeypatch):
     monkeypatch.setattr(model_optimizing, "run_step_aside", scripted())
-    none_left = ModelOptimizing(
-        appliance.access, appliance.models, appliance.model_administration, appliance.model_measuring, headroom_mb=10**9
-    )
+    parts = (appliance.model_measuring, appliance.model_importing, appliance.model_administration)
+    none_left = ModelOptimizing(appliance.access, appliance.models, *parts, headroom_mb=10**9)
     with pytest.raises(InvalidInput) as refusal:
         none_left.optimize(administrator, source.id, print)
     assert refusal.value.stable_code == "model.too_large"
@@ -230,7 +229,7 @@ def test_it_is_refused_to_others_and_for_what_cannot_be_measured(appliance, admi
     with pytest.raises(Denied):
         appliance.model_optimizing.optimize(alice, source.id, print)
     path = write(tmp_path / "sealed.gguf", gguf())
-    sealed = appliance.model_administration.take_in(administrator, path, Order(name="sealed", encrypt=True))
+    sealed = appliance.model_importing.take_in(administrator, path, Order(name="sealed", encrypt=True))
     with pytest.raises(InvalidInput) as refusal:
         appliance.model_optimizing.optimize(administrator, sealed.id, print)
     assert refusal.value.stable_code == "model.not_measurable"
@@ -289,7 +288,7 @@ def test_those_that_lost_their_wits_are_not_asked_four_at_once(source, optimize,
 def test_what_is_stored_in_the_other_format_is_compared_both_ways(
     appliance, administrator, source, optimize, folder, monkeypatch
 ):
-    stored = appliance.model_administration.take_in(administrator, folder, Order(name="tiny"))
+    stored = appliance.model_importing.take_in(administrator, folder, Order(name="tiny"))
     monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | FAST)
     assert optimize(source).id == stored.id
     monkeypatch.setattr(f"{__name__}.SPEEDS", SPEEDS | {"folder": (50.0, 20.0)})
@@ -306,8 +305,8 @@ def test_what_is_stored_with_another_modelfile_or_encrypted_takes_no_part(
     appliance, administrator, source, optimize, folder, tmp_path
 ):
     (tmp_path / "Modelfile").write_text('FROM .\nSYSTEM "Answer in verse."\n')
-    other = appliance.model_administration.take_in(administrator, folder, Order(name="tiny", modelfile=tmp_path / "Modelfile"))
-    sealed = appliance.model_administration.take_in(administrator, folder, Order(name="tiny", encrypt=True))
+    other = appliance.model_importing.take_in(administrator, folder, Order(name="tiny", modelfile=tmp_path / "Modelfile"))
+    sealed = appliance.model_importing.take_in(administrator, folder, Order(name="tiny", encrypt=True))
     reasons = [trial["reason"] for trial in optimize(source).trials if trial["runtime"] == "genai"]
     assert reasons[0] == f"{sealed.id} is encrypted, and would have to lie open to be measured."
     assert reasons[1] == f"{other.id} has another Modelfile."
@@ -315,7 +314,7 @@ def test_what_is_stored_with_another_modelfile_or_encrypted_takes_no_part(
 
 
 def test_a_folder_alone_has_nothing_to_be_compared_with(appliance, administrator, optimize, folder):
-    stored = appliance.model_administration.take_in(administrator, folder, Order())
+    stored = appliance.model_importing.take_in(administrator, folder, Order())
     with pytest.raises(InvalidInput) as refusal:
         optimize(stored)
     assert refusal.value.stable_code == "model.nothing_to_compare"

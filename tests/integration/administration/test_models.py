@@ -13,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
-from appliance.administration import models as administration
+from appliance.administration import model_importing
+from appliance.administration.model_importing import ModelImporting
+from appliance.administration.models import ModelAdministration
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, Conflict, Denied, InvalidInput, NotFound, SetupError, Unavailable
 from appliance.inference.store import importing
@@ -31,8 +33,13 @@ def untried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def models(appliance: Appliance) -> administration.ModelAdministration:
+def models(appliance: Appliance) -> ModelAdministration:
     return appliance.model_administration
+
+
+@pytest.fixture
+def imports(appliance: Appliance) -> ModelImporting:
+    return appliance.model_importing
 
 
 @pytest.fixture
@@ -46,8 +53,8 @@ def model_file(directory: Path, name: str = "tiny.gguf", **more: object) -> Path
     return write(directory / name, gguf(METADATA | more))
 
 
-def take_in(models, administrator, path: Path, **order: object):
-    return models.take_in(administrator, path, Order(**order))
+def take_in(imports, administrator, path: Path, **order: object):
+    return imports.take_in(administrator, path, Order(**order))
 
 
 def last_event(appliance: Appliance) -> tuple[str, str, dict]:
@@ -125,12 +132,12 @@ REFUSALS = [
 ]  # fmt: skip
 
 
-def test_a_bad_source_is_refused_with_a_sentence_and_an_audit_event(appliance, models, administrator, source, capsys):
+def test_a_bad_source_is_refused_with_a_sentence_and_an_audit_event(appliance, models, imports, administrator, source, capsys):
     for number, (title, make, code) in enumerate(REFUSALS):
         directory = source / str(number)
         directory.mkdir()
         with pytest.raises(ApplianceError) as refusal:
-            take_in(models, administrator, make(directory))
+            take_in(imports, administrator, make(directory))
         assert refusal.value.stable_code == code, title
         assert refusal.value.sentence.endswith("."), title
         assert last_event(appliance) == ("model.imported", "failure", {"reason": code}), title
@@ -147,38 +154,38 @@ ORDERS = [
 ]
 
 
-def test_an_impossible_order_is_refused(models, administrator, source):
+def test_an_impossible_order_is_refused(imports, administrator, source):
     for order, code in ORDERS:
         with pytest.raises(InvalidInput) as refusal:
-            take_in(models, administrator, model_file(source), **order)
+            take_in(imports, administrator, model_file(source), **order)
         assert refusal.value.stable_code == code
 
 
-def test_a_model_larger_than_the_memory_is_refused_with_the_numbers(models, administrator, source, monkeypatch):
-    monkeypatch.setattr(administration, "box_mb", lambda: 10)
+def test_a_model_larger_than_the_memory_is_refused_with_the_numbers(imports, administrator, source, monkeypatch):
+    monkeypatch.setattr(model_importing, "box_mb", lambda: 10)
     with pytest.raises(InvalidInput) as refusal:
-        take_in(models, administrator, model_file(source))
+        take_in(imports, administrator, model_file(source))
     assert refusal.value.stable_code == "model.too_large"
     assert refusal.value.data["available_mb"] == 10
     assert refusal.value.data["needed_mb"] > 10
     assert "10 MB" in refusal.value.sentence
 
 
-def test_what_is_too_large_by_its_size_alone_is_not_even_copied(models, administrator, source, monkeypatch):
+def test_what_is_too_large_by_its_size_alone_is_not_even_copied(imports, administrator, source, monkeypatch):
     path = model_file(source)
     with path.open("r+b") as file:
         file.truncate(50_000_000)
-    monkeypatch.setattr(administration, "box_mb", lambda: 40)
+    monkeypatch.setattr(model_importing, "box_mb", lambda: 40)
     monkeypatch.setattr("appliance.inference.store.incoming.shutil.copyfile", lambda *_: pytest.fail("copied"))
     with pytest.raises(InvalidInput, match="50 MB"):
-        take_in(models, administrator, path)
+        take_in(imports, administrator, path)
 
 
-def test_nobody_but_administrators_does_anything_to_models(appliance, models, administrator, alice, officer, source):
-    version = take_in(models, administrator, model_file(source))
+def test_nobody_but_administrators_does_anything_to_models(appliance, models, imports, administrator, alice, officer, source):
+    version = take_in(imports, administrator, model_file(source))
     acts = {
         "list": lambda who: models.list(who),
-        "import": lambda who: take_in(models, who, source / "tiny.gguf", name="other"),
+        "import": lambda who: take_in(imports, who, source / "tiny.gguf", name="other"),
         "activate": lambda who: models.activate(who, version.id),
         "rollback": lambda who: models.rollback(who, version.name),
         "canary": lambda who: models.canary(who, version.id, percent=5),
@@ -193,9 +200,9 @@ def test_nobody_but_administrators_does_anything_to_models(appliance, models, ad
     assert [item.state for item in models.list(administrator)] == [VersionState.CANDIDATE]
 
 
-def test_an_import_is_a_candidate_with_its_facts_under_its_digest(appliance, models, administrator, source):
+def test_an_import_is_a_candidate_with_its_facts_under_its_digest(appliance, imports, administrator, source):
     path = model_file(source)
-    version = take_in(models, administrator, path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    version = take_in(imports, administrator, path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     assert (version.id, version.state, version.licence) == ("tiny@1", VersionState.CANDIDATE, "Apache-2.0")
     assert version.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (appliance.settings.models_dir / version.file).read_bytes() == path.read_bytes()
@@ -204,38 +211,38 @@ def test_an_import_is_a_candidate_with_its_facts_under_its_digest(appliance, mod
     assert opened.path.read_bytes() == path.read_bytes()
 
 
-def test_the_same_model_twice_is_said_to_be_there(models, administrator, source):
-    take_in(models, administrator, model_file(source))
+def test_the_same_model_twice_is_said_to_be_there(imports, administrator, source):
+    take_in(imports, administrator, model_file(source))
     with pytest.raises(Conflict, match="tiny@1"):
-        take_in(models, administrator, source / "tiny.gguf")
+        take_in(imports, administrator, source / "tiny.gguf")
 
 
-def test_a_stick_offers_its_models_by_name(models, administrator, source):
+def test_a_stick_offers_its_models_by_name(imports, administrator, source):
     _several(source)
     (source / "deep" / "er").mkdir(parents=True)
     model_file(source / "deep" / "er", "c.Q4_K_M.gguf", **{"llama.context_length": 99})
     (source / "link.gguf").symlink_to(source / "a.gguf")
     with pytest.raises(InvalidInput, match=r"a\.gguf, b\.gguf, deep/er/c\.Q4_K_M\.gguf"):
-        take_in(models, administrator, source)
-    version = models.take_in(administrator, source, Order(), wanted="deep/er/c.Q4_K_M.gguf")
+        take_in(imports, administrator, source)
+    version = imports.take_in(administrator, source, Order(), wanted="deep/er/c.Q4_K_M.gguf")
     assert (version.name, version.context_tokens) == ("c", 99)
     with pytest.raises(InvalidInput) as refusal:
-        models.take_in(administrator, source, Order(), wanted="d.gguf")
+        imports.take_in(administrator, source, Order(), wanted="d.gguf")
     assert refusal.value.stable_code == "model.not_there"
 
 
-def test_a_package_is_opened_and_never_imported(models, administrator, source):
+def test_a_package_is_opened_and_never_imported(imports, administrator, source):
     path = source / "some_model-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("some_model/__init__.py", "raise SystemExit('imported')")
         archive.writestr("some_model/tiny.Q4_0.gguf", gguf())
-    version = take_in(models, administrator, path)
+    version = take_in(imports, administrator, path)
     assert version.id == "tiny@1"
     assert version.source == f"{path.name}: some_model/tiny.Q4_0.gguf"
 
 
-def test_an_exchanged_file_is_not_opened(appliance, models, administrator, source):
-    version = take_in(models, administrator, model_file(source))
+def test_an_exchanged_file_is_not_opened(appliance, models, imports, administrator, source):
+    version = take_in(imports, administrator, model_file(source))
     with (appliance.settings.models_dir / version.file).open("r+b") as file:
         file.seek(2_000)
         file.write(b"\x01")
@@ -251,9 +258,9 @@ def test_an_exchanged_file_is_not_opened(appliance, models, administrator, sourc
     assert conflict.value.stable_code == "model.file_missing"
 
 
-def test_an_encrypted_model_lies_nowhere_in_plain_and_opens_into_sealed_memory(appliance, models, administrator, source):
+def test_an_encrypted_model_lies_nowhere_in_plain_and_opens_into_sealed_memory(appliance, imports, administrator, source):
     path = model_file(source)
-    version = take_in(models, administrator, path, encrypt=True)
+    version = take_in(imports, administrator, path, encrypt=True)
     assert version.encrypted
     marker = b"general.architecture"
     stored = [file for file in appliance.settings.models_dir.rglob("*") if file.is_file()]
@@ -272,9 +279,9 @@ def test_an_encrypted_model_lies_nowhere_in_plain_and_opens_into_sealed_memory(a
     assert refusal.value.stable_code == "blob.damaged"
 
 
-def test_states_from_candidate_to_rollback(appliance, models, administrator, source):
-    first = take_in(models, administrator, model_file(source))
-    second = take_in(models, administrator, model_file(source, **{"llama.context_length": 256}))
+def test_states_from_candidate_to_rollback(appliance, models, imports, administrator, source):
+    first = take_in(imports, administrator, model_file(source))
+    second = take_in(imports, administrator, model_file(source, **{"llama.context_length": 256}))
     assert second.id == "tiny@2"
     models.activate(administrator, first.id)
     with pytest.raises(Conflict) as conflict:
@@ -295,8 +302,8 @@ def states(appliance: Appliance) -> dict[str, str]:
     return {version.id: version.state.value for version in appliance.models.versions()}
 
 
-def test_acts_that_make_no_sense_are_refused(appliance, models, administrator, source):
-    version = take_in(models, administrator, model_file(source))
+def test_acts_that_make_no_sense_are_refused(appliance, models, imports, administrator, source):
+    version = take_in(imports, administrator, model_file(source))
     models.activate(administrator, version.id)
     for act, code in (
         (lambda: models.activate(administrator, version.id), "model.active"),
@@ -318,9 +325,9 @@ def test_acts_that_make_no_sense_are_refused(appliance, models, administrator, s
         appliance.models.open_version("tiny@99")
 
 
-def test_one_active_model_may_be_retired_while_another_one_answers(appliance, models, administrator, source):
-    first = take_in(models, administrator, model_file(source), name="one")
-    second = take_in(models, administrator, model_file(source, **{"llama.context_length": 256}), name="two")
+def test_one_active_model_may_be_retired_while_another_one_answers(appliance, models, imports, administrator, source):
+    first = take_in(imports, administrator, model_file(source), name="one")
+    second = take_in(imports, administrator, model_file(source, **{"llama.context_length": 256}), name="two")
     for version in (first, second):
         models.activate(administrator, version.id)
     assert states(appliance) == {"one@1": "active", "two@1": "active"}
@@ -329,32 +336,32 @@ def test_one_active_model_may_be_retired_while_another_one_answers(appliance, mo
     assert states(appliance) == {"one@1": "retired", "two@1": "active"}
 
 
-def test_a_file_goes_with_its_last_version_and_its_number_never_comes_back(appliance, models, administrator, source):
+def test_a_file_goes_with_its_last_version_and_its_number_never_comes_back(appliance, models, imports, administrator, source):
     path = model_file(source)
-    one, other = take_in(models, administrator, path), take_in(models, administrator, path, name="other")
+    one, other = take_in(imports, administrator, path), take_in(imports, administrator, path, name="other")
     stored = appliance.settings.models_dir / one.file
     models.delete(administrator, one.id)
     assert stored.is_file()
     models.delete(administrator, other.id)
     assert not stored.exists()
     assert last_event(appliance)[0] == "model.deleted"
-    assert take_in(models, administrator, path).id == "tiny@2"
+    assert take_in(imports, administrator, path).id == "tiny@2"
 
 
-def test_a_modelfile_comes_along_and_is_refused_where_it_is_unknown(appliance, models, administrator, source):
+def test_a_modelfile_comes_along_and_is_refused_where_it_is_unknown(appliance, imports, administrator, source):
     path = model_file(source)
     modelfile = source / "Modelfile"
     modelfile.write_text("FROM ./tiny.gguf\nSYSTEM Answer briefly.\nPARAMETER temperature 0.2\n")
-    version = take_in(models, administrator, path, modelfile=modelfile)
+    version = take_in(imports, administrator, path, modelfile=modelfile)
     assert "Answer briefly." in version.prompt["modelfile"]
     modelfile.write_text("FROM x\nEXECUTE rm\n")
     with pytest.raises(InvalidInput) as refusal:
-        take_in(models, administrator, path, name="other", modelfile=modelfile)
+        take_in(imports, administrator, path, name="other", modelfile=modelfile)
     assert refusal.value.stable_code == "modelfile.instruction"
     assert last_event(appliance) == ("model.imported", "failure", {"reason": "modelfile.instruction"})
 
 
-def test_a_signature_counts_while_its_key_is_trusted(appliance, models, administrator, alice, source):
+def test_a_signature_counts_while_its_key_is_trusted(appliance, imports, administrator, alice, source):
     path, key = model_file(source), Ed25519PrivateKey.generate()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     public = write(source / "key.pub", base64.b64encode(key.public_key().public_bytes_raw()))
@@ -362,7 +369,7 @@ def test_a_signature_counts_while_its_key_is_trusted(appliance, models, administ
 
     def refused(code: str, file: Path = signature) -> None:
         with pytest.raises(InvalidInput) as refusal:
-            take_in(models, administrator, path, signature=file)
+            take_in(imports, administrator, path, signature=file)
         assert refusal.value.stable_code == code
         assert last_event(appliance) == ("model.imported", "failure", {"reason": code})
 
@@ -374,7 +381,7 @@ def test_a_signature_counts_while_its_key_is_trusted(appliance, models, administ
     refused("model.signature", write(source / "short.sig", b"abc"))
     refused("model.signature_untrusted", write(source / "other.sig", key.sign(signed_text("0" * 64))))
     refused("model.signature_untrusted", write(source / "raw.sig", key.sign(digest.encode())))
-    assert take_in(models, administrator, path, signature=signature).signer == signer.fingerprint
+    assert take_in(imports, administrator, path, signature=signature).signer == signer.fingerprint
     appliance.model_signers.distrust(administrator, signer.fingerprint[:12])
     assert last_event(appliance)[0] == "signer.distrusted"
     assert appliance.model_signers.list(administrator) == []
@@ -390,9 +397,9 @@ def test_a_key_that_is_none_is_refused(appliance, administrator, source):
         appliance.model_signers.distrust(administrator, "0" * 64)
 
 
-def test_what_is_verified_is_told_for_each_version(appliance, models, administrator, source):
-    good = take_in(models, administrator, model_file(source))
-    bad = take_in(models, administrator, model_file(source, **{"llama.context_length": 256}))
+def test_what_is_verified_is_told_for_each_version(appliance, imports, administrator, source):
+    good = take_in(imports, administrator, model_file(source))
+    bad = take_in(imports, administrator, model_file(source, **{"llama.context_length": 256}))
     (appliance.settings.models_dir / bad.file).write_bytes(b"something else")
     results = {result.version.id: result for result in appliance.model_measuring.verify(administrator)}
     assert results[good.id].problem is None
@@ -402,25 +409,25 @@ def test_what_is_verified_is_told_for_each_version(appliance, models, administra
     assert last_event(appliance) == ("model.verified", "success", {"versions": 1, "failed": 0})
 
 
-def test_what_needs_a_connection_is_refused_until_there_is_a_window(appliance, models, administrator):
+def test_what_needs_a_connection_is_refused_until_there_is_a_window(appliance, imports, administrator):
     with pytest.raises(Unavailable) as refusal:
-        models.pull(administrator, "qwen3-0.6b", Order())
+        imports.pull(administrator, "qwen3-0.6b", Order())
     assert refusal.value.stable_code == "model.pull_closed"
     assert "Qwen/Qwen3-0.6B-GGUF" in refusal.value.sentence
     with pytest.raises(Unavailable) as refusal:
-        models.pull(administrator, "https://models.example/x.gguf", Order())
+        imports.pull(administrator, "https://models.example/x.gguf", Order())
     assert refusal.value.stable_code == "model.pull_closed"
     with pytest.raises(NotFound):
-        models.pull(administrator, "no-such-model", Order())
+        imports.pull(administrator, "no-such-model", Order())
     assert last_event(appliance) == ("model.imported", "failure", {"reason": "model.not_in_catalogue"})
 
 
-def test_an_installed_package_is_pulled_by_its_name_in_the_catalogue(appliance, models, administrator):
-    version = models.pull(administrator, "smollm2-135m-instruct", Order())
+def test_an_installed_package_is_pulled_by_its_name_in_the_catalogue(appliance, imports, administrator):
+    version = imports.pull(administrator, "smollm2-135m-instruct", Order())
     assert (version.id, version.quantisation, version.licence) == ("smollm2-135m-instruct@1", "Q4_1", "Apache-2.0")
 
 
-def test_a_local_ollama_s_own_files_are_taken_and_checked(models, administrator, source, tmp_path):
+def test_a_local_ollama_s_own_files_are_taken_and_checked(imports, administrator, source, tmp_path):
     content = gguf()
     digest = hashlib.sha256(content).hexdigest()
     store = tmp_path / "ollama"
@@ -433,32 +440,34 @@ def test_a_local_ollama_s_own_files_are_taken_and_checked(models, administrator,
     ]
     manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
     blob = write(store / "blobs" / f"sha256-{digest}", content)
-    version = models.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
+    version = imports.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
     assert (version.id, version.source) == ("tiny@1", "Ollama: tiny:latest")
     blob.write_bytes(gguf(METADATA | {"llama.context_length": 99}))
     with pytest.raises(InvalidInput) as refusal:
-        models.pull(administrator, "ollama:tiny", Order(name="other"), ollama_dir=store)
+        imports.pull(administrator, "ollama:tiny", Order(name="other"), ollama_dir=store)
     assert refusal.value.stable_code == "model.digest"
     for name, code in (("tiny:other", "model.no_source"), ("../../x", "model.name"), ("big-cloud", "model.cloud")):
         with pytest.raises(InvalidInput) as refusal:
-            models.pull(administrator, f"ollama:{name}", Order(), ollama_dir=store)
+            imports.pull(administrator, f"ollama:{name}", Order(), ollama_dir=store)
         assert refusal.value.stable_code == code
     manifest.write_text(
         json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../etc"}]})
     )
     with pytest.raises(InvalidInput) as refusal:
-        models.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
+        imports.pull(administrator, "ollama:tiny", Order(), ollama_dir=store)
     assert refusal.value.stable_code == "model.ollama"
 
 
-def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(appliance, models, administrator, source):
+def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(
+    appliance, models, imports, administrator, source
+):
     path = model_file(source)
     modelfile = source / "Modelfile"
     modelfile.write_text("FROM ./tiny.gguf\nADAPTER ./house.gguf\n")
 
     def refused() -> None:
         with pytest.raises(InvalidInput) as refusal:
-            take_in(models, administrator, path, modelfile=modelfile)
+            take_in(imports, administrator, path, modelfile=modelfile)
         assert refusal.value.stable_code == "model.adapter"
 
     refused()  # not there
@@ -468,8 +477,8 @@ def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(
     refused()  # of another architecture
     model_file(source, "house.gguf", **{"general.type": "adapter"})
     with pytest.raises(InvalidInput):
-        take_in(models, administrator, path, modelfile=modelfile, encrypt=True)
-    version = take_in(models, administrator, path, modelfile=modelfile)
+        take_in(imports, administrator, path, modelfile=modelfile, encrypt=True)
+    version = take_in(imports, administrator, path, modelfile=modelfile)
     opened = appliance.models.open_version(version.id)
     ((stored, scale),) = opened.adapters
     assert (stored.read_bytes(), scale) == (adapter.read_bytes(), 1.0)
@@ -481,8 +490,8 @@ def test_an_adapter_of_a_modelfile_is_stored_verified_and_goes_with_its_version(
     assert not stored.exists()
 
 
-def test_how_far_an_import_is_is_told_while_it_is_copied_and_while_it_is_read(models, administrator, source):
+def test_how_far_an_import_is_is_told_while_it_is_copied_and_while_it_is_read(imports, administrator, source):
     heard: list[tuple[int, int]] = []
     path = model_file(source)
-    models.take_in(administrator, path, Order(), watch=lambda done, total: heard.append((done, total)))
+    imports.take_in(administrator, path, Order(), watch=lambda done, total: heard.append((done, total)))
     assert heard == [(path.stat().st_size, path.stat().st_size)] * 2

@@ -92,3 +92,23 @@ def test_a_disabled_person_is_out_and_can_come_back(appliance: Appliance, admini
     assert _newest(appliance).facts == {"changed": "nothing"}
     assert appliance.people.update(administrator, alice.id, disabled=False).disabled_ms is None
     assert appliance.sessions.sign_in("alice", PASSWORD, "192.0.2.7")
+
+
+def test_an_officer_goes_only_where_another_can_sign_in(
+    appliance: Appliance, administrator: Principal, officer: Principal
+) -> None:
+    second = appliance.people.create(administrator, "second", PASSWORD, {Role.OFFICER})
+    appliance.people.update(administrator, second.id, disabled=True)
+    appliance.people.update(administrator, officer.id, disabled=True)
+    for act in (
+        lambda: appliance.people.belongings(administrator, officer.id),
+        lambda: appliance.people.delete(administrator, officer.id, conversations=0, documents=0),
+    ):
+        with pytest.raises(Conflict) as refused:
+            act()
+        assert refused.value.stable_code == "person.last_officer"
+    appliance.people.update(administrator, second.id, disabled=False)
+    appliance.people.delete(administrator, officer.id, conversations=0, documents=0)
+    # whoever is no officer any more is held to nothing; both changes stand in the log
+    appliance.people.update(administrator, second.id, roles={Role.EMPLOYEE}, disabled=True)
+    appliance.people.delete(administrator, second.id, conversations=0, documents=0)

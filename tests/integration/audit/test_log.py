@@ -22,6 +22,7 @@ from appliance.identity.models import SYSTEM, Principal, Role
 from appliance.storage import tables
 
 PORTER = Principal("p1", "night porter", "pseudonym-of-the-porter", frozenset({Role.EMPLOYEE}))
+CAPTAIN = Principal("p2", "captain", "pseudonym-of-the-captain")
 MEMBERS = {
     "v", "seq", "class_seq", "time", "boot_id", "mono_ns", "class_uid", "activity_id", "actor_pseudonym", "action",
     "resources", "decision", "policy_set_sha256", "status", "corr_id", "prev", "_sd",
@@ -84,9 +85,26 @@ def test_sealed_values_lie_beside_the_leaf_and_can_be_erased(appliance: Applianc
         appliance.keys.audit_sealing, subject=sealed.subject, seq=seq, field="name", sealed=sealed.sealed_value
     )
     assert json.loads(row.body)["_sd"] == {"name": commitment(salt, "name", value)}
+    about = (ResourceRef("person", PORTER.pseudonym),)
+    facts: dict[str, str | int] = {"values": 1, "first": seq, "last": seq}
     with appliance.database.write() as connection:
+        appliance.audit.append(connection, AuditEvent(EventName.PERSON_DELETED, CAPTAIN, resources=about))
+        appliance.audit.append(connection, AuditEvent(EventName.AUDIT_ERASED, CAPTAIN, resources=about, facts=facts))
         connection.execute(text("DELETE FROM audit_sealed"))
         assert unseal(connection, appliance.keys.audit_sealing, seq) == {}
+        found = check(connection, appliance.keys.audit_sealing)
+        assert (found.intact, found.erased, found.vanished) == (True, 1, ())
+
+
+def test_a_leaf_says_whose_its_sealed_values_are_where_that_is_not_who_acted(appliance: Appliance) -> None:
+    for event, said in (
+        (AuditEvent(EventName.PERSON_UPDATED, SYSTEM, sealed={"name": "x"}, sealed_subject=PORTER.pseudonym), PORTER.pseudonym),
+        (AuditEvent(EventName.PERSON_UPDATED, PORTER, sealed={"name": "x"}, sealed_subject=PORTER.pseudonym), None),
+        (AuditEvent(EventName.PERSON_UPDATED, SYSTEM, on_behalf_of=PORTER, sealed={"name": "x"}), None),
+        (AuditEvent(EventName.PERSON_UPDATED, SYSTEM, sealed_subject=PORTER.pseudonym), None),
+    ):
+        assert json.loads(_row(appliance, _append(appliance, event)).body).get("sealed_of") == said
+    with appliance.database.read() as connection:
         assert check(connection, appliance.keys.audit_sealing).intact
 
 
@@ -106,10 +124,11 @@ def test_text_does_not_fit_into_a_leaf(appliance: Appliance) -> None:
         _append(appliance, AuditEvent(EventName.PERSON_LISTED, PORTER, facts={"huge": 2**60}))
 
 
-@pytest.mark.parametrize("table", ["audit_events", "audit_resources"])
+@pytest.mark.parametrize("table", ["audit_events", "audit_resources", "audit_sealed"])
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET seq = seq + 1000"])
 def test_the_database_itself_refuses_to_change_the_log(appliance: Appliance, table: str, statement: str) -> None:
-    _append(appliance, AuditEvent(EventName.PERSON_LISTED, PORTER, resources=(ResourceRef("person", "p"),)))
+    about = (ResourceRef("person", "p"),)
+    _append(appliance, AuditEvent(EventName.PERSON_LISTED, PORTER, resources=about, sealed={"name": "the boiler room"}))
     with pytest.raises(DatabaseError, match="append-only"), appliance.database.write() as connection:
         connection.execute(text(statement.format(table)))
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from sqlalchemy import delete, select, update
 
+from appliance.administration.belongings import belongings_of, delete_person
 from appliance.chat import citations
 from appliance.chat.answering import NO_ANSWER, STILL_READING
 from appliance.chat.models import QUOTED, MessageStatus
 from appliance.chat.prompt import CLOSELY
 from appliance.cli.ask import answered_by_box
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
+from appliance.identity.models import SYSTEM
 from appliance.identity.store import set_disabled
 from appliance.storage import tables
 
@@ -81,6 +84,16 @@ def test_an_address_that_no_passage_holds_is_neither_shown_nor_released_and_a_ho
     office.chat.answer(answer_id, sink, "w1")
     answer = office.chat.message(alice, answer_id)
     assert (answer.status, answer.text, answer.reason_code) == (MessageStatus.FAILED, "", "answer.withheld")
+
+
+def test_each_thing_that_is_asked_is_searched_for_and_quoted(office, alice, sink):
+    parts = ["When is the car park behind the workshop open", "how many days of paid leave does an employee have"]
+    answer_id = ask(office, alice, f"{parts[0]}, and {parts[1]}?")
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert office.search.queries == parts
+    assert [citation.text.split(" ", 2)[:2] for citation in answer.citations] == [["The", "car"], ["Every", "employee"]]
+    assert office.runtime.requests[0].messages[-1].text.count(LEAVE) == 1
 
 
 NEAR = "Which employee has sixty paid leave vouchers?"
@@ -193,6 +206,21 @@ def test_where_nothing_supports_an_answer_the_best_passage_is_asked_once_more(of
     assert "unlimited" not in "".join(item[1] for item in sink.seen[again:] if item[0] == "delta")
 
 
+def test_a_second_try_that_takes_too_long_leaves_the_passages_own_words(office, alice, sink):
+    office.runtime.replies = ["Employees enjoy unlimited holidays.", "An employee has thirty days of paid leave."]
+
+    def hangs_at_second(_position):
+        if len(office.runtime.requests) == 2:
+            raise Unavailable("It took too long.", code="inference.timeout")
+
+    office.runtime.before_each = hangs_at_second
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    assert (answer.status, answer.finish_reason) == (MessageStatus.DONE, QUOTED)
+    assert answer.text == "“Every employee has thirty days of paid leave in a calendar year.” [1]"
+
+
 def test_words_of_what_nothing_supports_may_be_said_again_by_a_try_or_a_quotation_that_is_supported(office, alice, sink):
     invented = "Every employee has thirty days of paid leave in a calendar year on the moon with 99 llamas."
     for second in ("An employee has thirty days of paid leave.", invented):
@@ -202,6 +230,23 @@ def test_words_of_what_nothing_supports_may_be_said_again_by_a_try_or_a_quotatio
         answer = office.chat.message(alice, answer_id)
         assert "thirty days of paid leave" in answer.text and "llamas" not in answer.text
         assert len(answer.citations) == 1
+
+
+def test_a_stop_while_the_model_waits_for_memory_ends_the_wait(office, alice, sink, monkeypatch):
+    @contextmanager
+    def waits(request, _told, _decided):
+        office.chat.stop(alice, answer_id)
+        give_up = time.monotonic() + 20
+        while time.monotonic() < give_up:
+            request()
+            time.sleep(0.01)
+        yield
+
+    monkeypatch.setattr(office.chat._answering._router, "lend_loadable", waits)
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    assert office.chat.message(alice, answer_id).status is MessageStatus.STOPPED
+    assert office.runtime.requests == []
 
 
 def test_a_stopped_answer_is_not_tried_again(office, alice, sink):
@@ -454,6 +499,26 @@ def test_deleting_a_conversation_while_it_is_answered_ends_the_work_unseen(offic
     worker.join(2)
     assert not worker.is_alive()
     assert office.chat.conversations(alice) == []
+
+
+def test_an_account_deleted_while_it_is_answered_leaves_no_answer(office, alice, sink):
+    office.runtime.replies = ["An employee has thirty days of paid leave."]
+
+    def delete_account(position: int) -> None:
+        if position == 3:
+            with office.database.write() as connection:
+                delete_person(connection, office.audit, SYSTEM, alice, belongings_of(connection, alice.id))
+
+    office.runtime.before_each = delete_account
+    answer_id = ask(office, alice)
+    office.chat.answer(answer_id, sink, "w1")
+    assert len(office.runtime.requests) == 1
+    assert office.chat.settled(answer_id)
+    assert {"person.deleted", "answer.started"} <= set(office.events())
+    assert "answer.released" not in office.events()
+    with office.database.read() as connection:
+        assert [row.role for row in connection.execute(select(tables.messages))] == ["user"]  # until it is cleared away
+        assert connection.execute(select(tables.message_passages)).all() == []
 
 
 def test_answer_now_takes_its_own_question_before_any_worker_can(office, alice):

@@ -71,7 +71,7 @@ def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(applianc
     with router.lend(before) as old:
         deltas = old.complete(QUESTION)
         written = next(deltas).text
-        newer = models.take_in(administrator, newer_weights, Order(name=before.winner.offer.name))
+        newer = appliance.model_importing.take_in(administrator, newer_weights, Order(name=before.winner.offer.name))
         assert router.select(USUAL).winner.offer == before.winner.offer, "a candidate answers nobody"
         models.activate(administrator, newer.id)
         after = router.select(USUAL)
@@ -92,7 +92,7 @@ def test_an_activation_takes_effect_at_once_and_drops_no_running_answer(applianc
 def test_a_canary_answers_its_share_of_the_conversations(appliance, administrator, newer_weights) -> None:
     router, models = appliance.router, appliance.model_administration
     name = router.select(USUAL).winner.offer.name
-    newer = models.take_in(administrator, newer_weights, Order(name=name))
+    newer = appliance.model_importing.take_in(administrator, newer_weights, Order(name=name))
     models.canary(administrator, newer.id, percent=30)
     winners = [
         router.select(SelectionRequest("internal", conversation_id=f"c{at}")).winner.offer.model_id == newer.id

@@ -75,9 +75,9 @@ def test_a_version_answers_with_the_adapter_of_its_modelfile(
     adapter(tmp_path / "house.gguf")
     modelfile = tmp_path / "Modelfile"
     modelfile.write_text("FROM .\nADAPTER ./house.gguf\n")
-    models, weights = appliance.model_administration, locate(LANGUAGE_MODEL)
-    plain = models.take_in(administrator, weights, Order(name="plain"))
-    adapted = models.take_in(administrator, weights, Order(name="adapted", modelfile=modelfile))
+    importing, weights = appliance.model_importing, locate(LANGUAGE_MODEL)
+    plain = importing.take_in(administrator, weights, Order(name="plain"))
+    adapted = importing.take_in(administrator, weights, Order(name="adapted", modelfile=modelfile))
     load = Loader(appliance.models, lambda: appliance.gate, context_tokens=256, threads=2, slots=1)
     answers = {version.id: answer(load(RuntimeKey("llamacpp", version.id))) for version in (plain, adapted)}
     assert len(set(answers.values())) == 2, answers

@@ -82,7 +82,7 @@ def test_what_an_administrator_chose_stays(settings, reopened, tmp_path):
     appliance = reopened()
     administrator = appliance.setup.complete(appliance.setup.make_link(), "administrator", "a long enough passphrase")
     path = write(tmp_path / "own.gguf", gguf(METADATA | {"llama.context_length": 77}))
-    chosen = appliance.model_administration.take_in(administrator, path, Order(name="tiny"))
+    chosen = appliance.model_importing.take_in(administrator, path, Order(name="tiny"))
     appliance.model_administration.activate(administrator, chosen.id)
     prepare(settings.models_dir, gguf(METADATA | {"llama.context_length": 99}))
     assert states(reopened()) == {"tiny@1": "retired", "tiny@2": "active", "tiny@3": "candidate"}
@@ -95,7 +95,7 @@ def test_the_last_prepared_one_cannot_be_deleted_since_it_would_come_back(settin
     appliance = reopened()
     administrator = appliance.setup.complete(appliance.setup.make_link(), "administrator", "a long enough passphrase")
     path = write(tmp_path / "own.gguf", gguf(METADATA | {"llama.context_length": 77}))
-    chosen = appliance.model_administration.take_in(administrator, path, Order(name="tiny"))
+    chosen = appliance.model_importing.take_in(administrator, path, Order(name="tiny"))
     appliance.model_administration.activate(administrator, chosen.id)
     with pytest.raises(Conflict) as conflict:
         appliance.model_administration.delete(administrator, "tiny@1")
@@ -126,8 +126,8 @@ def test_an_encrypted_model_answers_from_sealed_memory(appliance_with_models: Ap
 
     box = appliance_with_models
     store = ModelStore(tmp_path / "models", box.database, BlobStore(tmp_path / "sealed", b"k" * 32, b"n" * 32))
-    box.model_administration._store = store  # not into the directory all tests share
-    version = box.model_administration.take_in(
+    box.model_importing._store = store  # not into the directory all tests share
+    version = box.model_importing.take_in(
         administrator, box.models.verified_path(box.models.active("language")), Order(encrypt=True)
     )
     opened = store.open_version(version.id)

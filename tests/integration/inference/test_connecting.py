@@ -89,7 +89,7 @@ def code_of(act: Callable[[], Any], kind: type[ApplianceError]) -> str:
     ],
 )
 def test_what_cannot_be_connected_is_refused_and_recorded(appliance, administrator, ollama, gate, source, told, kind, code):
-    assert code_of(lambda: appliance.model_administration.connect(administrator, source, told, gate), kind) == code
+    assert code_of(lambda: appliance.model_importing.connect(administrator, source, told, gate), kind) == code
     assert appliance.models.versions() == []
     with appliance.database.read() as connection:
         record = following(connection, AuditFilter(event=EventName.MODEL_IMPORTED))[-1]
@@ -97,25 +97,22 @@ def test_what_cannot_be_connected_is_refused_and_recorded(appliance, administrat
 
 
 def test_only_administrators_connect(appliance, alice, ollama, gate):
-    assert (
-        code_of(lambda: appliance.model_administration.connect(alice, "ollama:qwen3:0.6b", Told(), gate), Denied)
-        == "policy.denied"
-    )
+    assert code_of(lambda: appliance.model_importing.connect(alice, "ollama:qwen3:0.6b", Told(), gate), Denied) == "policy.denied"
 
 
 def test_a_model_of_the_cloud_is_not_connected_under_a_harmless_name(appliance, administrator, ollama, gate):
     ollama.show = {"remote_host": "https://ollama.com:443"}
-    act = lambda: appliance.model_administration.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)  # noqa: E731
+    act = lambda: appliance.model_importing.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)  # noqa: E731
     assert code_of(act, Denied) == "inference.remote_model"
 
 
 def test_a_model_of_ollama_is_connected_once_and_answers(appliance, administrator, ollama, gate):
-    version = appliance.model_administration.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)
+    version = appliance.model_importing.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)
     assert (version.id, version.format, version.state) == ("qwen3-0.6b@1", "served", VersionState.CANDIDATE)
     assert (version.sha256, version.size_class, version.context_tokens) == (DIGEST, SizeClass.MICRO, 2048)
     assert (version.quantisation, version.licence, version.source) == ("Q4_K_M", "apache-2.0", "ollama:qwen3:0.6b")
     assert 900 < version.memory_mb < 2_000
-    again = lambda: appliance.model_administration.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)  # noqa: E731
+    again = lambda: appliance.model_importing.connect(administrator, "ollama:qwen3:0.6b", Told(), gate)  # noqa: E731
     assert code_of(again, Conflict) == "model.already"
     appliance.model_administration.activate(administrator, version.id)
     load = Loader(appliance.models, lambda: gate, context_tokens=512, threads=1, slots=1)
@@ -128,7 +125,7 @@ def test_a_model_of_ollama_is_connected_once_and_answers(appliance, administrato
 
 def test_a_model_at_a_destination_is_connected_and_answers(appliance, administrator, alice, gate):
     told = Told(name="large", parameters_m=24_000, licence="Apache-2.0")
-    version = appliance.model_administration.connect(administrator, "destination:lan:big", told, gate)
+    version = appliance.model_importing.connect(administrator, "destination:lan:big", told, gate)
     assert (version.id, version.size_class, version.context_tokens, version.memory_mb) == ("large@1", SizeClass.MEDIUM, 512, 0)
     runtime = Loader(appliance.models, lambda: gate, context_tokens=512, threads=1, slots=1)(
         RuntimeKey("openai_http", "large@1", "cpu", "lan")
@@ -146,7 +143,7 @@ def test_a_model_at_a_destination_is_connected_and_answers(appliance, administra
 
 
 def test_what_no_server_says_is_taken_from_the_catalogue_where_the_name_stands_there(appliance, administrator, gate):
-    connect = appliance.model_administration.connect
+    connect = appliance.model_importing.connect
     version = connect(administrator, "destination:lan:big", Told(name="bitnet-b1.58-2b-4t"), gate)
     assert (version.parameters_m, version.size_class, version.licence) == (2_412, SizeClass.SMALL, "MIT")
     assert version.context_tokens == 512, "what the server says counts more"

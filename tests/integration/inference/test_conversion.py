@@ -20,11 +20,11 @@ QUESTION = (PromptMessage("user", "What is the capital city of Japan?"),)
 
 
 def test_what_has_no_such_form_is_refused_and_leaves_nothing(appliance: Appliance, administrator, alice, tmp_path: Path):
-    version = appliance.model_administration.take_in(administrator, write(tmp_path / "tiny.gguf", gguf()), Order())
+    version = appliance.model_importing.take_in(administrator, write(tmp_path / "tiny.gguf", gguf()), Order())
     with pytest.raises(InvalidInput) as refusal:
         appliance.model_conversion.convert(administrator, version.id, print)
     assert refusal.value.stable_code == "model.not_convertible"
-    sealed = appliance.model_administration.take_in(administrator, tmp_path / "tiny.gguf", Order(name="sealed", encrypt=True))
+    sealed = appliance.model_importing.take_in(administrator, tmp_path / "tiny.gguf", Order(name="sealed", encrypt=True))
     with pytest.raises(InvalidInput, match="encrypted"):
         appliance.model_conversion.convert(administrator, sealed.id, print)
     with pytest.raises(Denied):
@@ -57,7 +57,7 @@ def test_without_a_chat_template_there_is_no_folder(models_dir: Path, tmp_path: 
 def test_a_converted_version_answers_and_can_be_gone_back_from(appliance: Appliance, administrator, models_dir: Path):
     prepared = json.loads((models_dir / "manifest.json").read_text())["models"][0]
     order = Order(name="smollm2", licence=prepared["licence"])
-    before = appliance.model_administration.take_in(administrator, models_dir / prepared["file"], order)
+    before = appliance.model_importing.take_in(administrator, models_dir / prepared["file"], order)
     appliance.model_administration.activate(administrator, before.id)
     made = appliance.model_conversion.convert(administrator, before.id, lambda _: None)
     assert (made.format, made.made_from, made.state) == ("genai", before.id, VersionState.CANDIDATE)

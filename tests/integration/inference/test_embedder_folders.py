@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_what_cannot_embed_is_refused_with_a_reason(appliance, administrator, tmp_path, case):
     make, code = REFUSED[case]
     with pytest.raises(ApplianceError) as refused:
-        appliance.model_administration.take_in(administrator, make(tmp_path), Order())
+        appliance.model_importing.take_in(administrator, make(tmp_path), Order())
     assert refused.value.stable_code == code
     assert appliance.models.versions() == []
     assert not list((appliance.settings.models_dir / "folders").glob("*"))
@@ -119,7 +119,7 @@ def test_a_folder_as_it_is_published_becomes_a_candidate_with_its_facts(applianc
     source = folder(
         tmp_path, pooling={"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
     )
-    version = appliance.model_administration.take_in(administrator, source, Order(licence="mit"))
+    version = appliance.model_importing.take_in(administrator, source, Order(licence="mit"))
     assert (version.name, version.kind, version.format, version.quantisation) == ("small-embedder", "embedding", "onnx", "fp32")
     assert (version.context_tokens, version.architecture, version.licence) == (64, "bert", "MIT")
     assert version.measured["dimensions"] == 8
@@ -137,10 +137,10 @@ def test_what_a_folder_wants_before_its_texts_is_recorded_read_and_part_of_what_
     appliance, administrator, tmp_path
 ):
     source = folder(tmp_path)
-    plain = appliance.model_administration.take_in(administrator, source, Order(name="plain"))
+    plain = appliance.model_importing.take_in(administrator, source, Order(name="plain"))
     told = {"prompts": {"query": "north ", "document": "porter north "}}
     with_content(source, "config_sentence_transformers.json", json.dumps(told).encode())
-    version = appliance.model_administration.take_in(administrator, source, Order(name="told"))
+    version = appliance.model_importing.take_in(administrator, source, Order(name="told"))
     assert (plain.form, plain.vectors_sha256) == (None, plain.sha256)
     assert version.form == EmbeddingForm(MEAN, 8, "north ", "porter north ")
     assert version.vectors_sha256 not in {version.sha256, plain.sha256}
@@ -196,9 +196,7 @@ def test_the_index_names_the_default_model_and_another_real_one_takes_over(box, 
         return box.search.search(administrator, question, 3)[0].text
 
     assert first("When is the gate closed?") == TEXTS[0]
-    other = box.model_administration.take_in(
-        administrator, projected_embedder(models_dir, tmp_path / "other"), Order(name="other")
-    )
+    other = box.model_importing.take_in(administrator, projected_embedder(models_dir, tmp_path / "other"), Order(name="other"))
     assert (other.measured["dimensions"], other.context_tokens) == (200, 128)
     box.model_administration.activate(administrator, other.id)
     box.reembedding.run()

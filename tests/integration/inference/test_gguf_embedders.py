@@ -67,7 +67,7 @@ REFUSED = {
 def test_what_cannot_embed_is_refused_with_a_reason(appliance, administrator, tmp_path, case):
     changed, code = REFUSED[case]
     with pytest.raises(ApplianceError) as refused:
-        appliance.model_administration.take_in(administrator, tiny_bert(tmp_path / "odd.gguf", **changed), Order())
+        appliance.model_importing.take_in(administrator, tiny_bert(tmp_path / "odd.gguf", **changed), Order())
     assert refused.value.stable_code == code
     assert appliance.models.versions() == []
 
@@ -94,7 +94,7 @@ def test_an_embedder_is_known_by_what_its_file_says_not_by_its_name(tmp_path):
 
 def test_what_the_file_says_is_recorded_with_the_version(appliance, administrator, tmp_path):
     source = tiny_bert(tmp_path / "tiny.gguf", bert__pooling_type=2)
-    version = appliance.model_administration.take_in(administrator, source, Order(encrypt=True))
+    version = appliance.model_importing.take_in(administrator, source, Order(encrypt=True))
     assert (version.kind, version.format, version.architecture, version.licence) == ("embedding", "gguf", "bert", "Apache-2.0")
     assert version.form == EmbeddingForm(CLS, 32)
     assert version.vectors_sha256 == version.sha256
@@ -120,7 +120,7 @@ def test_nothing_is_cut_off_a_text_that_is_longer_than_the_window(tmp_path):
 
 def test_what_the_catalogue_says_of_a_model_is_recorded_with_it(appliance, administrator, tmp_path):
     source = tiny_bert(tmp_path / "tiny.gguf")
-    version = appliance.model_administration.take_in(administrator, source, Order(name="nomic-embed-text-v1.5"))
+    version = appliance.model_importing.take_in(administrator, source, Order(name="nomic-embed-text-v1.5"))
     assert version.form == EmbeddingForm(MEAN, 32, "search_query: ", "search_document: ")
     assert (version.context_tokens, version.licence) == (64, "Apache-2.0")
     assert line_of(version).endswith(
@@ -187,7 +187,7 @@ def test_it_takes_over_an_index_answers_without_word_pieces_and_does_so_after_a_
             upload.write(text.encode())
             document, _ = upload.commit()
         box.documents.ingest(document.id, "test")
-    version = box.model_administration.take_in(administrator, minilm, Order(name="from-a-stick"))
+    version = box.model_importing.take_in(administrator, minilm, Order(name="from-a-stick"))
     box.model_administration.activate(administrator, version.id)
     box.reembedding.run()
     (index,) = index_states(box.database)

@@ -159,7 +159,7 @@ def test_a_long_prompt_lets_others_write_meanwhile(runtime: LlamaCppRuntime) -> 
     writing.close()
     end = last_of(reading)
     assert end.finish_reason is not FinishReason.CANCELLED
-    assert runtime._engine._slots == 2
+    assert runtime._engine._planner._slots == 2
 
 
 def test_one_persons_long_line_does_not_keep_another_waiting(models_dir: Path) -> None:

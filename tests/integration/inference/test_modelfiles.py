@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.administration import models as administration
 from appliance.bootstrap import Appliance
 from appliance.inference.instructed import InstructedRuntime
 from appliance.inference.llamacpp import LlamaCppRuntime
@@ -161,7 +160,7 @@ def test_the_template_of_a_modelfile_writes_the_conversation(plain, models_dir):
 
 def test_a_version_answers_as_its_modelfile_says(appliance: Appliance, administrator, models_dir, tmp_path):
     """From the import to the answer, by the way every question goes."""
-    models: administration.ModelAdministration = appliance.model_administration
+    importing = appliance.model_importing
     store = ModelStore(models_dir)
     weights = store.verified_path(store.active("language"))
     modelfile = tmp_path / "Modelfile"
@@ -169,9 +168,9 @@ def test_a_version_answers_as_its_modelfile_says(appliance: Appliance, administr
         f'FROM ./x\nSYSTEM Be brief.\nPARAMETER num_ctx 600\nPARAMETER num_predict 3\nTEMPLATE """{CHATML}"""\n'
         "MESSAGE user Hello\nMESSAGE assistant Hi.\nLICENSE Apache-2.0\n"
     )
-    version = models.take_in(administrator, weights, Order(name="brief", modelfile=modelfile))
+    version = importing.take_in(administrator, weights, Order(name="brief", modelfile=modelfile))
     assert version.context_tokens == 600
-    plain = models.take_in(administrator, weights, Order(name="plain"))
+    plain = importing.take_in(administrator, weights, Order(name="plain"))
     load = Loader(appliance.models, lambda: appliance.gate, context_tokens=1024, threads=2, slots=1)
     lengths, shares = [], list[float]()
     for identifier in (version.id, plain.id):
@@ -191,7 +190,7 @@ def test_a_version_answers_as_its_modelfile_says(appliance: Appliance, administr
     assert parse_modelfile(version.prompt["modelfile"]).system == "Be brief."
     # the same weights with other words are another version
     modelfile.write_text("FROM ./x\nSYSTEM Be long.\n")
-    assert models.take_in(administrator, weights, Order(name="brief", modelfile=modelfile)).id == "brief@2"
+    assert importing.take_in(administrator, weights, Order(name="brief", modelfile=modelfile)).id == "brief@2"
 
 
 def test_who_sends_prompts_elsewhere_is_still_lent_for_a_classification():

@@ -90,7 +90,7 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ollama]:
 
 @pytest.fixture
 def version(appliance: Appliance, administrator, ollama: Ollama) -> ModelVersion:
-    return appliance.model_administration.connect(administrator, "ollama:nomic", Told(name="nomic-embed-text-v1.5"), None)
+    return appliance.model_importing.connect(administrator, "ollama:nomic", Told(name="nomic-embed-text-v1.5"), None)
 
 
 @pytest.fixture
@@ -190,14 +190,14 @@ def test_what_is_no_vector_is_refused(allowed, ollama, version, rows):
 def test_embedding_models_of_servers_elsewhere_are_not_connected(appliance, administrator, monkeypatch):
     seen = connecting._Seen("big", connecting._facts(ABOUT, "F16", 2048))  # noqa: SLF001
     monkeypatch.setattr(connecting, "_at_destination", lambda *_: seen)
-    connect = lambda: appliance.model_administration.connect(administrator, "destination:lan:big", Told(), None)  # noqa: E731
+    connect = lambda: appliance.model_importing.connect(administrator, "destination:lan:big", Told(), None)  # noqa: E731
     assert code_of(connect) == "model.embedder_elsewhere"
     assert appliance.models.versions() == []
 
 
 def test_a_model_that_ranks_pairs_is_not_connected(appliance, administrator, ollama):
     ollama.about["nomic-bert.pooling_type"] = 4
-    connect = lambda: appliance.model_administration.connect(administrator, "ollama:nomic", Told(), None)  # noqa: E731
+    connect = lambda: appliance.model_importing.connect(administrator, "ollama:nomic", Told(), None)  # noqa: E731
     assert code_of(connect) == "model.pooling"
     assert appliance.models.versions() == []
 

@@ -46,7 +46,7 @@ def gate(appliance: Appliance, server: ScriptedServer) -> Gate:
 
 @pytest.fixture
 def version(appliance: Appliance, administrator, gate: Gate):
-    return appliance.model_administration.connect(administrator, SOURCE, Told(), gate)
+    return appliance.model_importing.connect(administrator, SOURCE, Told(), gate)
 
 
 @pytest.fixture
@@ -182,9 +182,9 @@ def test_a_modelfile_is_in_force_there_too_without_what_the_server_decides(
     for refused in ("TEMPLATE {{ .System }} {{ .Prompt }}", "ADAPTER ./a.gguf", "PARAMETER num_gpu 1", "PARAMETER num_ctx 4096"):
         modelfile.write_text(f"FROM x\n{refused}\n")
         with pytest.raises(InvalidInput):
-            appliance.model_administration.connect(administrator, SOURCE, Told("other", modelfile=modelfile), gate)
+            appliance.model_importing.connect(administrator, SOURCE, Told("other", modelfile=modelfile), gate)
     modelfile.write_text("FROM x\nSYSTEM Shout.\nPARAMETER num_ctx 512\nPARAMETER top_k 3\nPARAMETER stop days\n")
-    version = appliance.model_administration.connect(administrator, SOURCE, Told("loud", modelfile=modelfile), gate)
+    version = appliance.model_importing.connect(administrator, SOURCE, Told("loud", modelfile=modelfile), gate)
     loader = Loader(appliance.models, lambda: gate, context_tokens=2048, threads=1, slots=1)
     runtime = loader(RuntimeKey("openai_http", version.id, destination="desk"))
     assert runtime.context_tokens == 512

@@ -26,9 +26,9 @@ def in_memory(folder: Path) -> SealedFolder:
 
 
 def test_an_embedding_model_embeds_from_memory(appliance, administrator, tmp_path):
-    source, models = embedder_folder(tmp_path), appliance.model_administration
+    source, importing = embedder_folder(tmp_path), appliance.model_importing
     open_, sealed = (
-        models.take_in(administrator, source, Order(name=name, encrypt=name == "sealed")) for name in ("open", "sealed")
+        importing.take_in(administrator, source, Order(name=name, encrypt=name == "sealed")) for name in ("open", "sealed")
     )
     assert (sealed.encrypted, sealed.sha256) == (True, open_.sha256)
     texts = ["gate north porter", "north gate"]

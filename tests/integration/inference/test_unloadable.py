@@ -44,7 +44,7 @@ def porter(appliance: Appliance, alice: Principal) -> Principal:
 def brought(appliance: Appliance, administrator: Principal, content: bytes, name: str, directory: Path) -> ModelVersion:
     file = directory / f"{name}.gguf"
     file.write_bytes(content)
-    version = appliance.model_administration.take_in(administrator, file, Order(name=name))
+    version = appliance.model_importing.take_in(administrator, file, Order(name=name))
     return appliance.model_administration.activate(administrator, version.id)
 
 

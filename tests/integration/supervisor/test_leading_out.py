@@ -22,7 +22,7 @@ from appliance.egress.seal.layers import Name
 from appliance.egress.seal.namespace import make_namespace
 from appliance.egress.seal.reports import confine_own, read_reports
 from appliance.supervisor.children import Child, ChildPlan
-from appliance.supervisor.locks import sole_holder
+from appliance.storage.locks import sole_holder
 from appliance.supervisor.sealing import make_seal
 from appliance.settings import Settings
 from appliance.errors import SetupError

@@ -159,7 +159,7 @@ def test_a_model_of_it_is_connected_and_answers_as_all_others(box, program: Path
     appliance = open_appliance(settings, create=True)
     try:
         administrator = appliance.setup.complete(appliance.setup.make_link(), "administrator", "a long enough passphrase")
-        version = appliance.model_administration.connect(administrator, "ollama:qwen3:0.6b", Told(), appliance.gate)
+        version = appliance.model_importing.connect(administrator, "ollama:qwen3:0.6b", Told(), appliance.gate)
         offer = next(offer for offer in appliance.offers() if offer.model_id == version.id)
         assert (offer.runtime, offer.unusable) == ("ollama", "")
         loader = Loader(

@@ -83,7 +83,7 @@ def test_neither_a_client_of_servers_nor_what_it_brings_along_is_loaded(applianc
         "from appliance.settings import Settings\n"
         "from web.app import create_app\n"
         "opened = open_appliance(Settings(pathlib.Path(sys.argv[1])))\n"
-        "create_app(opened), opened.offers(), opened.model_administration, opened.ollama_models\n"
+        "create_app(opened), opened.offers(), opened.model_administration, opened.model_importing, opened.ollama_models\n"
         "wanted = {'ollama', 'pydantic', 'httpx', 'onnxruntime_genai', 'foundry_local', 'llama_cpp'}\n"
         "print(importlib.util.find_spec('pydantic') is not None, sorted(wanted & set(sys.modules)))"
     )

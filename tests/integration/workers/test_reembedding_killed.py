@@ -55,9 +55,7 @@ def test_a_worker_killed_in_the_middle_loses_one_batch(box, models_dir, tmp_path
     box.documents.ingest(document.id, "test")
     passages = box.documents.get(administrator, document.id).chunk_count
     assert passages >= 2 * BATCH + 1, "several batches"
-    other = box.model_administration.take_in(
-        administrator, projected_embedder(models_dir, tmp_path / "other"), Order(name="other")
-    )
+    other = box.model_importing.take_in(administrator, projected_embedder(models_dir, tmp_path / "other"), Order(name="other"))
     box.model_administration.activate(administrator, other.id)
 
     def states() -> dict[IndexState, int]:

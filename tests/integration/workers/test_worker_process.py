@@ -15,9 +15,11 @@ from sqlalchemy import insert, select, update
 from appliance.bootstrap import Appliance
 from appliance.identity.models import Principal
 from appliance.storage import leases
-from appliance.storage.tables import documents, sessions
+from appliance.storage.tables import conversations, documents, messages, sessions
 from workers.broker import make_broker
+from workers.connection import connect
 from workers.maintenance import CARE_PERIOD_S, SWEEP_PERIOD_S, Schedule
+from workers.streams import stream_key
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -109,8 +111,8 @@ def test_only_sessions_past_their_end_are_removed(appliance: Appliance, alice: P
         assert list(connection.execute(select(sessions.c.token_sha256)).scalars()) == ["running"]
 
 
-def test_a_worker_clears_away_what_a_deleted_collection_held(
-    appliance: Appliance, administrator: Principal, redis_server
+def test_a_worker_clears_away_what_a_deleted_collection_held_and_what_a_deleted_person_said(
+    appliance: Appliance, administrator: Principal, alice: Principal, redis_server
 ) -> None:
     everybody = frozenset({"group:everyone"})
     shared = appliance.collections.create(administrator, "Board", readers=everybody, contributors=everybody)
@@ -118,15 +120,20 @@ def test_a_worker_clears_away_what_a_deleted_collection_held(
         upload.write(b"The night porter has the green book.")
         upload.commit()
     appliance.collections.delete(administrator, shared, name="Board", documents=1)
+    asked, _ = appliance.chat.ask(alice, appliance.chat.create_conversation(alice).id, "Who has the green book?")
+    streams = connect(appliance.settings)
+    streams.xadd(stream_key(asked.id), {"event": "delta"})
+    appliance.people.update(administrator, alice.id, disabled=True)
+    appliance.people.delete(administrator, alice.id, conversations=1, documents=0)
 
     def left() -> int:
         with appliance.database.read() as connection:
-            return len(connection.execute(select(documents.c.id)).all())
+            return sum(len(connection.execute(select(table.c.id)).all()) for table in (documents, conversations, messages))
 
-    assert left() == 1
+    assert left() == 3
     process = start(appliance.settings.data_dir)
     try:
-        until(lambda: left() == 0 and not list(appliance.blobs.names()))
+        until(lambda: left() == 0 and not list(appliance.blobs.names()) and not streams.exists(stream_key(asked.id)))
     finally:
         process.terminate()
         process.communicate(timeout=60)

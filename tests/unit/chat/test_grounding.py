@@ -28,6 +28,10 @@ def hit(text: str, start: int = 100) -> Hit:
         "Employees enjoy free lunch and a company car.",
         "Visitors are allowed in the server room.",
         "Hotel nights are never paid up to 110 euros.",
+        "Claims above 500 euros need the approval of the head of security.",  # a word from nowhere
+        "Claims below 500 euros need the approval of the head of department.",
+        "Hotel nights are paid up to 500 euros.",  # the number of the sentence before
+        "Hotel nights need the approval of the head of department.",
         "Yes.",
     ],
 )
@@ -48,6 +52,32 @@ def test_support_is_the_sentence_that_says_it(sentence, span):
     assert support is not None and support.passage == 1
     assert PASSAGE[support.start :].startswith(span)
     assert PASSAGE[support.start : support.end].count(".") == 1
+
+
+SHIPS = (
+    "Sandpiper runs on batteries and charges at each quay. It carries 300 passengers on every crossing. "
+    "Avocet was overhauled in Northbank. Crew members must take part in one drill every month before they stand watch alone."
+)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Avocet runs on batteries and charges at each quay.",
+        "Avocet carries 300 passengers on every crossing, and runs on batteries.",
+        "Crew members may take part in one drill every month before they stand watch alone.",
+        "Crew members must take part in one drill every week before they stand watch alone.",
+        "Crew members must take part in one drill every month after they stand watch alone.",
+    ],
+)
+def test_what_is_said_of_something_else_or_the_other_way_round_supports_nothing(sentence):
+    assert find_support(sentence, [SHIPS]) is None
+
+
+def test_a_neighbour_may_say_of_whom():
+    found = find_support("Sandpiper carries 300 passengers on every crossing.", [SHIPS])
+    assert found is not None
+    assert "Sandpiper" in SHIPS[found.start : found.end] and "300" in SHIPS[found.start : found.end]
 
 
 def test_marks_of_the_model_are_never_believed():
@@ -73,6 +103,29 @@ def test_marks_of_the_model_are_never_believed():
 def test_who_leaves_out_the_conditions_is_not_supported_strictly(sentence):
     rule = "Deck and engine crews cannot take leave in regatta week, the second full week of July, when all ferries sail."
     assert find_support(sentence, [rule], strict=True) is None
+
+
+def test_strictly_every_word_is_there():
+    claim = "Employees claims above 500 euros need the approval of the head of department."
+    assert find_support(claim.removeprefix("Employees "), [PASSAGE], strict=True)
+    assert find_support(claim, [f"{PASSAGE} Employees travel."]) and not find_support(
+        claim, [f"{PASSAGE} Employees travel."], strict=True
+    )
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The people who work on the ships are 142 people, and the people who work ashore are 56.",
+        "142 people work ashore.",
+        "142 people work on the ships.",
+        "The ships work for the company.",
+    ],
+)
+def test_strictly_the_order_tells_who_does_what(sentence):
+    source = "142 people work for the company: 86 on the ships and 56 ashore."
+    assert find_support(sentence, [source], strict=True) is None
+    assert find_support("142 people work for the company: 86 on the ships, 56 ashore.", [source], strict=True)
 
 
 def test_a_close_paraphrase_is_supported_strictly():

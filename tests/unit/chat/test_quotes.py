@@ -70,6 +70,13 @@ def test_leaders_tell_a_line_of_contents(text):
     assert is_contents_line(text)
 
 
+@pytest.mark.parametrize(("drink", "quotes"), [("Tea", 1), ("Coffee", 2)])
+def test_a_sentence_that_fits_less_is_quoted_where_it_answers_another_part(drink, quotes):
+    text = f"Iced tea costs two euros at breakfast in the hall. The rooms are dry. {drink} costs three euros at breakfast in the hall."
+    found = quoted("What do iced tea and coffee cost at breakfast in the hall?", text)
+    assert [sentence.split()[0] for sentence in found] == ["Iced", drink][:quotes]
+
+
 @pytest.mark.parametrize(
     "text", ["Well... maybe.", "Really....", "It is version 1.2.3.4.5.6 now.", "E. g. U. S. Army.", "def __init__(self): _______"]
 )

@@ -8,6 +8,11 @@ from appliance.errors import InvalidInput
 from appliance.identity.passwords import COMMON, DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords() -> None:
+    """Here hashing costs what it costs."""
+
+
 @pytest.mark.parametrize(
     ("password", "code"),
     [

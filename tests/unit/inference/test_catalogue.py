@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.bootstrap import POLICIES_DIR
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import SetupError
 from appliance.inference.quantisations import BITS_PER_WEIGHT, ONE_BIT, QUANTISATIONS, Source, plan
 from appliance.inference.store.catalogue import Catalogue, Entry

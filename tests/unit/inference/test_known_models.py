@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from appliance.bootstrap import POLICIES_DIR
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.inference.hardware.models import Hardware
 from appliance.inference.known_models import KnownModel, known_models
 from appliance.inference.registry import Availability, RuntimeSpec, runtime_names, runtime_specs

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.bootstrap import POLICIES_DIR
+from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.egress.seal.layers import Strength
 from appliance.errors import Unavailable
 from appliance.inference import routing

@@ -1,0 +1,166 @@
+"""`cloister users`: accounts as the page People keeps them, without a browser."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from appliance.administration.belongings import Belongings
+from appliance.audit.log import utc_text
+from appliance.bootstrap import Appliance
+from appliance.cli.acting import Act, act_in_box
+from appliance.cli.output import Output
+from appliance.cli.passwords import given_password, password_argument
+from appliance.cli.verbs import add_verbs
+from appliance.errors import Conflict, NotFound
+from appliance.identity.models import Account, Principal, Role
+from appliance.identity.store import comparable_name
+from appliance.language.counts import counted
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    for name, verb in add_verbs(parser, {name: summary for name, (summary, _) in VERBS.items()}).items():
+        verb.add_argument("--as", dest="person", metavar="USER", help="the administrator who acts")
+        if name == "list":
+            continue
+        verb.add_argument("user", metavar="NAME", help="the name to sign in with")
+        if name in {"add", "roles"}:
+            verb.add_argument(
+                "--role",
+                dest="roles",
+                action="append",
+                choices=[str(role) for role in Role],
+                required=name == "roles",
+                help="repeatable" if name == "roles" else "repeatable (default: employee)",
+            )
+        if name in {"add", "password"}:
+            password_argument(verb)
+        if name == "delete":
+            for what in ("conversations", "documents"):
+                verb.add_argument(f"--{what}", type=int, metavar="N", help="how many of their own may go (without: only told)")
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Exit code 0 when the act was done."""
+    if "password_stdin" in arguments:  # before the box is open: a person may take their time to type
+        arguments.password = given_password(arguments)
+    return act_in_box(VERBS[arguments.verb][1], arguments, output)
+
+
+def _list(appliance: Appliance, principal: Principal, _arguments: argparse.Namespace, output: Output) -> int:
+    accounts = appliance.people.list(principal)
+    documents = [
+        _document(item.principal, disabled=_disabled(item)) | {"created": utc_text(item.created_ms)} for item in accounts
+    ]
+    output.result({"users": documents}, *(_line(item, principal) for item in accounts))
+    return 0
+
+
+def _add(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    roles = [Role(role) for role in arguments.roles or [Role.EMPLOYEE]]
+    made = appliance.people.create(principal, arguments.user, arguments.password, roles)
+    output.result(_document(made, disabled=False), f"{made.name} can sign in now.")
+    return 0
+
+
+def _roles(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    which = _called(appliance, principal, arguments.user)
+    account = appliance.people.update(principal, which, roles=[Role(role) for role in arguments.roles])
+    return _told(account, output, f"Roles of {account.principal.name}: {_named(account.principal.roles)}.")
+
+
+def _password(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    account = appliance.people.update(principal, _called(appliance, principal, arguments.user), password=arguments.password)
+    return _told(account, output, f"{account.principal.name} was signed out everywhere and has a new password.")
+
+
+def _disable(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    which = _called(appliance, principal, arguments.user)
+    if which == principal.id:  # the page has no button for it either
+        raise Conflict("Nobody disables their own account; another administrator does.", code="person.own_account")
+    account = appliance.people.update(principal, which, disabled=True)
+    return _told(account, output, f"{account.principal.name} is disabled and was signed out everywhere.")
+
+
+def _enable(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    account = appliance.people.update(principal, _called(appliance, principal, arguments.user), disabled=False)
+    return _told(account, output, f"{account.principal.name} can sign in again.")
+
+
+def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    """Without numbers nothing is deleted: exit code 1, and what would go and stay."""
+    person = _found(appliance, principal, arguments.user)
+    which, name = person.id, person.name
+    agreed = (arguments.conversations, arguments.documents)
+    if agreed == (None, None):
+        found = appliance.people.belongings(principal, which)
+        agree = f"--conversations {found.conversations} --documents {found.documents}"
+        told = [f"{name} has {found.own}; they go with the account, its groups and grants, for good.", *_staying(name, found)]
+        told.append(f"Nothing is deleted yet. To delete the account, repeat this command with {agree}")
+        output.result({"deleted": None, **asdict(found)}, *told)
+        return 1
+    found = appliance.people.delete(principal, which, conversations=agreed[0] or 0, documents=agreed[1] or 0)
+    output.result({"deleted": which, **asdict(found)}, f"{name} was deleted with {found.own}.", *_staying(name, found))
+    return 0
+
+
+def _staying(name: str, found: Belongings) -> list[str]:
+    """What a deletion does not reach; the page says the same (web/static/people.js)."""
+    put = [f"- {counted(found.shared_documents, 'document')} that {name} put into shared collections"]
+    return [
+        "What stays:",
+        *(put if found.shared_documents else []),
+        "- questions that they showed to administrators and that were taken into golden sets, if any",
+        "- backups made until now, copies that upgrades keep for 30 days, and what was exported of the audit log",
+        "- what they wrote and were called, sealed in the audit log, until an officer erases it",
+    ]
+
+
+def _called(appliance: Appliance, principal: Principal, name: str) -> str:
+    return _found(appliance, principal, name).id
+
+
+def _found(appliance: Appliance, principal: Principal, name: str) -> Principal:
+    """That account, disabled or not, in the list that the page shows, too: who may not see it learns no name.
+
+    Raises `NotFound` (`person.unknown`).
+    """
+    for account in appliance.people.list(principal):
+        if comparable_name(account.principal.name) == comparable_name(name):
+            return account.principal
+    raise NotFound(f"There is no account named {name}.", code="person.unknown")
+
+
+def _told(account: Account, output: Output, sentence: str) -> int:
+    output.result(_document(account.principal, disabled=_disabled(account)), sentence)
+    return 0
+
+
+def _disabled(account: Account) -> bool:
+    return account.disabled_ms is not None
+
+
+def _document(person: Principal, *, disabled: bool) -> dict[str, object]:
+    return {"id": person.id, "name": person.name, "roles": sorted(person.roles), "disabled": disabled}
+
+
+def _line(account: Account, principal: Principal) -> str:
+    person = account.principal
+    state = "; disabled" if _disabled(account) else ""
+    you = " (you)" if person.id == principal.id else ""
+    return f"{person.name:<24} {_named(person.roles)}; since {utc_text(account.created_ms)[:10]}{state}{you}"
+
+
+def _named(roles: frozenset[Role]) -> str:
+    return ", ".join(sorted(roles))
+
+
+VERBS: dict[str, tuple[str, Act]] = {
+    "list": ("every account: its roles, since when, whether it is disabled", _list),
+    "add": ("make an account, with a password to be handed over in person", _add),
+    "roles": ("give somebody exactly these roles, and end their sessions", _roles),
+    "password": ("give somebody a new password, and end their sessions", _password),
+    "disable": ("keep somebody out, and end their sessions; documents and conversations stay", _disable),
+    "enable": ("let somebody sign in again", _enable),
+    "delete": ("delete the disabled account of somebody who left, with their conversations and own documents", _delete),
+}
