@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryFile
+
 from appliance.errors import SetupError
 from appliance.settings import Settings
 
 _BEGUN = frozenset({"blobs", "keys", "logs", "models", "ollama", "run", "settings.toml", ".writable"})
-"""What stands in one before there is a database: a start that was broken off, or settings written before the first one."""
+"""What stands in one before there is a database: a start that was broken off (`.writable` by older versions), or settings."""
 _OF_THE_DISK = frozenset({"lost+found"})
 
 
@@ -44,9 +46,8 @@ def make_directories(settings: Settings, *, create: bool) -> None:
             settings.run_dir,
         ):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = settings.data_dir / ".writable"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=settings.data_dir):  # without a name: every process of the box comes by here, also at once
+            pass
     except OSError as error:
         raise SetupError(
             f"The data directory {settings.data_dir} cannot be written to ({error.strerror}).", code="setup.unwritable"
