@@ -200,11 +200,12 @@ def _require_sound(copied: Database, revision: str, rows: dict[str, int]) -> Non
 
 def _remove_superseded(directory: Path) -> None:
     """One of each schema, since tries in vain must not push out what was kept before; then the newest ones."""
+    found = kept_copies(directory)  # asked once: when a copy from a clock ahead was made is said by the moment of asking
     newest: dict[tuple[bool, str], KeptCopy] = {}
-    for copy in kept_copies(directory):
+    for copy in found:
         newest.setdefault((copy.left, copy.revision), copy)
     stay = [*newest.values()][:KEPT]
-    _remove([copy for copy in kept_copies(directory) if copy not in stay])
+    _remove([copy for copy in found if copy not in stay])
 
 
 def _remove(copies: list[KeptCopy]) -> int:
