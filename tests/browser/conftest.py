@@ -126,7 +126,7 @@ class ThreadQueue:
         return True
 
     def settle(self) -> None:
-        for thread in list(self.threads):
+        for thread in self.threads:  # an answer that ends starts the next question's thread: the list grows meanwhile
             thread.join(60)
 
 
@@ -195,6 +195,7 @@ def box(data_dir: Path) -> Iterator[Box]:
     queue.settle()
     thread.join(20)
     assert not thread.is_alive(), "the server did not end"
+    queue.settle()
     redis.terminate()
     redis.wait(10)
     appliance.close()
