@@ -192,11 +192,11 @@ def replace_hash(connection: Connection, principal_id: str, password_hash: str) 
 
 
 def delete_account(connection: Connection, principal_id: str, by: str) -> None:
-    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships and sessions go.
+    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships, second factor and sessions go.
 
     `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove.
     """
-    for table in (tables.roles, tables.group_members):
+    for table in (tables.roles, tables.group_members, tables.second_factors, tables.recovery_codes):
         connection.execute(delete(table).where(table.c.principal_id == principal_id))
     end_sessions(connection, principal_id)
     # the column wants something that is there once; `clean_name` lets nobody have this

@@ -78,6 +78,21 @@ throttles = Table(
     Column("failures", Integer, nullable=False),
     Column("blocked_until_ms", Integer, nullable=False),
 )
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret", String(64), nullable=False),  # base32, as the app has it
+    Column("begun_ms", Integer, nullable=False),
+    Column("confirmed_ms", Integer),  # NULL until a first code has shown that the app has it: until then it counts for nothing
+    Column("last_step", Integer, nullable=False),  # of the last code accepted, in steps of 30 s: none up to it is accepted again
+)
+recovery_codes = Table(  # a row goes with its use
+    "recovery_codes",
+    metadata,
+    Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_sha256", String(64), primary_key=True),
+)
 setup_links = Table(
     "setup_links",
     metadata,
