@@ -1,4 +1,7 @@
-"""The SQL of people. Whatever weakens or changes an account ends its sessions here, so that no caller can forget to."""
+"""The SQL of people. Whatever weakens or changes an account ends its sessions here, so that no caller can forget to.
+
+So do its API keys, where somebody who should not have had the account may have made one. Their ids are given back: callers record them.
+"""
 
 from __future__ import annotations
 
@@ -166,8 +169,8 @@ def set_roles(connection: Connection, principal_id: str, roles: Iterable[Role]) 
     end_sessions(connection, principal_id)
 
 
-def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -> None:
-    """Disable (sessions end) or enable an account. Raises `Conflict` for the last administrator."""
+def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -> list[str]:
+    """Disable or enable an account; its sessions and keys end. Ids of the keys. Raises `Conflict` for the last administrator."""
     require_account(connection, principal_id)
     if disabled:
         _require_other_administrator(connection, principal_id)
@@ -175,13 +178,15 @@ def set_disabled(connection: Connection, principal_id: str, *, disabled: bool) -
         update(tables.principals).where(tables.principals.c.id == principal_id).values(disabled_ms=now_ms() if disabled else None)
     )
     end_sessions(connection, principal_id)
+    return end_keys(connection, principal_id)
 
 
-def set_password(connection: Connection, principal_id: str, password_hash: str) -> None:
-    """Replace the password hash and end the person's sessions."""
+def set_password(connection: Connection, principal_id: str, password_hash: str) -> list[str]:
+    """Replace the password hash and end the person's sessions and keys. Ids of the keys."""
     require_account(connection, principal_id)
     replace_hash(connection, principal_id, password_hash)
     end_sessions(connection, principal_id)
+    return end_keys(connection, principal_id)
 
 
 def replace_hash(connection: Connection, principal_id: str, password_hash: str) -> None:
@@ -191,10 +196,10 @@ def replace_hash(connection: Connection, principal_id: str, password_hash: str) 
     )
 
 
-def delete_account(connection: Connection, principal_id: str, by: str) -> None:
-    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships, second factor and sessions go.
+def delete_account(connection: Connection, principal_id: str, by: str) -> list[str]:
+    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships, second factor, sessions and keys go.
 
-    `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove.
+    `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove. Ids of the keys.
     """
     for table in (tables.roles, tables.group_members, tables.second_factors, tables.recovery_codes):
         connection.execute(delete(table).where(table.c.principal_id == principal_id))
@@ -202,11 +207,18 @@ def delete_account(connection: Connection, principal_id: str, by: str) -> None:
     # the column wants something that is there once; `clean_name` lets nobody have this
     nameless = {"name": f"\x7f{principal_id}", "password_hash": "", "deleted_ms": now_ms(), "deleted_by": by}
     connection.execute(update(tables.principals).where(tables.principals.c.id == principal_id).values(nameless))
+    return end_keys(connection, principal_id)
 
 
 def end_sessions(connection: Connection, principal_id: str) -> None:
     """Delete all sessions of a person."""
     connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
+
+
+def end_keys(connection: Connection, principal_id: str) -> list[str]:
+    """Delete all API keys of a person, the expired ones too; their ids."""
+    theirs = delete(tables.api_keys).where(tables.api_keys.c.principal_id == principal_id)
+    return sorted(connection.execute(theirs.returning(tables.api_keys.c.id)).scalars())
 
 
 def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:

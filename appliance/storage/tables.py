@@ -93,6 +93,19 @@ recovery_codes = Table(  # a row goes with its use
     Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
     Column("code_sha256", String(64), primary_key=True),
 )
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(),
+    _owner("principal_id", "principals.id"),
+    Column("name", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the secret, which nobody but its holder has
+    Column("scopes", String(100), nullable=False),  # identity/api_keys.py KeyScope, with commas between
+    Column("created_ms", Integer, nullable=False),
+    Column("expires_ms", Integer, nullable=False),
+    Column("last_used_ms", Integer),
+    Index("api_keys_by_principal", "principal_id"),
+)
 setup_links = Table(
     "setup_links",
     metadata,
@@ -146,6 +159,7 @@ documents = Table(
     Column("chunk_count", Integer, nullable=False, default=0),
     Column("hidden_pages", String(200), nullable=False, server_default=""),  # "3, 7": they hold text that nobody sees
     Column("hidden_letters", Integer, nullable=False, server_default="0"),
+    Column("key_id", String(64), nullable=False, server_default=""),  # of the API key by which it came
     Column("attempts", Integer, nullable=False, default=0),
     Column("claimed_by", String(64)),
     Column("lease_until_ms", Integer, nullable=False, default=0),
@@ -221,6 +235,7 @@ messages = Table(
     Column("best_score", Float),  # of the best passage found, used or not
     Column("sentences_supported", Integer),  # written by the model, held by a passage
     Column("sentences_withheld", Integer),  # written by the model, held by none
+    Column("key_id", String(64), nullable=False, server_default=""),  # of the API key by which it was asked for
     UniqueConstraint("conversation_id", "ordinal"),
     Index("messages_by_status", "status", "lease_until_ms"),
     Index("messages_by_end", "finished_ms"),

@@ -80,6 +80,8 @@ def left(appliance: Appliance, service: DocumentService, administrator: Principa
         factor = {"secret": "A" * 32, "begun_ms": 1, "confirmed_ms": 2, "last_step": 0}
         connection.execute(insert(tables.second_factors).values(principal_id=carol.id, **factor))
         connection.execute(insert(tables.recovery_codes).values(principal_id=carol.id, code_sha256="0" * 64))
+        key = {"name": "Import", "digest": "0" * 64, "scopes": "ask", "created_ms": 1, "expires_ms": 2}
+        connection.execute(insert(tables.api_keys).values(id="1" * 16, principal_id=carol.id, **key))
         hanging = _hanging_on(connection, carol.id)
     for table, reached in hanging.items():
         if table == "holds":  # who is held is not deleted
