@@ -17,6 +17,7 @@ from appliance.chat.claims import Claim, Ending, earlier_messages, finish, readi
 from appliance.chat.classification import answer_classification
 from appliance.chat.finding import find
 from appliance.chat.followup import standalone_query
+from appliance.chat.missing import nothing_found
 from appliance.chat.models import ABSTAINED, QUOTED, Message, MessageStatus
 from appliance.chat.nearest import nearest_passages
 from appliance.chat.policy import Silence
@@ -44,8 +45,6 @@ from appliance.retrieval.models import Hit
 from appliance.settings import Settings
 from appliance.storage.database import Database
 
-NO_ANSWER = "The documents you may read do not contain the answer to this question."
-STILL_READING = "Some of them are still being read: ask again in a moment."
 _QUOTES = 2
 _PASSAGES_SHOWN = 4
 _MICRO_PASSAGES_SHOWN = 3
@@ -126,7 +125,7 @@ class Answering:
         work.exchanges = _exchanges(earlier)
         work.query = standalone_query(claim.question, [message.text for message in earlier if message.role == "user"])
         found = find(claim.question, work.query, lambda query: self._searched(work, principal, query), self._silence)
-        work.queries, work.found = found.queries, found.hits
+        work.queries, work.found, work.missing = found.queries, found.hits, found.missing
         work.mark("search_ms")
         if watch.cancelled.is_set():
             return work.ended(MessageStatus.STOPPED, CheckedAnswer(""), FinishReason.CANCELLED)
@@ -210,7 +209,7 @@ class Answering:
                 "answer.withheld",
                 "The answer was withheld: it contained an address or an instruction that does not come from your documents.",
             )
-        return ending or self._silent(work, principal)
+        return self._partial(work, principal, ending) if ending else self._silent(work, principal)
 
     def _closely(
         self, work: Work, runtime: Runtime, request: CompletionRequest, quotes: Sequence[Quote], boundary: str
@@ -226,13 +225,27 @@ class Answering:
         )
 
     def _silent(self, work: Work, principal: Principal) -> Ending:
-        """No answer, and nothing cited; what comes nearest is offered as that. Who asks right after an upload hears that."""
-        scope = self._access.scope_now(principal, Action.DOCUMENT_READ).collection_ids
-        narrowed = scope if work.claim.collection_id is None else scope & {work.claim.collection_id}
-        with self._database.read() as connection:
-            text = f"{NO_ANSWER} {STILL_READING}" if reading_goes_on(connection, narrowed) else NO_ANSWER
-        near = nearest_passages(work.query, [hit for hit in work.found if hit.collection_id in narrowed], self._silence)
+        """No answer, and nothing cited; what comes nearest is offered as that."""
+        scope = self._scope(work, principal)
+        near = nearest_passages(work.query, [hit for hit in work.found if hit.collection_id in scope], self._silence)
+        text = nothing_found(reading=self._reading(scope))
         return replace(work.ended(MessageStatus.DONE, CheckedAnswer(text), ABSTAINED), nearest=near)
+
+    def _partial(self, work: Work, principal: Principal, ending: Ending) -> Ending:
+        """An answer to some of what was asked says what it does not answer."""
+        if not work.missing or ending.status is not MessageStatus.DONE:
+            return ending
+        missing = nothing_found(work.missing, reading=self._reading(self._scope(work, principal)))
+        return replace(ending, text=f"{ending.text}\n\n{missing}")
+
+    def _scope(self, work: Work, principal: Principal) -> frozenset[str]:
+        scope = self._access.scope_now(principal, Action.DOCUMENT_READ).collection_ids
+        return scope if work.claim.collection_id is None else scope & {work.claim.collection_id}
+
+    def _reading(self, scope: frozenset[str]) -> bool:
+        """Whether documents of these collections are still being taken in: who asks right after an upload hears that."""
+        with self._database.read() as connection:
+            return reading_goes_on(connection, scope)
 
     def _readable(self, principal: Principal, passages: Sequence[Hit]) -> bool:
         """Whether the person still may read what the answer is made of: rights may have changed while it was written."""

@@ -14,10 +14,14 @@ from appliance.retrieval.models import Hit
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`queries`: what was searched for, of each part that can be answered; none where nothing can. `hits`: best first."""
+    """`queries`: what was searched for, of each part that can be answered; none where nothing can. `hits`: best first.
+
+    `missing`: the parts that cannot be answered where another one can, as they were asked.
+    """
 
     queries: tuple[str, ...]
     hits: list[Hit]
+    missing: tuple[str, ...] = ()
 
 
 def find(question: str, query: str, search: Callable[[str], list[Hit]], silence: Silence) -> Found:
@@ -28,10 +32,11 @@ def find(question: str, query: str, search: Callable[[str], list[Hit]], silence:
     parts = question_parts(question) if query == question else [Part(question, query)]
     found = [(part, search(part.query)) for part in parts]
     kept = _answerable(found, silence)
+    missing = [part.asked for part, _ in found if kept and part not in [one for one, _ in kept]]
     if not kept and len(parts) > 1:
         found.insert(0, (Part(question, question), search(question)))
         kept = _answerable(found[:1], silence)
-    return Found(tuple(part.query for part, _ in kept), _in_turn([hits for _, hits in kept or found]))
+    return Found(tuple(part.query for part, _ in kept), _in_turn([hits for _, hits in kept or found]), tuple(missing))
 
 
 def best_answerability(question: str, search: Callable[[str], list[Hit]]) -> float:

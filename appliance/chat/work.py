@@ -27,6 +27,8 @@ class Work:
         self.query = ""
         self.queries: tuple[str, ...] = ()
         """What was searched for, of each part of the question that can be answered."""
+        self.missing: tuple[str, ...] = ()
+        """The parts that cannot, as they were asked, where another one can."""
         self.exchanges: list[Exchange] = []
         self.found: list[Hit] = []
         self.used: tuple[Hit, ...] = ()

@@ -13,8 +13,8 @@ from sqlalchemy import delete, select, update
 
 from appliance.administration.belongings import belongings_of, delete_person
 from appliance.chat import citations
-from appliance.chat.answering import NO_ANSWER, STILL_READING
-from appliance.chat.models import QUOTED, MessageStatus
+from appliance.chat.missing import NO_ANSWER, STILL_READING, nothing_found
+from appliance.chat.models import ABSTAINED, QUOTED, MessageStatus
 from appliance.chat.prompt import CLOSELY
 from appliance.cli.ask import answered_by_box
 from appliance.errors import InvalidInput, NotFound, Throttled, Unavailable
@@ -94,6 +94,31 @@ def test_each_thing_that_is_asked_is_searched_for_and_quoted(office, alice, sink
     assert office.search.queries == parts
     assert [citation.text.split(" ", 2)[:2] for citation in answer.citations] == [["The", "car"], ["Every", "employee"]]
     assert office.runtime.requests[0].messages[-1].text.count(LEAVE) == 1
+
+
+def test_what_is_not_answered_beside_what_is_is_said_once_all_is_checked_and_cites_nothing(office, alice, sink):
+    stranger = office.person("stranger")
+    office.document(office.collection(stranger), "stars.txt", "The planetarium closes at nine in the evening.")
+    answer_id = ask(office, alice, "When does the planetarium close, and how many days of paid leave does an employee have?")
+    office.chat.answer(answer_id, sink, "w1")
+    answer = office.chat.message(alice, answer_id)
+    said, missing = answer.text.rsplit("\n\n", 1)
+    assert (said.count("["), len(answer.citations)) == (1, 1)
+    assert missing == "The documents you may read do not contain an answer to “When does the planetarium close”."
+    assert missing not in sink.text
+    assert answer.finish_reason != ABSTAINED
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (["Where is [1] kept?"], "an answer to “Where is kept”."),
+        (["when is\npayday?", "who pays  it"], "an answer to “when is payday” or “who pays it”."),
+        (["why " * 60], f"an answer to “{'why ' * 29}why …”."),
+    ],
+)
+def test_what_is_missing_is_named_as_it_was_asked_without_marks_and_not_at_length(parts, told):
+    assert nothing_found(parts).endswith(told)
 
 
 NEAR = "Which employee has sixty paid leave vouchers?"

@@ -87,7 +87,14 @@ def test_passages_of_the_parts_take_turns_and_stand_once():
 
 def test_a_part_without_an_answer_brings_no_passages():
     one, _ = found({DOG: DOGS, PAYDAY: passages("Nothing of the kind.", first=9)[:0]})
-    assert (one.queries, one.hits) == ((DOG,), DOGS)
+    assert (one.queries, one.hits, one.missing) == ((DOG,), DOGS, (PAYDAY,))
+
+
+def test_where_all_is_answered_or_nothing_is_no_part_is_missing():
+    assert found({DOG: DOGS, PAYDAY: passages("Payday is the 25th.", first=9)})[0].missing == ()
+    assert found({})[0].missing == ()
+    whole = "What does a dog cost, and when is payday?"
+    assert found({whole: passages("What a dog costs is told on payday.", first=5)})[0].missing == ()
 
 
 def test_a_question_that_leans_on_another_is_not_taken_apart():
