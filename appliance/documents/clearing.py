@@ -15,7 +15,7 @@ from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.documents import store
 from appliance.documents.models import Document
-from appliance.documents.removal import goes_at_once, remove_unused, take_away
+from appliance.documents.removal import fitting, goes_at_once, remove_unused, take_away
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import load_principal, pseudonym_of
 from appliance.policy.store import load_deleted
@@ -62,7 +62,7 @@ class Clearing:
     def _remove(self, left: list[Document]) -> int:
         """The first of `left`, with those that fit into the same transaction."""
         at_once = goes_at_once(left[0], slices.SLICE)
-        batch = _fitting(left) if at_once else left[:1]
+        batch = fitting(left, slices.SLICE)
         names = []
         with self._database.write(foreign_keys=at_once) as connection:
             for document in batch:
@@ -93,15 +93,3 @@ class Clearing:
             sealed_subject=pseudonym_of(connection, gone.deleted_by),
         )
         self._audit.append(connection, event)
-
-
-def _fitting(left: list[Document]) -> list[Document]:
-    """As many of the first small ones as make up one slice."""
-    batch: list[Document] = []
-    passages = 0
-    for document in left:
-        passages += document.chunk_count
-        if batch and (passages > slices.SLICE or not goes_at_once(document, slices.SLICE)):
-            break
-        batch.append(document)
-    return batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
@@ -17,6 +17,20 @@ from appliance.storage.database import Database
 def goes_at_once(document: Document, most: int) -> bool:
     """Whether one transaction can remove all of it: it is stored in full, as at most so many passages."""
     return document.status is DocumentStatus.READY and document.chunk_count <= most
+
+
+def fitting(left: Sequence[Document], most: int) -> list[Document]:
+    """As many of the first ones as one transaction can remove, with at most so many passages; always the first."""
+    batch: list[Document] = []
+    passages = 0
+    for document in left:
+        passages += document.chunk_count
+        if batch and (passages > most or not goes_at_once(document, most)):
+            break
+        batch.append(document)
+        if not goes_at_once(document, most):
+            break
+    return batch
 
 
 def take_away(connection: Connection, index: SearchIndex, document_id: str, *, at_once: bool) -> str | None:

@@ -166,6 +166,7 @@ documents = Table(
     UniqueConstraint("collection_id", "sha256"),
     Index("documents_by_status", "status", "lease_until_ms"),
     Index("documents_by_blob", "blob_name"),
+    Index("documents_by_age", "collection_id", "uploaded_ms"),
 )
 pages = Table(
     "pages",
@@ -204,6 +205,7 @@ conversations = Table(
     Column("updated_ms", Integer, nullable=False),
     Column("chosen_model", String(200), nullable=False, server_default=""),  # by hand; empty leaves it to the routing policy
     Index("conversations_by_principal", "principal_id", "updated_ms"),
+    Index("conversations_by_age", "updated_ms"),
 )
 messages = Table(
     "messages",
@@ -291,6 +293,29 @@ feedback = Table(
     Column("changed_ms", Integer, nullable=False),
     CheckConstraint("kind IN ('', 'citation', 'missed', 'wrong', 'other')"),
     Index("feedback_by_time", "given_ms"),
+)
+
+# retention ----------------------------------------------------------------------------------------------------------------
+retention = Table(
+    "retention",
+    metadata,
+    Column("subject", String(64), primary_key=True),  # "conversations", or the id of a collection: of its documents
+    Column("days", Integer),  # as agreed last; NULL: they stay
+    Column("days_before", Integer),  # what holds until `effective_ms`; NULL: they stay until then
+    Column("effective_ms", Integer, nullable=False),
+    CheckConstraint("days BETWEEN 1 AND 36500"),
+    CheckConstraint("days_before BETWEEN 1 AND 36500"),
+)
+retention_clock = Table(  # what retention/clock.py believes of the clock; one row
+    "retention_clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("believed_ms", Integer, nullable=False),
+    Column("wall_ms", Integer, nullable=False),  # the rest: as it was at the last look
+    Column("boot_id", String(64), nullable=False),
+    Column("mono_ms", Integer, nullable=False),
+    Column("waited_ms", Integer, nullable=False),
+    CheckConstraint("id = 1"),
 )
 
 # quality ------------------------------------------------------------------------------------------------------------------

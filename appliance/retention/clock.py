@@ -1,0 +1,75 @@
+"""What retention believes of the clock, so that one that was set ahead does not empty the box.
+
+With each care the clock is compared with how long this machine has run since. Where it went ahead by more than a day beyond
+that, it was set, or the machine was off: then it is believed after the box has run with it for another day, and until then
+nothing goes. A clock that goes back is believed at once, since things only stay longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from appliance.retention.rules import DAY_MS
+from appliance.storage.tables import audit_events, retention_clock
+
+PATIENCE_MS = DAY_MS
+"""So much the clock may go ahead of the time run, and so long the box runs with one that went further before it is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A look at the clocks: the time of day, and the one that only counts on, which starts anew with each boot."""
+
+    wall_ms: int
+    boot_id: str
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """`believed_ms` is the latest moment that counts; the rest is the last look, and how long the box ran with a clock ahead."""
+
+    believed_ms: int
+    wall_ms: int
+    boot_id: str
+    mono_ms: int
+    waited_ms: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the clock is ahead of what is believed."""
+        return self.wall_ms > self.believed_ms
+
+
+def looked(before: Belief | None, now: Reading) -> Belief:
+    """What is believed after another look; pure. The first look is believed, there is nothing yet to compare it with."""
+    if before is None:
+        return Belief(now.wall_ms, now.wall_ms, now.boot_id, now.mono_ms)
+    ran = max(0, now.mono_ms - before.mono_ms) if now.boot_id == before.boot_id else 0
+    if now.wall_ms <= before.believed_ms + ran + PATIENCE_MS:
+        return Belief(now.wall_ms, now.wall_ms, now.boot_id, now.mono_ms)
+    set_again = now.wall_ms > before.wall_ms + ran + PATIENCE_MS
+    waited = 0 if set_again else before.waited_ms + ran
+    believed = now.wall_ms if waited >= PATIENCE_MS else before.believed_ms + ran
+    return Belief(believed, now.wall_ms, now.boot_id, now.mono_ms, 0 if believed == now.wall_ms else waited)
+
+
+def look(connection: Connection, now: Reading) -> Belief:
+    """Compare, and keep what came of it. Inside a write transaction."""
+    belief = looked(belief_of(connection), now)
+    connection.execute(delete(retention_clock))
+    connection.execute(insert(retention_clock).values(id=1, **asdict(belief)))
+    return belief
+
+
+def belief_of(connection: Connection) -> Belief | None:
+    """As the last look left it; None before the first."""
+    row = connection.execute(select(retention_clock)).one_or_none()
+    return None if row is None else Belief(row.believed_ms, row.wall_ms, row.boot_id, row.mono_ms, row.waited_ms)
+
+
+def begun_ms(connection: Connection) -> int | None:
+    """When the log of this box begins: nothing in it is older, and a time before that was told by a clock that stood wrong."""
+    return connection.execute(select(audit_events.c.time_ms).where(audit_events.c.seq == 1)).scalar()
