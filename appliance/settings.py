@@ -44,6 +44,7 @@ class Settings:
     questions_limit: int = _setting(100, "questions of everybody that may wait for answers at a time; further ones are refused")
     session_idle_min: int = _setting(60, "a session ends after this long without a request")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
+    second_factor_roles: str = _setting("", "roles that must have a second factor, with commas between; empty asks it of nobody")
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
     ollama_program: str = _setting("", "start this Ollama inside the seal: the path of its program, or find; empty starts none")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")

@@ -39,6 +39,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 
 from web.assets import load_assets
 from web.bodies import BodyRequest
+from web.controllers.account import AccountController
 from web.controllers.assets import AssetsController
 from web.controllers.audit import AuditController
 from web.controllers.box import BoxController
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from appliance.bootstrap import Appliance
 
 CONTROLLERS: tuple[type[Controller], ...] = (
+    AccountController,
     AssetsController,
     AuditController,
     BoxController,

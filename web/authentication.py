@@ -54,6 +54,8 @@ def csrf_token(connection: Connection) -> str:
 
 
 def session_alive(connection: Connection) -> bool:
-    """Whether the session that opened this connection still stands; long streams ask again and again."""
+    """Whether the session that opened this connection still stands and its person may act; long streams ask again and again."""
     token = connection.scope.get("auth")
-    return token is not None and connection.app.state.appliance.sessions.principal(token) is not None
+    appliance = connection.app.state.appliance
+    principal = None if token is None else appliance.sessions.principal(token)
+    return principal is not None and appliance.factors.may_act(principal)

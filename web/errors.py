@@ -80,6 +80,8 @@ def from_appliance(request: _Request, error: ApplianceError) -> Response[Any]:
     if status == 401 and _wants_page(request):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"/sign-in?next={quote(target, safe='')}", status_code=303)
+    if error.stable_code == "factor.required" and _wants_page(request):
+        return Redirect("/account", status_code=303)
     headers = {}
     if "retry_after_s" in error.data:
         headers["Retry-After"] = str(error.data["retry_after_s"])

@@ -1,4 +1,4 @@
-"""The one guard: who is asking, was the request really made by our page, and does policy allow it.
+"""The one guard: who is asking, was the request made by our page, is a second factor missing, does policy allow it?
 
 Every handler declares `opt=declares(Action..., EventName...)`. What declares nothing is refused, automatic OPTIONS handlers
 included. Acts on one collection, document or conversation are decided in the services, which know the object; the guard still
@@ -26,6 +26,9 @@ WITHOUT_SESSION = frozenset({Action.ASSET_READ, Action.HEALTH_READ})
 
 ANONYMOUS = WITHOUT_SESSION | {Action.SESSION_CREATE, Action.SETUP_COMPLETE}
 """Decided for NOBODY, whoever asks."""
+
+WITHOUT_FACTOR = ANONYMOUS | {Action.ACCOUNT_READ, Action.SESSION_DELETE}
+"""Open to somebody who lacks the second factor that their role asks for: what it takes to set one up, or to leave."""
 
 IN_SERVICE = frozenset(
     {
@@ -75,6 +78,8 @@ def _authorise(connection: Connection, action: Action) -> None:
         raise NotSignedIn("Please sign in.")
     if _method(connection) not in SAFE_METHODS:
         _require_own_page(connection, token)
+    if action not in WITHOUT_FACTOR:
+        connection.app.state.appliance.factors.require(principal, action)
     if action not in IN_SERVICE:
         asking = NOBODY if action in ANONYMOUS else principal
         connection.app.state.appliance.access.require(asking, action, RESOURCES[action])

@@ -42,10 +42,13 @@ ADMINISTRATION = (
     Place("box", "The box", "/admin/box", Action.BOX_READ),
 )
 
+ACCOUNT = Place("account", "Your account", "/account", Action.ACCOUNT_READ)
+"""Led to by the person's name, not by the navigation; open also to whoever lacks the second factor that their role asks for."""
+
 
 def places(appliance: Appliance, principal: Principal, among: tuple[Place, ...] = PLACES) -> list[Place]:
     """Those of `among` that policy allows; asking leaves no audit event, opening one does."""
-    if principal is NOBODY:
+    if principal is NOBODY or not appliance.factors.may_act(principal):
         return []
     return [place for place in among if appliance.access.allowed(principal, place.action, RESOURCES[place.action])]
 
@@ -60,6 +63,8 @@ def landing(appliance: Appliance, principal: Principal, wanted: str) -> str:
     """`wanted`, where it is or lies below a page that this person may open; else where they begin."""
     path = urlsplit(local_path(wanted)).path
     pages = [*places(appliance, principal), *places(appliance, principal, ADMINISTRATION)]
+    if appliance.access.allowed(principal, ACCOUNT.action, RESOURCES[ACCOUNT.action]):
+        pages.append(ACCOUNT)
     may_open = any(path == page.path or path.startswith(f"{page.path}/") for page in pages)
     return wanted if may_open else home(appliance, principal)
 
@@ -68,5 +73,7 @@ def home(appliance: Appliance, principal: Principal) -> str:
     """Where this person begins; the start itself for whoever may open nothing, which says so."""
     if principal is NOBODY:
         return "/sign-in"
+    if not appliance.factors.may_act(principal):
+        return ACCOUNT.path
     allowed = places(appliance, principal)
     return allowed[0].path if allowed else START

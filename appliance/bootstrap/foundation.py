@@ -13,6 +13,7 @@ from appliance.audit.log import AuditLog
 from appliance.egress.seal.layers import Strength
 from appliance.egress.seal.reports import own_strength
 from appliance.errors import SetupError
+from appliance.identity.factors import SecondFactors, required_roles
 from appliance.identity.sessions import Sessions
 from appliance.policy.access import Access
 from appliance.policy.engine import Policies
@@ -43,6 +44,7 @@ class Foundation:
         self.audit = AuditLog(self.keys.audit_sealing, _boot_id(), self.policies.sha256)
         self.checkpoints = Checkpoints(self.database, self.audit, self.keys.audit_signing)
         self.access = Access(self.policies, self.database, self.audit)
+        self.factors = SecondFactors(self.database, self.audit, required_roles(settings.second_factor_roles))
         self.sessions = Sessions(
             self.database, self.audit, self.keys.sessions, idle_min=settings.session_idle_min, max_h=settings.session_max_h
         )

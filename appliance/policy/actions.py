@@ -8,6 +8,7 @@ from enum import StrEnum
 class Action(StrEnum):
     """What a principal may ask to do; a route without one is refused."""
 
+    ACCOUNT_READ = "account:read"  # the page of one's own account, and what it says of it
     ASSET_READ = "asset:read"  # style sheets and scripts of the pages themselves
     AUDIT_ERASE = "audit:erase"  # what is sealed of a person whose account was deleted
     AUDIT_EXPORT = "audit:export"

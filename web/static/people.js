@@ -47,7 +47,7 @@ function passwordField() {
     {},
     h("label", { for: "new-password" }, "Password"),
     h("input", { id: "new-password", name: "password", type: "password", required: true, minlength: 12, autocomplete: "new-password", "aria-describedby": "password-hint" }),
-    h("p.hint", { id: "password-hint" }, "At least 12 characters. Hand it over in person, to be changed under their name at the top; there is no mail from this box."),
+    h("p.hint", { id: "password-hint" }, "At least 12 characters. Hand it over in person, to be changed under Your account; there is no mail from this box."),
   );
 }
 

@@ -1,0 +1,53 @@
+"""The second factor of an account, and who must have one: that is asked for each request, of sessions and of API keys alike."""
+
+from __future__ import annotations
+
+from appliance.audit.events import AuditEvent, EventName, Outcome
+from appliance.audit.log import AuditLog
+from appliance.errors import Denied, SetupError
+from appliance.identity import factor_store
+from appliance.identity.models import Principal, Role
+from appliance.storage.database import Database
+
+
+def required_roles(setting: str) -> frozenset[Role]:
+    """The roles that `second_factor_roles` names. Raises `SetupError` for what is no role."""
+    named = [name.strip() for name in setting.split(",") if name.strip()]
+    unknown = sorted(set(named) - {str(role) for role in Role})
+    if unknown:
+        sentence = f"Setting second_factor_roles names {', '.join(unknown)}; the roles are {', '.join(Role)}."
+        raise SetupError(sentence, code="setup.settings")
+    return frozenset(Role(name) for name in named)
+
+
+class SecondFactors:
+    """Whether somebody has what their role asks for."""
+
+    def __init__(self, database: Database, audit: AuditLog, required: frozenset[Role]) -> None:
+        self._database = database
+        self._audit = audit
+        self._required = required
+
+    def required_of(self, principal: Principal) -> bool:
+        """Whether one of their roles must have a second factor."""
+        return not self._required.isdisjoint(principal.roles)
+
+    def may_act(self, principal: Principal) -> bool:
+        """False for somebody whose role must have a second factor and who has none. What else they may say the policies."""
+        if not self.required_of(principal):
+            return True
+        with self._database.read() as connection:
+            return factor_store.has_factor(connection, principal.id)
+
+    def require(self, principal: Principal, action: str) -> None:
+        """Return where `may_act`. Raises `Denied` (`factor.required`), after recording `access.denied`, for all other acts."""
+        if self.may_act(principal):
+            return
+        facts = {"action": action, "policies": "none", "reason": "no_second_factor"}
+        with self._database.write() as connection:
+            event = AuditEvent(EventName.ACCESS_DENIED, principal, outcome=Outcome.FAILURE, facts=facts)
+            self._audit.append(connection, event)
+        raise Denied(
+            "Your role needs a second factor. Set one up under Your account; until then nothing else is open to you.",
+            code="factor.required",
+        )
