@@ -40,8 +40,11 @@ def commitment(salt: bytes, field: str, value: str) -> str:
 
 
 def indexed_resources(leaf: dict[str, Any]) -> set[tuple[str, str]]:
-    """What a leaf can be found by: its resources, and the person it was done for."""
+    """What a leaf can be found by: its resources, the person it was done for, and the API key it was done by."""
     found = {(item["kind"], item["id"]) for item in leaf["resources"]}
     if "on_behalf_of" in leaf:
         found.add(("person", leaf["on_behalf_of"]))
+    facts = leaf.get("facts")
+    if isinstance(facts, dict) and isinstance(facts.get("key_id"), str):  # a bundle may hold anything
+        found.add(("key", facts["key_id"]))
     return found

@@ -137,6 +137,7 @@ def _optional(event: AuditEvent) -> dict[str, Any]:
         members["on_behalf_of"] = event.on_behalf_of.pseudonym
     if event.sealed and _subject(event) != (event.on_behalf_of or event.principal).pseudonym:
         members["sealed_of"] = _subject(event)
-    if event.facts:
-        members["facts"] = dict(event.facts)
+    key_id = (event.on_behalf_of or event.principal).key_id
+    if event.facts or key_id:
+        members["facts"] = {**event.facts, **({"key_id": key_id} if key_id else {})}
     return members

@@ -26,6 +26,8 @@ class Principal:
     pseudonym: str
     roles: frozenset[Role] = field(default_factory=frozenset)
     groups: frozenset[str] = field(default_factory=frozenset)
+    key_id: str = ""
+    """Of the API key by which the person acts; the audit log says it with each of these acts."""
 
 
 NOBODY = Principal(id="nobody", name="nobody", pseudonym="nobody")
@@ -37,11 +39,15 @@ SYSTEM = Principal(id="system", name="system", pseudonym="system")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person as administrators see one: the principal, when it was made, and since when it is disabled (milliseconds)."""
+    """A person as administrators see one: the principal, when it was made, and since when it is disabled (milliseconds).
+
+    `has_factor`: a code is asked for when they sign in.
+    """
 
     principal: Principal
     created_ms: int
     disabled_ms: int | None = None
+    has_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -19,6 +20,7 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import InvalidInput, NotSignedIn
 from appliance.identity import store, throttling
+from appliance.identity.api_keys import keys_ended
 from appliance.identity.models import NOBODY, Account, Principal
 from appliance.identity.passwords import DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 from appliance.storage.clock import now_ms
@@ -30,6 +32,14 @@ _TOUCH_MS = 60_000
 _MAX_TYPED = 200
 _SHARED = frozenset({"127.0.0.1", "::1"})
 """Behind these may stand a TLS front with everybody: there the limit of each name alone counts."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Proven:
+    """Account and password hash as they were when the password was verified, and what the tries are counted under."""
+
+    found: tuple[Account, str]
+    by_name: str
 
 
 class Sessions:
@@ -100,29 +110,46 @@ class Sessions:
         if person is None:
             raise NotSignedIn("Please sign in.")
         check_strength(new)
+        proven = self.prove_password(person, current, EventName.PASSWORD_CHANGED)
+        with self._hashing:
+            encoded = hash_password(new)
+        renewed = secrets.token_urlsafe(_TOKEN_BYTES)
+        with self._database.write() as connection:
+            self.require_still(connection, proven)
+            if not _lives(connection, token):  # signed out meanwhile
+                raise NotSignedIn("Please sign in.")
+            ended = store.set_password(connection, person.id, encoded)
+            self._insert(connection, person, renewed)
+            self._audit.append(connection, AuditEvent(EventName.PASSWORD_CHANGED, person))
+            for event in keys_ended(person, person, ended, "password_changed"):
+                self._audit.append(connection, event)
+        return renewed
+
+    def prove_password(self, person: Principal, password: str, refused: EventName) -> Proven:
+        """What `require_still` takes in the transaction of an act for which somebody must show their own password once more.
+
+        It counts as a try to sign in with this name. Raises `Throttled` after too many, `InvalidInput` (`password.wrong`) for a
+        wrong one, after recording `refused` as a failure.
+        """
         by_name = throttling.subject(self._key, throttling.NAME_LIMIT, store.comparable_name(person.name))
         with self._database.write() as connection:
             throttling.count_try(connection, throttling.NAME_LIMIT, by_name, self._clock())
         with self._database.read() as connection:
             found = store.credentials(connection, person.name)
         with self._hashing:
-            right = found is not None and verify_password(found[1], current)
-            encoded = hash_password(new) if right else ""
-        if not right:
-            refused = AuditEvent(EventName.PASSWORD_CHANGED, person, outcome=Outcome.FAILURE, facts={"reason": "wrong_password"})
+            right = found is not None and verify_password(found[1], password)
+        if found is None or not right:
+            event = AuditEvent(refused, person, outcome=Outcome.FAILURE, facts={"reason": "wrong_password"})
             with self._database.write() as connection:
-                self._audit.append(connection, refused)
+                self._audit.append(connection, event)
             raise InvalidInput("The current password is wrong.", code="password.wrong")
-        renewed = secrets.token_urlsafe(_TOKEN_BYTES)
-        with self._database.write() as connection:
-            # signed out, disabled, or given another password, while this one was being verified
-            if store.credentials(connection, person.name) != found or not _lives(connection, token):
-                raise NotSignedIn("Please sign in.")
-            throttling.clear(connection, by_name)
-            store.set_password(connection, person.id, encoded)
-            self._insert(connection, person, renewed)
-            self._audit.append(connection, AuditEvent(EventName.PASSWORD_CHANGED, person))
-        return renewed
+        return Proven(found, by_name)
+
+    def require_still(self, connection: Connection, proven: Proven) -> None:
+        """Forget the tries. Raises `NotSignedIn` where the account was disabled, or given another password, since."""
+        if store.credentials(connection, proven.found[0].principal.name) != proven.found:
+            raise NotSignedIn("Please sign in.")
+        throttling.clear(connection, proven.by_name)
 
     def principal(self, token: str) -> Principal | None:
         """Who the token belongs to, with today's roles; None when the session has ended or never was."""
