@@ -23,6 +23,7 @@ def cares(appliance: Appliance) -> list[Care]:
         Care("left_links", partial(remove_left_links, appliance.settings)),
         Care("kept_copies", partial(remove_expired, appliance.settings.copies_dir)),
         Care("quality", appliance.quality.record),
+        Care("retention_clock", appliance.retention_clock.care),
         Care("expired_sessions", appliance.sessions.remove_expired),
         Care("search_index", partial(_merge_all, appliance.database)),
         Care("posting_lists", partial(store_postings, appliance.database)),

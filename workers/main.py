@@ -180,7 +180,13 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
         from workers.maintenance import declare_clearing, declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
-        declare_clearing(broker, appliance.clearing, appliance.conversation_clearing)
+        declare_clearing(
+            broker,
+            appliance.clearing,
+            appliance.conversation_clearing,
+            old_documents=appliance.document_expiry,
+            old_conversations=appliance.conversation_expiry,
+        )
         forget = partial(vars(appliance).pop, "embedders", None)
         declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id), forget)
 

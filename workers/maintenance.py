@@ -31,7 +31,7 @@ class Pending(Protocol):
 
 
 class Clears(Protocol):
-    """The part of `Clearing` that is needed here."""
+    """The part of `Clearing` and `DocumentExpiry` that is needed here."""
 
     def run(self) -> int: ...
 
@@ -79,13 +79,20 @@ def declare_maintenance(
 
 
 class ClearsConversations(Protocol):
-    """The part of `ConversationClearing` that is needed here."""
+    """The part of `ConversationClearing` and `ConversationExpiry` that is needed here."""
 
     def run(self, forget: Callable[[Sequence[str]], None]) -> int: ...
 
 
-def declare_clearing(broker: NudgedBroker, clearing: Clears, conversations: ClearsConversations) -> None:
-    """Declare the actor `clear()`."""
+def declare_clearing(
+    broker: NudgedBroker,
+    clearing: Clears,
+    conversations: ClearsConversations,
+    *,
+    old_documents: Clears,
+    old_conversations: ClearsConversations,
+) -> None:
+    """Declare the actor `clear()`: what belonged to what was deleted first, then what is old enough to go."""
 
     def forget_streams(message_ids: Sequence[str]) -> None:
         broker.client.unlink(*map(stream_key, message_ids))
@@ -104,6 +111,10 @@ def declare_clearing(broker: NudgedBroker, clearing: Clears, conversations: Clea
             log.info("clear.conversations", count=count)
         if count := clearing.run():
             log.info("clear.done", count=count)
+        if count := old_conversations.run(forget_streams):
+            log.info("clear.old_conversations", count=count)
+        if count := old_documents.run():
+            log.info("clear.old_documents", count=count)
 
 
 class Schedule:

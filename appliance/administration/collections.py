@@ -19,6 +19,8 @@ from appliance.policy import store
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE, Grantee
+from appliance.retention.rules import NONE, Rule
+from appliance.retention.store import drop_rule, rules
 from appliance.retrieval import slices
 from appliance.storage.database import Database
 from appliance.storage.tables import documents
@@ -38,6 +40,8 @@ class CollectionSummary:
     may_contribute: bool
     document_count: int
     classification: str
+    stay: Rule = NONE
+    """How long its documents do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class CollectionDetail:
     contributors: frozenset[Grantee]
     document_count: int
     classification: str
+    stay: Rule = NONE
+    """How long its documents do."""
 
 
 class Collections:
@@ -189,7 +195,7 @@ class Collections:
         """Every collection with its grants, for administrators."""
         self._access.require(principal, Action.COLLECTION_LIST, APPLIANCE)
         with self._database.write() as connection:
-            counts = _document_counts(connection)
+            counts, stay = _document_counts(connection), rules(connection)
             stored = store.load_collections(connection)
             self._audit.append(connection, AuditEvent(EventName.COLLECTION_LISTED, principal, facts={"collections": len(stored)}))
         return [
@@ -202,6 +208,7 @@ class Collections:
                 item.resource.contributors,
                 counts.get(item.resource.id, 0),
                 item.classification,
+                stay.get(item.resource.id, NONE),
             )
             for item in stored
         ]
@@ -213,7 +220,7 @@ class Collections:
             return []
         writable = self._access.scope(principal, Action.DOCUMENT_UPLOAD)
         with self._database.read() as connection:
-            counts = _document_counts(connection)
+            counts, stay = _document_counts(connection), rules(connection)
             stored = [item for item in store.load_collections(connection) if item.resource.id in visible.collection_ids]
         summaries = [
             CollectionSummary(
@@ -224,6 +231,7 @@ class Collections:
                 item.resource.id in writable.collection_ids,
                 counts.get(item.resource.id, 0),
                 item.classification,
+                stay.get(item.resource.id, NONE),
             )
             for item in stored
         ]
@@ -237,6 +245,7 @@ def take_out_of_reach(connection: Connection, audit: AuditLog, principal: Princi
         golden_store.delete_set(connection, found.id)
         audit.append(connection, golden_event(EventName.GOLDEN_DELETED, principal, found))
     store.delete_collection(connection, stored.resource.id, principal.id)
+    drop_rule(connection, stored.resource.id)
     slices.withdraw_collection(connection, stored.number)
     return len(sets)
 

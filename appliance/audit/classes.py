@@ -119,6 +119,8 @@ CLASSES = MappingProxyType(
         EventName.PERSON_UPDATED: EventClass(_USER_MANAGEMENT, 2),
         EventName.QUALITY_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.QUESTION_ASKED: EventClass(_API, 1),
+        EventName.RETENTION_CHANGED: EventClass(_ENTITY_MANAGEMENT, 3),
+        EventName.RETENTION_READ: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.SEAL_CHECKED: EventClass(_LIFECYCLE, OTHER),
         EventName.SESSION_CREATED: EventClass(_AUTHENTICATION, 1),
         EventName.SESSION_DELETED: EventClass(_AUTHENTICATION, 2),
@@ -146,6 +148,7 @@ _REFUSED = MappingProxyType(
         "password": _USER_MANAGEMENT,
         "person": _USER_MANAGEMENT,
         "quality": _ENTITY_MANAGEMENT,
+        "retention": _ENTITY_MANAGEMENT,
         "session": _AUTHENTICATION,
         "setup": _USER_MANAGEMENT,
     }

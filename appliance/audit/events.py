@@ -104,6 +104,8 @@ class EventName(StrEnum):
     PERSON_UPDATED = "person.updated"
     QUALITY_READ = "quality.read"
     QUESTION_ASKED = "question.asked"
+    RETENTION_CHANGED = "retention.changed"
+    RETENTION_READ = "retention.read"
     SEAL_CHECKED = "seal.checked"
     SESSION_CREATED = "session.created"
     SESSION_DELETED = "session.deleted"

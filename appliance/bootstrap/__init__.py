@@ -30,9 +30,11 @@ from appliance.storage.upgrading import Upgraded, Upgrading, bring_up_to_date
 
 if TYPE_CHECKING:
     from appliance.chat.clearing import ConversationClearing
+    from appliance.chat.expiring import ConversationExpiry
     from appliance.chat.rehearsal import Rehearsal
     from appliance.chat.service import ChatService
     from appliance.documents.clearing import Clearing
+    from appliance.documents.expiring import DocumentExpiry
     from appliance.documents.reembedding import Reembedding
     from appliance.documents.service import DocumentService
     from appliance.inference.routing import Router
@@ -86,6 +88,19 @@ class Appliance(AdministrationParts):
         from appliance.chat.clearing import ConversationClearing
 
         return ConversationClearing(self.database, self.audit)
+
+    @cached_property
+    def document_expiry(self) -> DocumentExpiry:
+        from appliance.documents.expiring import DocumentExpiry
+        from appliance.retrieval.index import SearchIndex
+
+        return DocumentExpiry(self.database, self.blobs, self.audit, SearchIndex())
+
+    @cached_property
+    def conversation_expiry(self) -> ConversationExpiry:
+        from appliance.chat.expiring import ConversationExpiry
+
+        return ConversationExpiry(self.database, self.audit)
 
     @cached_property
     def reembedding(self) -> Reembedding:

@@ -21,6 +21,7 @@ from appliance.administration.golden.service import GoldenSets
 from appliance.administration.groups import Groups
 from appliance.administration.holds import Holds
 from appliance.administration.people import People
+from appliance.administration.retention import Retention
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
 from appliance.bootstrap.foundation import POLICIES_DIR
@@ -29,6 +30,8 @@ from appliance.chat.policy import load_answers_policy
 from appliance.egress.seal.layers import Strength
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.loaded_report import read_loaded
+from appliance.retention.clock import RetentionClock
+from appliance.retention.terms import Terms
 from appliance.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +53,9 @@ class AdministrationParts(InferenceParts):
         self.people = People(self.database, self.access, self.audit, self.sessions)
         self.groups = Groups(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
+        self.retention_clock = RetentionClock(self.database, self.audit.boot_id)
+        self.retention = Retention(self.database, self.access, self.audit, self.retention_clock)
+        self.terms = Terms(self.database)
         self.setup = Setup(self.database, self.access, self.audit)
         self.box = BoxReview(database=self.database, access=self.access, audit=self.audit, settings=settings)
         self.audit_review = AuditReview(self.database, self.access, self.audit, self.checkpoints)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from appliance.documents.models import Chunk, Document, DocumentStatus, Page, ParsedDocument
 from appliance.retrieval.slices import free_chunk_id
@@ -44,6 +44,12 @@ def documents_of_deleted(connection: Connection, limit: int) -> list[Document]:
     """Some of the documents whose collections were deleted."""
     gone = select(collections.c.id).where(collections.c.deleted_ms.is_not(None))
     found = select(*_COLUMNS).where(documents.c.collection_id.in_(gone)).order_by(documents.c.id).limit(limit)
+    return [_document(row) for row in connection.execute(found)]
+
+
+def documents_where(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[Document]:
+    """The first of those that meet all conditions, the oldest first."""
+    found = select(*_COLUMNS).where(*conditions).order_by(documents.c.uploaded_ms, documents.c.id).limit(limit)
     return [_document(row) for row in connection.execute(found)]
 
 

@@ -60,6 +60,7 @@ class Action(StrEnum):
     PERSON_LIST = "person:list"
     PERSON_UPDATE = "person:update"  # roles, password, disabled
     QUALITY_READ = "quality:read"  # figures of the answers, hour by hour, and what has drifted
+    RETENTION_UPDATE = "retention:update"  # how long conversations stay; of documents it is collection:update
     SESSION_CREATE = "session:create"  # sign in
     SESSION_DELETE = "session:delete"  # sign out
     SETUP_COMPLETE = "setup:complete"  # the first administrator, by the one-time link

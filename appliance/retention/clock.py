@@ -7,12 +7,17 @@ nothing goes. A clock that goes back is believed at once, since things only stay
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
 from appliance.retention.rules import DAY_MS
-from appliance.storage.tables import audit_events, retention_clock
+from appliance.retention.store import put_rule, rules
+from appliance.storage.clock import now_ms
+from appliance.storage.database import Database
+from appliance.storage.tables import retention_clock
 
 PATIENCE_MS = DAY_MS
 """So much the clock may go ahead of the time run, and so long the box runs with one that went further before it is believed."""
@@ -56,20 +61,45 @@ def looked(before: Belief | None, now: Reading) -> Belief:
     return Belief(believed, now.wall_ms, now.boot_id, now.mono_ms, 0 if believed == now.wall_ms else waited)
 
 
-def look(connection: Connection, now: Reading) -> Belief:
-    """Compare, and keep what came of it. Inside a write transaction."""
-    belief = looked(belief_of(connection), now)
-    connection.execute(delete(retention_clock))
-    connection.execute(insert(retention_clock).values(id=1, **asdict(belief)))
-    return belief
-
-
 def belief_of(connection: Connection) -> Belief | None:
     """As the last look left it; None before the first."""
     row = connection.execute(select(retention_clock)).one_or_none()
     return None if row is None else Belief(row.believed_ms, row.wall_ms, row.boot_id, row.mono_ms, row.waited_ms)
 
 
-def begun_ms(connection: Connection) -> int | None:
-    """When the log of this box begins: nothing in it is older, and a time before that was told by a clock that stood wrong."""
-    return connection.execute(select(audit_events.c.time_ms).where(audit_events.c.seq == 1)).scalar()
+class RetentionClock:
+    """The clocks of this machine, as retention looks at them."""
+
+    def __init__(
+        self,
+        database: Database,
+        boot_id: str,
+        wall_ms: Callable[[], int] = now_ms,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._database = database
+        self._boot_id = boot_id
+        self._wall_ms = wall_ms
+        self._mono_ns = mono_ns
+
+    def look(self, connection: Connection) -> Belief:
+        """Compare the clocks, and keep what came of it. Inside a write transaction."""
+        belief = self.believed(connection)
+        connection.execute(delete(retention_clock))
+        connection.execute(insert(retention_clock).values(id=1, **asdict(belief)))
+        return belief
+
+    def believed(self, connection: Connection) -> Belief:
+        """What a look would find now; nothing is kept."""
+        reading = Reading(self._wall_ms(), self._boot_id, self._mono_ns() // 1_000_000)
+        return looked(belief_of(connection), reading)
+
+    def care(self) -> int:
+        """A look, and no grace stays longer than it can be; 1 while the clock is not believed."""
+        with self._database.write() as connection:
+            belief = self.look(connection)
+            for subject, rule in rules(connection).items():
+                kept = rule.not_later_than(belief.believed_ms)
+                if kept != rule:
+                    put_rule(connection, subject, kept)
+        return int(belief.doubtful)
