@@ -1,4 +1,4 @@
-"""The one guard: who is asking, was the request made by our page, is a second factor missing, does policy allow it?
+"""The one guard: who is asking, is it for an API key, did our page make the request, is a second factor missing, is it allowed?
 
 Every handler declares `opt=declares(Action..., EventName...)`. What declares nothing is refused, automatic OPTIONS handlers
 included. Acts on one collection, document or conversation are decided in the services, which know the object; the guard still

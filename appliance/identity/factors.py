@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.audit.log import AuditLog
 from appliance.errors import Denied, SetupError
 from appliance.identity import factor_store
 from appliance.identity.models import Principal, Role
+from appliance.identity.totp import matching_step
 from appliance.storage.database import Database
 
 
@@ -18,6 +23,30 @@ def required_roles(setting: str) -> frozenset[Role]:
         sentence = f"Setting second_factor_roles names {', '.join(unknown)}; the roles are {', '.join(Role)}."
         raise SetupError(sentence, code="setup.settings")
     return frozenset(Role(name) for name in named)
+
+
+class Means(StrEnum):
+    """By what somebody signed in, beside their password where they have a second factor."""
+
+    PASSWORD = "password"  # noqa: S105 - a word, not a secret
+    APP = "app"
+    RECOVERY_CODE = "recovery_code"
+
+
+def spend_code(connection: Connection, principal_id: str, typed: str, now: int) -> Means | None:
+    """By what `typed` proves the second factor of this person, and it is spent with that; None where it proves nothing.
+
+    Belongs into the write transaction that acts on the answer: two of them cannot both find the same code unspent.
+    `now` is in milliseconds since 1970.
+    """
+    factor = factor_store.load_factor(connection, principal_id)
+    if factor is None or factor.confirmed_ms is None:
+        return None
+    step = matching_step(factor.secret, typed, now, after=factor.last_step)
+    if step is not None:
+        factor_store.spend_step(connection, principal_id, step)
+        return Means.APP
+    return Means.RECOVERY_CODE if factor_store.spend_recovery_code(connection, principal_id, typed) else None
 
 
 class SecondFactors:

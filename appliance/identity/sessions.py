@@ -21,12 +21,14 @@ from appliance.audit.log import AuditLog
 from appliance.errors import InvalidInput, NotSignedIn
 from appliance.identity import store, throttling
 from appliance.identity.api_keys import keys_ended
+from appliance.identity.factors import Means, spend_code
 from appliance.identity.models import NOBODY, Account, Principal
 from appliance.identity.passwords import DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import sessions
 
+WRONG_CODE = "This code is wrong, or it was used already. An app shows the next one within half a minute."
 _TOKEN_BYTES = 32
 _TOUCH_MS = 60_000
 _MAX_TYPED = 200
@@ -65,10 +67,11 @@ class Sessions:
         # each verification takes 64 MiB: a crowd at the door must not take the memory of the models
         self._hashing = threading.BoundedSemaphore(2)
 
-    def sign_in(self, name: str, password: str, source: str) -> str:
-        """A new token. `source` is the network address of the caller.
+    def sign_in(self, name: str, password: str, source: str, code: str = "") -> str:
+        """A new token. `source` is the network address of the caller, `code` of the app, or a recovery code.
 
-        Raises `NotSignedIn` for a wrong name or password and for a disabled account, all alike; `Throttled` after too many tries.
+        Raises `NotSignedIn` for a wrong name or password and for a disabled account, all alike; where the password was right and
+        the account has a second factor, as `session.code_needed` or `session.code_wrong`. Raises `Throttled` after too many.
         """
         typed = store.comparable_name(name)[:_MAX_TYPED]
         by_name = throttling.subject(self._key, throttling.NAME_LIMIT, typed)
@@ -91,13 +94,26 @@ class Sessions:
             # disabled, or given another password, while this one was being verified
             if store.credentials(connection, typed) != found:
                 raise NotSignedIn("The name or the password is wrong.", code="session.refused")
-            throttling.clear(connection, by_name)
-            throttling.forgive(connection, by_source, now)
-            throttling.forget_old(connection, now)
-            if renewed:
-                store.replace_hash(connection, account.principal.id, renewed)
-            self._insert(connection, account.principal, token)
-            self._audit.append(connection, AuditEvent(EventName.SESSION_CREATED, account.principal, sealed={"source": source}))
+            means = self._means(connection, account, code)
+            if means is not None:
+                throttling.clear(connection, by_name)
+                throttling.forgive(connection, by_source, now)
+                throttling.forget_old(connection, now)
+                if renewed:
+                    store.replace_hash(connection, account.principal.id, renewed)
+                self._insert(connection, account.principal, token)
+                facts, sealed = {"by": means.value}, {"source": source}
+                self._audit.append(
+                    connection, AuditEvent(EventName.SESSION_CREATED, account.principal, facts=facts, sealed=sealed)
+                )
+            else:
+                # the tries of the name stay: whoever knows the password is not to guess codes as fast as they like
+                if not code:
+                    throttling.forgive(connection, by_source, now)
+                reason = "wrong_code" if code else "code_needed"
+                self._audit.append(connection, _refused(account, typed, source, reason))
+        if means is None:
+            raise _code_missing(code)
         return token
 
     def change_password(self, token: str, current: str, new: str) -> str:
@@ -146,10 +162,29 @@ class Sessions:
         return Proven(found, by_name)
 
     def require_still(self, connection: Connection, proven: Proven) -> None:
-        """Forget the tries. Raises `NotSignedIn` where the account was disabled, or given another password, since."""
-        if store.credentials(connection, proven.found[0].principal.name) != proven.found:
+        """Forget the tries. Raises `NotSignedIn` where the account was disabled, or given another password, since.
+
+        Of an account with a second factor only the last try is taken back: its password alone must not make room for more codes.
+        """
+        account, _ = proven.found
+        if store.credentials(connection, account.principal.name) != proven.found:
             raise NotSignedIn("Please sign in.")
-        throttling.clear(connection, proven.by_name)
+        if account.has_factor:
+            throttling.forgive(connection, proven.by_name, self._clock())
+        else:
+            throttling.clear(connection, proven.by_name)
+
+    def replace(self, connection: Connection, token: str, person: Principal) -> str:
+        """End all sessions of this person; the token of the one that takes the place of `token`.
+
+        Raises `NotSignedIn` where that has ended meanwhile.
+        """
+        if not _lives(connection, token):
+            raise NotSignedIn("Please sign in.")
+        store.end_sessions(connection, person.id)
+        renewed = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._insert(connection, person, renewed)
+        return renewed
 
     def principal(self, token: str) -> Principal | None:
         """Who the token belongs to, with today's roles; None when the session has ended or never was."""
@@ -194,6 +229,12 @@ class Sessions:
         """Whether `given` is this session's CSRF token."""
         return hmac.compare_digest(self.csrf_token(token).encode(), given.encode())
 
+    def _means(self, connection: Connection, account: Account, code: str) -> Means | None:
+        """By what this person may come in; None where it takes a code and this is none. A code is spent with that."""
+        if not account.has_factor:
+            return Means.PASSWORD
+        return spend_code(connection, account.principal.id, code[:_MAX_TYPED], self._clock())
+
     def _insert(self, connection: Connection, person: Principal, token: str) -> None:
         now = self._clock()
         _remove_expired(connection, now)
@@ -209,21 +250,28 @@ class Sessions:
 
     def _refuse(self, account: Account | None, typed: str, source: str, *, right: bool) -> NoReturn:
         reason = "unknown_name" if account is None else "disabled" if right else "wrong_password"
-        person = account.principal if account else NOBODY
         with self._database.write() as connection:
-            self._audit.append(
-                connection,
-                AuditEvent(
-                    EventName.SESSION_REFUSED,
-                    NOBODY,
-                    resources=(ResourceRef("person", person.pseudonym),) if account else (),
-                    outcome=Outcome.FAILURE,
-                    facts={"reason": reason},
-                    sealed={"name": typed, "source": source},
-                    sealed_subject=person.pseudonym,
-                ),
-            )
+            self._audit.append(connection, _refused(account, typed, source, reason))
         raise NotSignedIn("The name or the password is wrong.", code="session.refused")
+
+
+def _refused(account: Account | None, typed: str, source: str, reason: str) -> AuditEvent:
+    person = account.principal if account else NOBODY
+    return AuditEvent(
+        EventName.SESSION_REFUSED,
+        NOBODY,
+        resources=(ResourceRef("person", person.pseudonym),) if account else (),
+        outcome=Outcome.FAILURE,
+        facts={"reason": reason},
+        sealed={"name": typed, "source": source},
+        sealed_subject=person.pseudonym,
+    )
+
+
+def _code_missing(given: str) -> NotSignedIn:
+    if given:
+        return NotSignedIn(WRONG_CODE, code="session.code_wrong")
+    return NotSignedIn("Enter the code that your app shows, or a recovery code.", code="session.code_needed")
 
 
 def _lives(connection: Connection, token: str) -> bool:

@@ -1,6 +1,7 @@
 """The SQL of people. Whatever weakens or changes an account ends its sessions here, so that no caller can forget to.
 
-So do its API keys, where somebody who should not have had the account may have made one. Their ids are given back: callers record them.
+So do its API keys, where somebody who should not have had the account may have made one. Callers record
+them by the ids they are given.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from appliance.errors import Conflict, InvalidInput, NotFound
+from appliance.identity import factor_store
 from appliance.identity.models import EVERYONE, Account, Principal, Role
 from appliance.storage import tables
 from appliance.storage.clock import now_ms
@@ -68,12 +71,12 @@ def create_principal(connection: Connection, *, name: str, password_hash: str, r
     return principal
 
 
-def load_principal(connection: Connection, principal_id: str) -> Principal | None:
-    """The person with today's roles and groups; None for an unknown id and for a disabled account."""
+def load_principal(connection: Connection, principal_id: str, *, key_id: str = "") -> Principal | None:
+    """The person with today's roles and groups, acting by that API key; None for an unknown id and for a disabled account."""
     row = connection.execute(
         select(tables.principals).where(tables.principals.c.id == principal_id, tables.principals.c.disabled_ms.is_(None))
     ).first()
-    return _principals(connection, [row])[0] if row else None
+    return replace(_principals(connection, [row])[0], key_id=key_id) if row else None
 
 
 def pseudonym_of(connection: Connection, principal_id: str) -> str:
@@ -116,7 +119,10 @@ def list_principals(connection: Connection) -> list[Account]:
     there = select(tables.principals).where(tables.principals.c.deleted_ms.is_(None))
     rows = connection.execute(there.order_by(func.lower(tables.principals.c.name))).all()
     people = _principals(connection, rows)
-    return [Account(person, row.created_ms, row.disabled_ms) for person, row in zip(people, rows, strict=True)]
+    having = factor_store.holders(connection)
+    return [
+        Account(person, row.created_ms, row.disabled_ms, person.id in having) for person, row in zip(people, rows, strict=True)
+    ]
 
 
 def pseudonyms(connection: Connection) -> dict[str, str]:
@@ -201,7 +207,8 @@ def delete_account(connection: Connection, principal_id: str, by: str) -> list[s
 
     `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove. Ids of the keys.
     """
-    for table in (tables.roles, tables.group_members, tables.second_factors, tables.recovery_codes):
+    factor_store.delete_factor(connection, principal_id)
+    for table in (tables.roles, tables.group_members):
         connection.execute(delete(table).where(table.c.principal_id == principal_id))
     end_sessions(connection, principal_id)
     # the column wants something that is there once; `clean_name` lets nobody have this
@@ -231,7 +238,8 @@ def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:
 
 
 def _account(connection: Connection, row: Row[Any]) -> Account:
-    return Account(_principals(connection, [row])[0], row.created_ms, row.disabled_ms)
+    has_factor = factor_store.has_factor(connection, row.id)
+    return Account(_principals(connection, [row])[0], row.created_ms, row.disabled_ms, has_factor)
 
 
 def _principals(connection: Connection, rows: Sequence[Row[Any]]) -> list[Principal]:

@@ -27,6 +27,10 @@ class Action(StrEnum):
     DOCUMENT_READ = "document:read"
     DOCUMENT_UPLOAD = "document:upload"
     EGRESS_READ = "egress:read"  # the seal and what has left the box
+    FACTOR_CREATE = "factor:create"  # switch on a second factor for one's own account, from the first picture to the first code
+    FACTOR_DELETE = "factor:delete"  # switch one's own off
+    FACTOR_REMOVE = "factor:remove"  # that of somebody who lost the phone
+    FACTOR_RENEW = "factor:renew"  # replace one's own recovery codes
     FEEDBACK_GIVE = "feedback:give"  # a thumb and a comment on an answer of one's own; taking it back is the same act
     FEEDBACK_LIST = "feedback:list"  # as administrators see it: without names, and without conversations
     GOLDEN_OVERRIDE = "golden:override"  # activate a model although golden sets speak against it, or do not speak for it
