@@ -27,7 +27,7 @@ WITHOUT_SESSION = frozenset({Action.ASSET_READ, Action.HEALTH_READ})
 ANONYMOUS = WITHOUT_SESSION | {Action.SESSION_CREATE, Action.SETUP_COMPLETE}
 """Decided for NOBODY, whoever asks."""
 
-WITHOUT_FACTOR = ANONYMOUS | {Action.ACCOUNT_READ, Action.SESSION_DELETE}
+WITHOUT_FACTOR = ANONYMOUS | {Action.ACCOUNT_READ, Action.FACTOR_CREATE, Action.SESSION_DELETE}
 """Open to somebody who lacks the second factor that their role asks for: what it takes to set one up, or to leave."""
 
 IN_SERVICE = frozenset(
