@@ -40,6 +40,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from web.assets import load_assets
 from web.bodies import BodyRequest
 from web.controllers.account import AccountController
+from web.controllers.api_keys import ApiKeysController
 from web.controllers.assets import AssetsController
 from web.controllers.audit import AuditController
 from web.controllers.box import BoxController
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     AccountController,
+    ApiKeysController,
     AssetsController,
     AuditController,
     BoxController,

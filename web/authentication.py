@@ -1,4 +1,4 @@
-"""The session cookie and what it says about who is asking."""
+"""Who is asking: by the session cookie, or by an API key, and never by one where the other was meant."""
 
 from __future__ import annotations
 
@@ -38,13 +38,30 @@ def ended_cookie(settings: Settings) -> Cookie:
 
 
 def authenticate(connection: Connection) -> tuple[Principal, str | None]:
-    """Who is asking and by which session token; `(NOBODY, None)` without a living session. Reads the database."""
+    """Who is asking by the cookie and its session token; `(NOBODY, None)` without a living session. Reads the database."""
     appliance = connection.app.state.appliance
     token = connection.cookies.get(cookie_name(appliance.settings))
     if not token:
         return NOBODY, None
     principal = appliance.sessions.principal(token)
     return (principal, token) if principal is not None else (NOBODY, None)
+
+
+def presented_key(connection: Connection) -> str | None:
+    """What stands where an API key belongs, also where it cannot be one; None where the request has no such header."""
+    given = connection.headers.getall("authorization", [])
+    if not given:
+        return None
+    scheme, _, rest = given[0].partition(" ")
+    return rest.strip() if len(given) == 1 and scheme.lower() == "bearer" else ""
+
+
+def source_of(connection: Connection) -> str:
+    """Where a try to sign in, or a key, comes from: told by the trusted front, which adds whom it saw at the end."""
+    peer = connection.client.host if connection.client else "local"
+    if peer != connection.app.state.appliance.settings.trusted_proxy:
+        return peer
+    return connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
 
 
 def csrf_token(connection: Connection) -> str:
@@ -54,8 +71,11 @@ def csrf_token(connection: Connection) -> str:
 
 
 def session_alive(connection: Connection) -> bool:
-    """Whether the session that opened this connection still stands and its person may act; long streams ask again and again."""
-    token = connection.scope.get("auth")
+    """Whether the session or key that opened this connection still stands and its person may act; long streams ask again."""
+    token, key = connection.scope.get("auth"), connection.state.get("api_key")
     appliance = connection.app.state.appliance
-    principal = None if token is None else appliance.sessions.principal(token)
+    if key is not None:
+        principal = appliance.api_keys.principal(key)
+    else:
+        principal = None if token is None else appliance.sessions.principal(token)
     return principal is not None and appliance.factors.may_act(principal)

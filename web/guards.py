@@ -15,10 +15,11 @@ from litestar.handlers import BaseRouteHandler
 
 from appliance.audit.events import EventName
 from appliance.errors import Denied, NotSignedIn
-from appliance.identity.models import NOBODY
+from appliance.identity.api_keys import KeyScope
+from appliance.identity.models import NOBODY, Principal
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE, AUDIT_LOG, Resource
-from web.authentication import Connection, authenticate
+from web.authentication import Connection, authenticate, presented_key, source_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 WITHOUT_SESSION = frozenset({Action.ASSET_READ, Action.HEALTH_READ})
@@ -29,6 +30,22 @@ ANONYMOUS = WITHOUT_SESSION | {Action.SESSION_CREATE, Action.SETUP_COMPLETE}
 
 WITHOUT_FACTOR = ANONYMOUS | {Action.ACCOUNT_READ, Action.FACTOR_CREATE, Action.SESSION_DELETE}
 """Open to somebody who lacks the second factor that their role asks for: what it takes to set one up, or to leave."""
+
+OPEN_TO_KEYS: Mapping[KeyScope, frozenset[Action]] = {
+    KeyScope.ASK: frozenset(
+        {
+            Action.CONVERSATION_CREATE,
+            Action.CONVERSATION_LIST,
+            Action.CONVERSATION_READ,
+            Action.DOCUMENT_LIST,
+            Action.FEEDBACK_GIVE,
+            Action.MESSAGE_ASK,
+            Action.MESSAGE_STOP,
+        }
+    ),
+    KeyScope.DOCUMENTS: frozenset({Action.DOCUMENT_LIST, Action.DOCUMENT_READ, Action.DOCUMENT_UPLOAD}),
+}
+"""All that a request by API key may ask for, below /api; what is not here is refused to every key. Nothing in it destroys."""
 
 IN_SERVICE = frozenset(
     {
@@ -71,10 +88,15 @@ def _method(connection: Connection) -> str:
 
 
 def _authorise(connection: Connection, action: Action) -> None:
-    principal, token = (NOBODY, None) if action in WITHOUT_SESSION else authenticate(connection)
+    key = None if action in WITHOUT_SESSION else presented_key(connection)
+    connection.state["api_key"] = key
+    if key is not None:
+        principal, token = _by_key(connection, key, action), None
+    else:
+        principal, token = (NOBODY, None) if action in WITHOUT_SESSION else authenticate(connection)
     connection.scope["user"] = principal
     connection.scope["auth"] = token
-    if token is None and action not in ANONYMOUS:
+    if principal is NOBODY and action not in ANONYMOUS:
         raise NotSignedIn("Please sign in.")
     if _method(connection) not in SAFE_METHODS:
         _require_own_page(connection, token)
@@ -85,13 +107,25 @@ def _authorise(connection: Connection, action: Action) -> None:
         connection.app.state.appliance.access.require(asking, action, RESOURCES[action])
 
 
+def _by_key(connection: Connection, key: str, action: Action) -> Principal:
+    """Whose key it is. The cookie is not looked at: a key that does not count is a refusal, whoever is signed in beside it."""
+    keys = connection.app.state.appliance.api_keys
+    admitted = keys.admit(key, source_of(connection))
+    is_open = any(action in OPEN_TO_KEYS[scope] for scope in admitted.scopes)
+    if not is_open or not connection.scope["path"].startswith("/api/"):
+        keys.refuse_act(admitted.principal, action)
+    principal: Principal = admitted.principal
+    return principal
+
+
 def _require_own_page(connection: Connection, token: str | None) -> None:
     """Refuse requests that another site made the browser send (cross-site request forgery)."""
     if token is not None:
         if not connection.app.state.appliance.sessions.csrf_valid(token, connection.headers.get("x-csrf-token", "")):
             raise Denied("This page is out of date. Reload it and try again.", code="csrf.mismatch")
         return
-    # Before sign-in there is no secret to repeat. Browsers always name the origin of a POST; what names none is no browser.
+    # Before sign-in, and with a key, there is no secret to repeat. Browsers always name the origin of a POST; what names none is
+    # no browser.
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
     foreign_site = site is not None and site not in {"same-origin", "none"}

@@ -10,6 +10,7 @@ from appliance.administration.collections import take_out_of_reach
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.identity import store as identity_store
+from appliance.identity.api_keys import keys_ended
 from appliance.identity.models import EVERYONE, Principal
 from appliance.language.counts import counted
 from appliance.policy import store as policy_store
@@ -60,7 +61,7 @@ def delete_person(connection: Connection, audit: AuditLog, by: Principal, person
     connection.execute(delete(messages).where(messages.c.status.in_(_UNFINISHED), messages.c.conversation_id.in_(theirs)))
     said = select(messages.c.id).where(messages.c.conversation_id.in_(theirs))
     connection.execute(delete(feedback).where(feedback.c.message_id.in_(said)))  # administrators read it
-    identity_store.delete_account(connection, person.id, by.id)
+    ended = identity_store.delete_account(connection, person.id, by.id)
     about = [ResourceRef("person", person.pseudonym), *(ResourceRef("collection", stored.resource.id) for stored in own)]
     facts: dict[str, str | int] = {
         "conversations": found.conversations,
@@ -71,3 +72,5 @@ def delete_person(connection: Connection, audit: AuditLog, by: Principal, person
         "golden_sets": golden_sets,
     }
     audit.append(connection, AuditEvent(EventName.PERSON_DELETED, by, resources=tuple(about), facts=facts))
+    for event in keys_ended(by, person, ended, "account_deleted"):
+        audit.append(connection, event)

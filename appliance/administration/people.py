@@ -13,6 +13,7 @@ from appliance.audit.holds import require_not_held
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict
 from appliance.identity import store
+from appliance.identity.api_keys import keys_ended
 from appliance.identity.models import Account, Principal, Role
 from appliance.identity.passwords import check_strength, hash_password
 from appliance.identity.sessions import Sessions
@@ -56,7 +57,7 @@ class People:
         password: str | None = None,
         disabled: bool | None = None,
     ) -> Account:
-        """Change what is given, all of it or nothing, and end the person's sessions.
+        """Change what is given, all of it or nothing, and end the person's sessions; their API keys, too, but for roles alone.
 
         Raises `NotFound`, `InvalidInput`, and `Conflict` when the box would be left without an administrator.
         """
@@ -67,16 +68,19 @@ class People:
             check_strength(password)
             password_hash = hash_password(password)
         facts: dict[str, str | int] = {}
+        keys: list[AuditEvent] = []
         with self._database.write() as connection:
             before = store.require_account(connection, person_id)
             if chosen is not None and chosen != before.principal.roles:
                 store.set_roles(connection, person_id, chosen)
                 facts |= {"roles_before": _names(before.principal.roles), "roles": _names(chosen)}
             if password_hash is not None:
-                store.set_password(connection, person_id, password_hash)
+                ended = store.set_password(connection, person_id, password_hash)
+                keys += keys_ended(principal, before.principal, ended, "password_set")
                 facts["changed"] = "password"
             if disabled is not None and disabled != (before.disabled_ms is not None):
-                store.set_disabled(connection, person_id, disabled=disabled)
+                ended = store.set_disabled(connection, person_id, disabled=disabled)
+                keys += keys_ended(principal, before.principal, ended, "disabled")
                 facts["disabled"] = "yes" if disabled else "no"
             self._audit.append(
                 connection,
@@ -87,6 +91,8 @@ class People:
                     facts=facts or {"changed": "nothing"},
                 ),
             )
+            for event in keys:
+                self._audit.append(connection, event)
             return store.require_account(connection, person_id)
 
     def belongings(self, principal: Principal, person_id: str) -> Belongings:

@@ -139,18 +139,18 @@ CLASSES = MappingProxyType(
 # a refused act is filed under the class of the act that was tried
 _REFUSED = MappingProxyType(
     {
+        "account": _USER_MANAGEMENT,
         "audit": _EVENT_LOG,
         "box": _ENTITY_MANAGEMENT,
         "collection": _ENTITY_MANAGEMENT,
         "document": _FILE_HOSTING,
         "egress": _ENTITY_MANAGEMENT,
-        "account": _USER_MANAGEMENT,
+        "factor": _USER_MANAGEMENT,
         "golden": _ENTITY_MANAGEMENT,
         "group": _GROUP_MANAGEMENT,
         "hold": _ENTITY_MANAGEMENT,
         "key": _ENTITY_MANAGEMENT,
         "member": _GROUP_MANAGEMENT,
-        "factor": _USER_MANAGEMENT,
         "model": _ENTITY_MANAGEMENT,
         "password": _USER_MANAGEMENT,
         "person": _USER_MANAGEMENT,

@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from appliance.administration.answer_records import AnswerRecords
+from appliance.administration.api_keys import ApiKeys
 from appliance.administration.audit_review import AuditReview
 from appliance.administration.box import BoxReview
 from appliance.administration.catalogue_review import CatalogueReview
 from appliance.administration.collections import Collections
 from appliance.administration.egress_review import EgressReview
-from appliance.administration.erasure import Erasure
 from appliance.administration.enrolment import Enrolment
+from appliance.administration.erasure import Erasure
 from appliance.administration.golden.conditions import Conditions
 from appliance.administration.golden.gate import GoldenGate
 from appliance.administration.golden.index_gate import IndexGate
@@ -52,9 +53,9 @@ class AdministrationParts(InferenceParts):
     def __init__(self, settings: Settings, root_key: bytes, page_cache_mb: int) -> None:
         super().__init__(settings, root_key, page_cache_mb)
         self.people = People(self.database, self.access, self.audit, self.sessions)
-        self.groups = Groups(self.database, self.access, self.audit)
         self.api_keys = ApiKeys(self.database, self.access, self.audit, self.sessions, self.keys.sessions)
         self.enrolment = Enrolment(self.database, self.access, self.audit, self.sessions, self.factors)
+        self.groups = Groups(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.retention_clock = RetentionClock(self.database, self.audit.boot_id)
         self.retention = Retention(self.database, self.access, self.audit, self.retention_clock)

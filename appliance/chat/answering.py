@@ -93,7 +93,7 @@ class Answering:
         """
         shown = ToleratingSink(sink, claim.message_id)
         with self._database.read() as connection:
-            principal = load_principal(connection, claim.principal_id)
+            principal = load_principal(connection, claim.principal_id, key_id=claim.key_id)
         work = Work(claim)
         shown.reset(claim.attempt)
         with ClaimWatch(self._database, claim) as watch:

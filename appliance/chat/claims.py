@@ -39,6 +39,8 @@ class Claim:
     stop_requested: bool
     run_id: str = ""
     """The run of a golden set that asks: then there is no conversation and no message (chat/rehearsal.py)."""
+    key_id: str = ""
+    """Of the API key by which it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def claim_answer(connection: Connection, message_id: str, worker_id: str) -> Cla
         attempt=attempt,
         asked_ms=row.created_ms,
         stop_requested=row.stop_requested,
+        key_id=row.key_id,
     )
 
 

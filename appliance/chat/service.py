@@ -225,7 +225,8 @@ class ChatService:
             reason="The process that answers ended twice while it worked on this question. Please ask it differently.",
         )
         claims.finish(connection, claim, ending)
-        self._audit.append(connection, answer_ended(claim, load_principal(connection, claim.principal_id), ending, None))
+        person = load_principal(connection, claim.principal_id, key_id=claim.key_id)
+        self._audit.append(connection, answer_ended(claim, person, ending, None))
 
     def _ask(
         self, principal: Principal, conversation_id: str, text: str, *, worker_id: str | None = None
@@ -247,7 +248,7 @@ class ChatService:
             if store.load_conversation(connection, conversation_id) is None or load_principal(connection, principal.id) is None:
                 raise NotFound("There is no such conversation.", code="conversation.unknown")
             require_room(connection, principal.id, self._settings.questions_limit, here=worker_id is not None)
-            question_id, answer_id = store.insert_exchange(connection, conversation, question)
+            question_id, answer_id = store.insert_exchange(connection, conversation, question, principal.key_id)
             event = AuditEvent(
                 EventName.QUESTION_ASKED,
                 principal,

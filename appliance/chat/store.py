@@ -81,15 +81,18 @@ def unanswered(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(messages).where(waiting)).scalar_one()
 
 
-def insert_exchange(connection: Connection, conversation: Conversation, question: str) -> tuple[str, str]:
-    """A question and its PENDING answer; gives the ids of both. The first question names the conversation."""
+def insert_exchange(connection: Connection, conversation: Conversation, question: str, key_id: str = "") -> tuple[str, str]:
+    """A question and its PENDING answer; gives the ids of both. The first question names the conversation.
+
+    `key_id` is of the API key by which it was asked.
+    """
     moment = now_ms()
     highest = connection.execute(
         select(func.max(messages.c.ordinal)).where(messages.c.conversation_id == conversation.id)
     ).scalar()
     first = 1 if highest is None else highest + 1
     question_id, answer_id = secrets.token_hex(16), secrets.token_hex(16)
-    shared = {"conversation_id": conversation.id, "created_ms": moment}
+    shared = {"conversation_id": conversation.id, "created_ms": moment, "key_id": key_id}
     asked = {"id": question_id, "ordinal": first, "role": "user", "text": question, "status": MessageStatus.DONE}
     pending = {"id": answer_id, "ordinal": first + 1, "role": "assistant", "text": "", "status": MessageStatus.PENDING}
     connection.execute(insert(messages), [shared | asked | {"finished_ms": moment}, shared | pending | {"finished_ms": None}])

@@ -240,7 +240,7 @@ class Ingest:
                 SYSTEM,
                 resources=(ResourceRef("document", document.id), ResourceRef("collection", document.collection_id)),
                 outcome=Outcome.FAILURE if name is EventName.DOCUMENT_FAILED else Outcome.SUCCESS,
-                on_behalf_of=load_principal(connection, document.uploaded_by),
+                on_behalf_of=load_principal(connection, document.uploaded_by, key_id=document.key_id),
                 facts={"sha256": document.sha256, "attempt": claim.attempt, **facts},
                 sealed={"name": document.name},
                 sealed_subject=pseudonym_of(connection, document.uploaded_by),

@@ -42,6 +42,8 @@ class Document:
     hidden_pages: str = ""
     """Numbers of pages that held text which nobody sees on them, as "3, 7"; that text is not read."""
     hidden_letters: int = 0
+    key_id: str = ""
+    """Of the API key by which it was uploaded."""
 
 
 _HIDDEN_PAGES_NAMED = 20

@@ -111,12 +111,12 @@ class DocumentService:
             database=self._database,
             blobs=self._blobs,
             audit=self._audit,
-            permit=partial(self._permit_upload, principal.id, collection_id),
+            permit=partial(self._permit_upload, principal, collection_id),
         )
 
-    def _permit_upload(self, principal_id: str, collection_id: str) -> None:
+    def _permit_upload(self, principal: Principal, collection_id: str) -> None:
         with self._database.read() as connection:
-            person = load_principal(connection, principal_id)
+            person = load_principal(connection, principal.id, key_id=principal.key_id)
         if person is None:
             raise NotSignedIn("This account was closed a moment ago.")
         self._access.require_collection(person, Action.DOCUMENT_UPLOAD, collection_id)

@@ -137,6 +137,7 @@ class Upload:
             reason=None,
             page_count=0,
             chunk_count=0,
+            key_id=self._principal.key_id,
         )
 
     def refuse(self, error: DocumentRejected) -> None:

@@ -77,6 +77,11 @@ def find_key(connection: Connection, presented: str) -> tuple[ApiKey | None, boo
     return (_key(row), right) if row else (None, False)
 
 
+def is_shaped(presented: str) -> bool:
+    """Whether it reads like a key at all."""
+    return _SHAPE.fullmatch(presented) is not None
+
+
 def list_keys(connection: Connection, principal_id: str) -> list[ApiKey]:
     """A person's keys, the expired ones too, newest first."""
     theirs = select(api_keys).where(api_keys.c.principal_id == principal_id)

@@ -45,6 +45,9 @@ class Action(StrEnum):
     HOLD_LIFT = "hold:lift"
     HOLD_LIST = "hold:list"  # with the deleted accounts of which something is still sealed
     HOLD_PLACE = "hold:place"  # keep an account from being deleted, and its sealed values from being erased
+    KEY_CREATE = "key:create"  # an API key of one's own; asked again whenever one is used
+    KEY_END = "key:end"  # one's own; those of others by person:update
+    KEY_LIST = "key:list"  # one's own
     MEMBER_ADD = "member:add"  # put people into a group; asked beside collection:update of what is opened to it
     MEMBER_REMOVE = "member:remove"
     MESSAGE_ASK = "message:ask"

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from appliance.audit.events import EventName
 from appliance.storage.tables import audit_events, roles
 from web.app import create_app
-from web.controllers.sessions import source_of
+from web.authentication import source_of
 
 pytestmark = pytest.mark.anyio
 PASSWORD = "a long enough passphrase"

@@ -11,20 +11,12 @@ from litestar.response import Redirect, Template
 from appliance.audit.events import EventName
 from appliance.errors import NotSignedIn
 from appliance.policy.actions import Action
-from web.authentication import ended_cookie, session_cookie
+from web.authentication import ended_cookie, session_cookie, source_of
 from web.dependencies import Box, Caller
 from web.guards import declares
 from web.navigation import landing, local_path
 from web.pages import page
 from web.schemas.sessions import PasswordChange, PasswordChanged, SignedIn, SignIn
-
-
-def source_of(request: Request[Any, Any, Any]) -> str:
-    """Where a try to sign in comes from, for throttling: told by the trusted front, which adds whom it saw at the end."""
-    peer = request.client.host if request.client else "local"
-    if peer != request.app.state.appliance.settings.trusted_proxy:
-        return peer
-    return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
 
 
 class SessionsController(Controller):

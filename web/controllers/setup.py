@@ -13,8 +13,7 @@ from appliance.administration.samples import load_handbook
 from appliance.audit.events import EventName
 from appliance.errors import ApplianceError
 from appliance.policy.actions import Action
-from web.authentication import session_cookie
-from web.controllers.sessions import source_of
+from web.authentication import session_cookie, source_of
 from web.dependencies import Box, Jobs
 from web.guards import declares
 from web.navigation import home
