@@ -57,6 +57,7 @@ from web.controllers.holds import HoldsController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
 from web.controllers.quality import QualityController
+from web.controllers.retention import RetentionController
 from web.controllers.routing import RoutingController
 from web.controllers.sessions import SessionsController
 from web.controllers.setup import SetupController
@@ -89,6 +90,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ModelsController,
     PeopleController,
     QualityController,
+    RetentionController,
     RoutingController,
     CatalogueController,
     SessionsController,

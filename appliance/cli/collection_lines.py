@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.administration.collections import CollectionDetail
 from appliance.cli.grantees import Grantees
 from appliance.identity.models import EVERYONE
+from appliance.language.counts import counted
 
 
 def detail_line(detail: CollectionDetail, known: Grantees) -> str:
@@ -12,7 +13,8 @@ def detail_line(detail: CollectionDetail, known: Grantees) -> str:
         return f"{detail.name:<24} personal, of {known.people.get(f'principal:{detail.owner_id}', '')}"
     held = f"{detail.document_count} {'document' if detail.document_count == 1 else 'documents'}"
     opened = f"read: {_told(detail.readers, known)}; contribute: {_told(detail.contributors, known)}"
-    return f"{detail.name:<24} {detail.classification}; {held}; {opened}"
+    stay = "" if detail.stay.days is None else f"; documents stay {counted(detail.stay.days, 'day')}"
+    return f"{detail.name:<24} {detail.classification}; {held}; {opened}{stay}"
 
 
 def detail_document(detail: CollectionDetail, known: Grantees) -> dict[str, object]:
@@ -27,6 +29,7 @@ def detail_document(detail: CollectionDetail, known: Grantees) -> dict[str, obje
         "contributors": known.named(detail.contributors),
         "classification": detail.classification,
         "document_count": 0 if personal else detail.document_count,
+        "days": detail.stay.days,
     }
 
 

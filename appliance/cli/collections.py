@@ -10,6 +10,7 @@ from appliance.cli.acting import Act, act_in_box
 from appliance.cli.collection_lines import detail_document, detail_line
 from appliance.cli.grantees import Grantees, grantee_arguments, known_grantees
 from appliance.cli.output import Output
+from appliance.cli.retention import days_arguments, set_days
 from appliance.cli.verbs import add_verbs
 from appliance.errors import NotFound
 from appliance.identity.models import Principal
@@ -32,6 +33,8 @@ def register(parser: argparse.ArgumentParser) -> None:
                 verb.add_argument("name", metavar="NEW", help="what it is to be called")
             case "classify":
                 verb.add_argument("classification", metavar="CLASSIFICATION", help="one that the routing policy knows")
+            case "keep":
+                days_arguments(verb, "documents")
             case "delete":
                 verb.add_argument("--name", required=True, metavar="NAME", help="its name once more: nothing brings it back")
                 verb.add_argument(
@@ -113,6 +116,10 @@ def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Name
     return 0
 
 
+def _keep(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    return set_days(appliance, principal, arguments, output, _called(appliance, principal, arguments.collection).id)
+
+
 def _called(appliance: Appliance, principal: Principal, name: str) -> CollectionDetail:
     """The shared collection of that name, or any of that id, out of the list that the page shows, too.
 
@@ -141,5 +148,6 @@ VERBS: dict[str, tuple[str, Act]] = {
     "open": ("let people and groups read a shared collection, or fill it, too", _open),
     "close": ("take from people and groups what is opened to them", _close),
     "classify": ("say how sensitive a shared collection is, and so which models may answer from it", _classify),
+    "keep": ("let the documents of a shared collection stay for a number of days after their upload", _keep),
     "delete": ("delete a shared collection, its grants, its golden sets and its documents", _delete),
 }

@@ -93,6 +93,8 @@ def holds(appliance: Appliance, officer: Principal, _arguments: argparse.Namespa
     for each in found.leftovers:
         state = f"deleted {utc_text(each.deleted_ms)}, {counted(each.values, 'value')} sealed{', held' if each.held else ''}"
         lines.append(f"deleted account {each.pseudonym} {state}")
+    if held:
+        lines.append("Conversations and uploads of held people are not removed by their age; they go after the hold.")
     output.result({"holds": held, "deleted": left}, *(lines or ["Nobody is held."]))
     return 0
 

@@ -144,6 +144,7 @@ def test_collections_are_kept_from_the_shell(
             "contributors": granted,
             "classification": "confidential",
             "document_count": 0,
+            "days": None,
         },
     )
     with appliance.database.read() as connection:

@@ -52,7 +52,8 @@ class ChatController(Controller):
     ) -> ConversationPage:
         before = None if before_ms is None else (before_ms, before_id)
         found = appliance.chat.conversations(principal, before=before, limit=PAGE_CONVERSATIONS + 1)
-        page = [ConversationOut.of(conversation) for conversation in found[:PAGE_CONVERSATIONS]]
+        stays = appliance.terms.now()
+        page = [ConversationOut.of(conversation, stays) for conversation in found[:PAGE_CONVERSATIONS]]
         return ConversationPage(page, more=len(found) > PAGE_CONVERSATIONS)
 
     @get(
@@ -69,7 +70,8 @@ class ChatController(Controller):
         sync_to_thread=True,
     )
     def create(self, appliance: Box, principal: Caller, data: JSONBody[NewConversation]) -> ConversationOut:
-        return ConversationOut.of(appliance.chat.create_conversation(principal, data.collection_id, data.model))
+        made = appliance.chat.create_conversation(principal, data.collection_id, data.model)
+        return ConversationOut.of(made, appliance.terms.now())
 
     @get(
         "/api/conversations/{conversation_id:str}",
@@ -81,7 +83,8 @@ class ChatController(Controller):
     ) -> ConversationWithMessages:
         conversation, found = appliance.chat.conversation(principal, conversation_id, before=before, latest=PAGE_MESSAGES + 1)
         page = [MessageOut.of(message) for message in found[-PAGE_MESSAGES:]]
-        return ConversationWithMessages(ConversationOut.of(conversation), page, earlier=len(found) > PAGE_MESSAGES)
+        shown = ConversationOut.of(conversation, appliance.terms.now())
+        return ConversationWithMessages(shown, page, earlier=len(found) > PAGE_MESSAGES)
 
     @delete(
         "/api/conversations/{conversation_id:str}",

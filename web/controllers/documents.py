@@ -62,22 +62,24 @@ class DocumentsController(Controller):
         document, duplicate = await receive(request, appliance, principal, collection_id, name)
         if not duplicate:
             await asyncio.to_thread(queue.enqueue_ingest, document.id)
-        return Uploaded(DocumentOut.of(document), duplicate)
+        stays = await asyncio.to_thread(appliance.terms.now)
+        return Uploaded(DocumentOut.of(document, stays), duplicate)
 
     @get("/api/documents", opt=_LISTS, sync_to_thread=True)
     def list(self, appliance: Box, principal: Caller, collection_id: FromQuery[str | None] = None) -> list[DocumentOut]:
-        return [DocumentOut.of(document) for document in appliance.documents.list(principal, collection_id)]
+        stays = appliance.terms.now()
+        return [DocumentOut.of(document, stays) for document in appliance.documents.list(principal, collection_id)]
 
     @get("/api/documents/events", opt=_LISTS)
     async def events(
         self, request: _Request, appliance: Box, principal: Caller, collection_id: FromQuery[str | None] = None
     ) -> Stream:
         current = await asyncio.to_thread(appliance.documents.watch, principal, collection_id)
-        return event_stream(request, document_events(current))
+        return event_stream(request, document_events(current, appliance.terms))
 
     @get("/api/documents/{document_id:str}", opt=_READS, sync_to_thread=True)
     def read(self, appliance: Box, principal: Caller, document_id: FromPath[str]) -> DocumentOut:
-        return DocumentOut.of(appliance.documents.get(principal, document_id))
+        return DocumentOut.of(appliance.documents.get(principal, document_id), appliance.terms.now())
 
     @delete("/api/documents/{document_id:str}", opt=_DELETES, sync_to_thread=True)
     def delete(self, appliance: Box, principal: Caller, document_id: FromPath[str]) -> None:
@@ -87,7 +89,7 @@ class DocumentsController(Controller):
     def retry(self, appliance: Box, principal: Caller, queue: Jobs, document_id: FromPath[str]) -> DocumentOut:
         document = appliance.documents.retry(principal, document_id)
         queue.enqueue_ingest(document.id)
-        return DocumentOut.of(document)
+        return DocumentOut.of(document, appliance.terms.now())
 
     @get("/api/documents/{document_id:str}/pages/{number:int}", opt=_READS, sync_to_thread=True)
     def read_page(self, appliance: Box, principal: Caller, document_id: FromPath[str], number: FromPath[int]) -> PageOut:

@@ -38,12 +38,21 @@ class PersonOut(msgspec.Struct):
     disabled: bool
     created_ms: int
     is_you: bool
+    second_factor: bool
 
     @classmethod
     def of(cls, account: Account, principal: Principal) -> PersonOut:
         person = account.principal
         disabled = account.disabled_ms is not None
-        return cls(person.id, person.name, sorted(person.roles), disabled, account.created_ms, person.id == principal.id)
+        return cls(
+            person.id,
+            person.name,
+            sorted(person.roles),
+            disabled,
+            account.created_ms,
+            person.id == principal.id,
+            account.has_factor,
+        )
 
 
 class PersonDeletion(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,6 +114,8 @@ class CollectionDetailOut(msgspec.Struct):
     contributors: list[str]
     classification: str
     document_count: int
+    days: int | None
+    """They go so long after their upload; None: they stay."""
 
     @classmethod
     def of(cls, detail: CollectionDetail, names: Mapping[str, str]) -> CollectionDetailOut:
@@ -119,6 +130,7 @@ class CollectionDetailOut(msgspec.Struct):
             contributors,
             detail.classification,
             detail.document_count if detail.owner_id is None else 0,
+            detail.stay.days,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.chat.models import Conversation, Feedback, FeedbackKind, Message
+from appliance.retention.terms import Stays
 
 
 class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,16 +23,21 @@ class NewQuestion(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ConversationOut(msgspec.Struct):
+    """`end_ms` is when it goes by its age unless somebody writes in it; None where that is not near."""
+
     id: str
     title: str
     collection_id: str | None
     created_ms: int
     updated_ms: int
     chosen_model: str
+    end_ms: int | None = None
 
     @classmethod
-    def of(cls, conversation: Conversation) -> ConversationOut:
-        return msgspec.convert(conversation, cls, from_attributes=True)
+    def of(cls, conversation: Conversation, stays: Stays) -> ConversationOut:
+        made = msgspec.convert(conversation, cls, from_attributes=True)
+        made.end_ms = stays.conversation_end_ms(conversation.updated_ms)
+        return made
 
 
 class ConversationPage(msgspec.Struct):

@@ -8,10 +8,11 @@ from appliance.administration.collections import CollectionSummary
 from appliance.documents.models import Document
 from appliance.documents.service import PageView
 from appliance.identity.models import Principal
+from appliance.retention.terms import Stays
 
 
 class CollectionOut(msgspec.Struct):
-    """A collection the person may read; `personal` marks their own."""
+    """A collection the person may read; `personal` marks their own. Its documents go after `days`; None: they stay."""
 
     id: str
     name: str
@@ -19,18 +20,20 @@ class CollectionOut(msgspec.Struct):
     may_contribute: bool
     document_count: int
     classification: str
+    days: int | None
 
     @classmethod
     def of(cls, summary: CollectionSummary, principal: Principal) -> CollectionOut:
         personal = summary.owner_id == principal.id
         writable, count = summary.may_contribute, summary.document_count
-        return cls(summary.id, summary.name, personal, writable, count, summary.classification)
+        return cls(summary.id, summary.name, personal, writable, count, summary.classification, summary.stay.days)
 
 
 class DocumentOut(msgspec.Struct):
     """Status, stage and percent while it is worked on; `reason` is a sentence where it failed.
 
-    `hidden_pages` names pages, as "3, 7", with text that nobody sees on them; `hidden_letters` of it were left unread.
+    `hidden_pages` names pages, as "3, 7", with text that nobody sees on them; `hidden_letters` of it were left unread. `end_ms`
+    is when it goes by its age; None where that is not near.
     """
 
     id: str
@@ -48,10 +51,13 @@ class DocumentOut(msgspec.Struct):
     chunk_count: int
     hidden_pages: str
     hidden_letters: int
+    end_ms: int | None = None
 
     @classmethod
-    def of(cls, document: Document) -> DocumentOut:
-        return msgspec.convert(document, cls, from_attributes=True)
+    def of(cls, document: Document, stays: Stays) -> DocumentOut:
+        made = msgspec.convert(document, cls, from_attributes=True)
+        made.end_ms = stays.document_end_ms(document.collection_id, document.uploaded_ms)
+        return made
 
 
 class Uploaded(msgspec.Struct):

@@ -2,6 +2,7 @@
 import { api } from "./api.js";
 import { byId, fill, h, pair, size, toast } from "./dom.js";
 import { duration, moment, plural } from "./figures.js";
+import { changeDays, span } from "./retention.js";
 import { showSeal } from "./seal.js";
 
 const WORDS = { PENDING: "waiting", PARSING: "being read", EMBEDDING: "being indexed", READY: "ready", FAILED: "failed", ANSWERING: "being written", DONE: "done", STOPPED: "stopped" };
@@ -39,6 +40,21 @@ async function load() {
   byId("refresh").setAttribute("aria-label", `Refresh; ${plural(box.processes.length, "process", "processes")} shown`);
 }
 
-const refresh = () => Promise.all([load(), showSeal(byId("seal"))]).catch((error) => toast(error.message, "error"));
+let stay = null; // the number as it is
+
+async function showStay() {
+  stay = await api.get("/api/retention");
+  const { days, days_before: before, effective_ms: effective, doubtful } = stay;
+  const removed = (number) => (number === null ? "Conversations stay until their people delete them." : `Conversations are removed ${span(number)} after their last message, those of people whom an officer holds excepted.`);
+  const waits = effective > Date.now() ? ` From ${moment(effective)} on: ${span(days)}.` : "";
+  byId("stay").textContent = removed(waits ? before : days) + waits;
+  byId("stay-doubtful").hidden = !doubtful;
+  byId("stay-change").disabled = false;
+}
+
+const changeStay = () => changeDays("How long conversations stay", { path: "/api/retention", noun: "conversation", since: "their last message", days: stay.days }).then(showStay);
+byId("stay-change").addEventListener("click", () => changeStay().catch((error) => toast(error.message, "error")));
+
+const refresh = () => Promise.all([load(), showStay(), showSeal(byId("seal"))]).catch((error) => toast(error.message, "error"));
 byId("refresh").addEventListener("click", refresh);
 refresh();

@@ -5,6 +5,7 @@ import { followAnswer } from "./answer_stream.js";
 import { hidePreview } from "./citations.js";
 import { byId, fill, h, toast } from "./dom.js";
 import { emptyState } from "./chat_empty.js";
+import { moment } from "./figures.js";
 import { ModelChoice } from "./model_choice.js";
 import { Scope } from "./scope.js";
 import { Threads } from "./threads.js";
@@ -69,11 +70,19 @@ function go(path) {
   arrive();
 }
 
+// Whoever goes on with it moves that day.
+function end(conversation) {
+  const at = conversation?.end_ms ?? null;
+  byId("end").textContent = at === null ? "" : `This conversation is removed on ${moment(at).slice(0, 10)} unless you go on with it.`;
+  byId("end").hidden = at === null;
+}
+
 function leave() {
   state.following?.();
   Object.assign(state, { conversation: null, following: null, answerId: "", stopping: false, next: false });
   hidePreview();
   problem("");
+  end(null);
 }
 
 function title(text) {
@@ -105,6 +114,7 @@ async function arrive() {
     if (visit !== state.visit) return;
     state.conversation = found.conversation;
     title(found.conversation.title);
+    end(found.conversation);
     scope.fix(found.conversation.collection_id);
     model.fix(found.conversation.chosen_model);
     fill(messages, found.earlier && earlier(found.messages[0].ordinal));
@@ -166,6 +176,7 @@ async function ask(text) {
   if (!asked || state.sending || state.answerId) return;
   state.sending = true;
   problem("");
+  end(null);
   refresh();
   const visit = state.visit;
   const draft = questionView({ text: asked });

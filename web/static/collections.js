@@ -4,6 +4,7 @@ import { USUAL } from "./classification.js";
 import { byId, fail, fill, h, toast } from "./dom.js";
 import { plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
+import { changeDays, span } from "./retention.js";
 
 const EVERYONE = "group:everyone";
 let grantees = []; // { key, name, count }: the groups, everyone first, then the people, who have no count
@@ -40,10 +41,12 @@ function line(collection) {
     h("td", { "data-label": "May read" }, names(collection.readers)),
     h("td", { "data-label": "May contribute" }, names(collection.contributors)),
     h("td", { "data-label": "Classification" }, h("span.badge", {}, collection.classification)),
+    h("td.nowrap", { "data-label": "Documents stay" }, collection.days === null ? h("span.muted", {}, span(null)) : span(collection.days)),
     h(
       "td.actions",
       {},
       h("button.button.quiet.small", { type: "button", "aria-label": `Change ${collection.name}`, onclick: () => change(collection).catch(fail) }, "Change"),
+      h("button.button.quiet.small", { type: "button", "aria-label": `How long documents of ${collection.name} stay`, onclick: () => stay(collection).catch(fail) }, "Days"),
       h("button.button.quiet.small", { type: "button", "aria-label": `Delete ${collection.name}`, onclick: () => remove(collection).catch(fail) }, "Delete"),
     ),
   );
@@ -101,6 +104,9 @@ const change = (collection) =>
     toast("Saved.");
     await load();
   });
+
+const stay = ({ id, name, days }) =>
+  changeDays(`How long documents of ${name} stay`, { path: `/api/admin/collections/${id}/retention`, noun: "document", since: "their upload", days }).then(load);
 
 // What it holds is said in the sentence and agreed to by its own box: the box refuses where more has come since.
 async function remove({ id }) {

@@ -52,6 +52,11 @@ function open() {
   byId("read-only").hidden = collection.may_contribute;
   const whose = collection.personal ? "Only you can read what lies here." : "Shared: others can read what lies here.";
   byId("whose").textContent = `${whose} Classified as ${collection.classification}.`;
+  const stay = collection.days === null ? "" : `Documents here are removed ${plural(collection.days, "day")} after upload.`;
+  for (const place of [byId("stay"), byId("stay-upload")]) {
+    place.textContent = stay;
+    place.hidden = stay === "";
+  }
   history.replaceState(null, "", `/documents?collection=${encodeURIComponent(collection.id)}`);
   watch();
 }
@@ -117,7 +122,7 @@ function line(item) {
     h("td", { "data-label": "State" }, state(item)),
     h("td.number", { "data-label": "Pages" }, ready ? item.page_count.toLocaleString("en") : "–"),
     h("td.number", { "data-label": "Size" }, size(item.size_bytes)),
-    h("td.nowrap", { "data-label": "Added" }, h("time", { datetime: new Date(item.uploaded_ms).toISOString() }, moment(item.uploaded_ms))),
+    h("td.nowrap", { "data-label": "Added" }, h("time", { datetime: new Date(item.uploaded_ms).toISOString() }, moment(item.uploaded_ms)), item.end_ms !== null && h("span.end.muted.small", {}, `to be removed ${moment(item.end_ms).slice(0, 10)}`)),
     h(
       "td.actions",
       {},

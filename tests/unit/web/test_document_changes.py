@@ -7,20 +7,23 @@ from dataclasses import replace
 import pytest
 
 from appliance.documents.models import Document, DocumentStatus
+from appliance.retention.rules import Rule
+from appliance.retention.terms import Stays
 from web.document_events import difference
 from web.downloads import content_disposition
 
+STAYS = Stays({"c": Rule(10)}, moment_ms=2)
 FIRST = Document("a", "c", "a.txt", "text/plain", 1, "0" * 64, "p", 1, DocumentStatus.PENDING, "Waiting", 0, None, None, 0, 0)
 
 
 def test_nothing_is_told_where_nothing_changed() -> None:
-    changes = difference([FIRST], [FIRST])
+    changes = difference([FIRST], [FIRST], STAYS)
     assert (changes.changed, changes.removed) == ([], [])
 
 
 def test_changed_new_and_removed_documents_are_told() -> None:
     second, third = replace(FIRST, id="b"), replace(FIRST, id="c")
-    changes = difference([FIRST, second], [replace(FIRST, percent=40), third])
+    changes = difference([FIRST, second], [replace(FIRST, percent=40), third], STAYS)
     assert [(item.id, item.percent) for item in changes.changed] == [("a", 40), ("c", 0)]
     assert changes.removed == ["b"]
 
