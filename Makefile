@@ -4,20 +4,26 @@ PYTHON ?= python3
 DATA ?=
 PORT ?=
 LIBRARY ?=
+PACKAGES ?=
+OUT ?=
 TESTERS ?= 2
 BIN := .venv/bin
 EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
 
-.PHONY: run install develop test lint bench proof lock
+.PHONY: run install develop packages test lint bench proof lock
 
 run: install
 	@$(BIN)/cloister up $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT))
 
 install:
-	@$(PYTHON) appliance/install.py $(if $(LIBRARY),--library $(LIBRARY))
+	@$(PYTHON) -m appliance.install $(if $(LIBRARY),--library $(LIBRARY)) $(if $(PACKAGES),--packages $(PACKAGES))
 
 develop:
-	@$(PYTHON) appliance/install.py --development $(if $(LIBRARY),--library $(LIBRARY))
+	@$(PYTHON) -m appliance.install --development $(if $(LIBRARY),--library $(LIBRARY))
+
+# for a machine without a network: all that `make run PACKAGES=DIR` installs there
+packages:
+	@$(PYTHON) -m appliance.fetch_packages $(if $(OUT),$(OUT),packages)
 
 test: develop
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile

@@ -1,4 +1,4 @@
-"""Install the appliance into `.venv`: run as a file by any Python from 3.11 to 3.13, with nothing installed yet.
+"""Install the appliance into `.venv`: run by any Python from 3.11 to 3.13, with nothing installed yet.
 
 Everything comes from the hashed lock. llama.cpp is compiled here, for this processor; AMX kernels are never built, they crash on
 batches of more than one token (llama.cpp issue 20824). A stamp in the environment makes the second run cost nothing.
@@ -20,6 +20,8 @@ import time
 import venv
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from appliance.packages import Packages, glibc
 
 ROOT = Path(__file__).resolve().parent.parent
 # kernel name of a processor feature -> option of ggml's build; without NATIVE, AVX to BMI2 are on unless told otherwise
@@ -104,19 +106,21 @@ def without(lock: str, extras: Iterable[str]) -> str:
     return "".join(block for block in blocks if re.split(r"[=\s]", block, maxsplit=1)[0] not in names)
 
 
-def _glibc() -> tuple[int, int]:
-    name, version = platform.libc_ver()
-    match = re.match(r"(\d+)\.(\d+)", version)
-    return (int(match[1]), int(match[2])) if name == "glibc" and match else (0, 0)
-
-
 def _stamp(lock: Path, options: list[str]) -> str:
     project = (ROOT / "pyproject.toml").read_bytes()  # its entry points are part of what is installed
     return hashlib.sha256(lock.read_bytes() + project + repr((options, sys.version_info[:2])).encode()).hexdigest()
 
 
-def _find_uv() -> str:
-    """Path of uv; a private virtual environment gets one, pinned by the lock, where the machine has none."""
+def unusable_extras(*, nvidia: bool) -> dict[str, str]:
+    """As `extras_left_out`, of this machine."""
+    return extras_left_out(platform.machine(), glibc(), nvidia=nvidia)
+
+
+def _find_uv(source: list[str]) -> str:
+    """Path of uv; a private virtual environment gets one, pinned by the lock, where the machine has none.
+
+    `source`: options that say where packages come from.
+    """
     if found := shutil.which("uv"):
         return found
     private = ROOT / ".uv"
@@ -134,14 +138,25 @@ def _find_uv() -> str:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(block.group(0) + "\n")
             file.flush()
-            _run(
-                [str(private / "bin" / "python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", file.name],
+            run(
+                [str(private / "bin" / "python"), "-m", "pip", "install", "-q", *source, "--require-hashes", "-r", file.name],
                 "uv could not be installed",
             )
     return str(uv)
 
 
-def _run(command: list[str], failure: str) -> None:
+def packages_in(directory: Path, lock: Path) -> Packages:
+    """What was fetched into it. Raises `InstallError` where that does not fit this machine and this lock."""
+    fetched = Packages.read(directory)
+    if fetched is None:
+        raise InstallError(f"{directory} holds no packages; `make packages` fetches them on a machine that has a network.")
+    if obstacle := fetched.obstacle(Packages.of_this_machine(lock.read_text())):
+        raise InstallError(f"The packages in {directory} cannot be installed here: {obstacle}.")
+    return fetched
+
+
+def run(command: list[str], failure: str) -> None:
+    """Raises `InstallError` that begins with `failure`."""
     try:
         subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own command line
     except subprocess.CalledProcessError as error:
@@ -176,10 +191,11 @@ def _with_clock(work: Callable[[], None], build: Path) -> None:
         thread.join()
 
 
-def install(*, development: bool, library: str = "") -> None:
+def install(*, development: bool, library: str = "", packages: Path | None = None) -> None:
     """Make `.venv` match the lock. Raises `InstallError`.
 
-    `library` is one of `LIBRARIES`, the same as before where it is empty.
+    `library` is one of `LIBRARIES`, the same as before where it is empty. With `packages`, a directory that packages.py filled,
+    everything comes from there and no network is asked.
     """
     environment = ROOT / ".venv"
     library = library_of(environment, library)
@@ -188,11 +204,15 @@ def install(*, development: bool, library: str = "") -> None:
     options = [*build_options(platform.machine(), cpuinfo.read_text() if cpuinfo.exists() else ""), *UNUSED]
     options += library_options(library)
     driver = Path("/proc/driver/nvidia").exists()
-    left_out = extras_left_out(platform.machine(), _glibc(), nvidia=driver or development)
+    left_out = unusable_extras(nvidia=driver or development)
+    source = []
+    if packages:
+        source = ["--no-index", "--find-links", str(packages)]
+        left_out = dict.fromkeys(packages_in(packages, lock).left_out, "it was not fetched") | left_out
     stamp_file = environment / ".installed"
     stamps = stamp_file.read_text().split() if stamp_file.exists() else []
     # the development lock holds everything the other does
-    complete = [*options, *extras_left_out(platform.machine(), _glibc(), nvidia=True)]
+    complete = [*options, *unusable_extras(nvidia=True)]
     stamp = _stamp(lock, [*options, *left_out])
     if {stamp, _stamp(ROOT / "requirements-dev.lock", complete)} & set(stamps):
         return
@@ -208,10 +228,10 @@ def install(*, development: bool, library: str = "") -> None:
         probe.unlink()
     except OSError as error:
         raise InstallError(f"The directory {ROOT} is not writable ({error.strerror}); clone it to a place that is.") from error
-    uv = _find_uv()
+    uv = _find_uv(source)
     python = environment / "bin" / "python"
     if not python.exists():
-        _run(
+        run(
             [uv, "venv", "-q", "--python", sys.executable, str(environment)],
             "The virtual environment could not be made",
         )
@@ -229,11 +249,11 @@ def install(*, development: bool, library: str = "") -> None:
     build = environment / ".build"
     shutil.rmtree(build, ignore_errors=True)  # of an interrupted installation: its paths are of another day
     # as a variable, since uv keeps what it compiled by its settings, and another clone may use it
-    sync = ["env", f"SKBUILD_BUILD_DIR={build}", uv, "pip", "sync", "-q", "-p", str(python), *settings, *requirements]
-    _with_clock(lambda: _run(sync, "The installation failed"), build)
+    sync = ["env", f"SKBUILD_BUILD_DIR={build}", uv, "pip", "sync", "-q", "-p", str(python), *source, *settings, *requirements]
+    _with_clock(lambda: run(sync, "The installation failed"), build)
     shutil.rmtree(build, ignore_errors=True)
-    here = [uv, "pip", "install", "-q", "-p", str(python), "--no-deps", "--no-build-isolation", "-e", "."]
-    _run(here, "The appliance itself could not be installed")
+    here = [uv, "pip", "install", "-q", "-p", str(python), *source, "--no-deps", "--no-build-isolation", "-e", "."]
+    run(here, "The appliance itself could not be installed")
     (environment / ".library").write_text(library)
     stamp_file.write_text(stamp)
 
@@ -243,15 +263,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install Cloister into .venv")
     parser.add_argument("--development", action="store_true", help="what the tests need, too")
     parser.add_argument("--library", choices=("", *LIBRARIES), default="", help="what llama.cpp computes with, too")
+    parser.add_argument("--packages", type=Path, help="a directory that `make packages` filled: no network is asked")
     arguments = parser.parse_args()
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         print(f"cloister: Python 3.11 to 3.13 is needed, this is {platform.python_version()}.", file=sys.stderr)
         return 1
     try:
-        install(development=arguments.development, library=arguments.library)
+        packages = arguments.packages.absolute() if arguments.packages else None
+        install(development=arguments.development, library=arguments.library, packages=packages)
         # also after an update of the code alone: no process of the sealed box may write beside its program
         compiler = [str(ROOT / ".venv" / "bin" / "python"), "-m", "compileall", "-q", "appliance", "workers", "web", "policies"]
-        _run(compiler, "The appliance itself could not be compiled")
+        run(compiler, "The appliance itself could not be compiled")
     except InstallError as error:
         print(f"cloister: {error}", file=sys.stderr)
         return 1

@@ -67,11 +67,13 @@ def test_a_library_without_its_compiler_is_one_sentence_and_nothing_is_touched(t
 def test_a_missing_compiler_is_one_sentence_and_a_failure(tmp_path: Path):
     checkout = tmp_path / "checkout"
     (checkout / "appliance").mkdir(parents=True)
-    (checkout / "appliance" / "install.py").write_bytes(Path(install.__file__).read_bytes())
+    for name in ("__init__.py", "install.py", "packages.py"):
+        (checkout / "appliance" / name).write_bytes((ROOT / "appliance" / name).read_bytes())
     for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         (checkout / name).write_text("")
     ran = subprocess.run(
-        [sys.executable, str(checkout / "appliance" / "install.py")],
+        [sys.executable, "-m", "appliance.install"],
+        cwd=checkout,
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -1,0 +1,94 @@
+"""A directory of packages for a machine without a network: for which machines it is, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance import fetch_packages, install
+from appliance.install import InstallError, packages_in
+from appliance.packages import Packages
+
+ROOT = Path(install.__file__).resolve().parent.parent
+HERE = Packages("3.11", "x86_64", (2, 36), "a" * 64, ())
+
+
+@pytest.mark.parametrize(
+    ("fetched", "told"),
+    [
+        ({"lock": "b" * 64}, "another version of Cloister"),
+        ({"python": "3.12"}, "for Python 3.12 on x86_64, this is Python 3.11 on x86_64"),
+        ({"machine": "aarch64"}, "for Python 3.11 on aarch64"),
+        ({"glibc": (2, 37)}, "newer or another C library"),
+        ({"glibc": (0, 0)}, "newer or another C library"),
+        ({"glibc": (2, 28)}, ""),
+        ({"left_out": ("genai",)}, ""),
+        ({}, ""),
+    ],
+)
+def test_packages_are_for_machines_like_the_one_that_fetched_them(fetched, told):
+    assert bool(replace(HERE, **fetched).obstacle(HERE)) == bool(told)
+    assert told in replace(HERE, **fetched).obstacle(HERE)
+
+
+def test_a_machine_of_another_c_library_takes_only_packages_for_its_like():
+    other = replace(HERE, glibc=(0, 0))
+    assert HERE.obstacle(other)
+    assert not other.obstacle(other)
+
+
+@pytest.mark.parametrize("record", [None, "", "{", "[]", '{"python": "3.11"}'])
+def test_a_directory_that_was_not_filled_is_refused_with_what_fills_one(tmp_path: Path, record):
+    if record is not None:
+        (tmp_path / "made-for.json").write_text(record)
+    with pytest.raises(InstallError, match="make packages"):
+        packages_in(tmp_path, ROOT / "requirements.lock")
+
+
+def test_what_was_fetched_for_this_machine_is_known_again(tmp_path: Path):
+    lock = ROOT / "requirements.lock"
+    made = Packages.of_this_machine(lock.read_text(), left_out={"genai": "no wheel"})
+    made.write(tmp_path)
+    assert packages_in(tmp_path, lock) == made
+    replace(made, lock="b" * 64).write(tmp_path)
+    with pytest.raises(InstallError, match="another version"):
+        packages_in(tmp_path, lock)
+
+
+def test_the_refusal_is_one_sentence_and_nothing_is_asked_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "run", lambda *_: pytest.fail("something was run"))
+    monkeypatch.setattr(sys, "argv", ["install", "--packages", str(tmp_path)])
+    assert install.main() == 1
+    assert re.fullmatch(r"cloister: [^\n]* holds no packages; [^\n]*\n", capsys.readouterr().err)
+
+
+def test_nothing_is_fetched_into_a_directory_that_holds_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fetch_packages, "run", lambda *_: pytest.fail("something was run"))
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InstallError, match="something else"):
+        fetch_packages.fetch(tmp_path)
+    replace(HERE, lock="b" * 64).write(tmp_path)
+    with pytest.raises(InstallError, match="something else"):
+        fetch_packages.fetch(tmp_path)
+
+
+def test_all_that_is_fetched_and_run_on_the_way_is_named_by_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ran: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(fetch_packages, "run", lambda command, _: ran.append((command, Path(command[-1]).read_text())))
+    monkeypatch.setattr(fetch_packages.venv, "create", lambda *_, **__: None)
+    fetch_packages.fetch(tmp_path / "new")
+    assert all("--require-hashes" in command and "--no-deps" in command for command, _ in ran)
+    (install_builders, builders), (download, wanted) = ran
+    assert "install" in install_builders
+    assert {"download", "--no-build-isolation"} <= set(download)
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "scikit-build-core==" in builders
+    assert all(line in lock for line in (builders + wanted).splitlines())
+    assert packages_in(tmp_path / "new", ROOT / "requirements.lock")
