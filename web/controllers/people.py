@@ -39,6 +39,14 @@ class PeopleController(Controller):
         account = appliance.people.update(principal, person_id, roles=data.roles, password=data.password, disabled=data.disabled)
         return PersonOut.of(account, principal)
 
+    @delete(
+        "/api/people/{person_id:str}/second-factor",
+        opt=declares(Action.FACTOR_REMOVE, EventName.FACTOR_REMOVED),
+        sync_to_thread=True,
+    )
+    def remove_second_factor(self, appliance: Box, principal: Caller, person_id: FromPath[str]) -> None:
+        appliance.enrolment.remove(principal, person_id)
+
     @get(
         "/api/people/{person_id:str}/belongings", opt=declares(Action.PERSON_DELETE, EventName.PERSON_LISTED), sync_to_thread=True
     )

@@ -35,7 +35,7 @@ class SessionsController(Controller):
 
     @post("/api/sessions", opt=declares(Action.SESSION_CREATE, EventName.SESSION_CREATED), sync_to_thread=True)
     def sign_in(self, request: Request[Any, Any, Any], appliance: Box, data: JSONBody[SignIn]) -> Response[SignedIn]:
-        token = appliance.sessions.sign_in(data.name, data.password, source_of(request))
+        token = appliance.sessions.sign_in(data.name, data.password, source_of(request), data.code)
         principal = appliance.sessions.principal(token)
         if principal is None:
             raise NotSignedIn("This account was closed a moment ago.")

@@ -6,11 +6,12 @@ import msgspec
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    """`next` is the page that was asked for before signing in."""
+    """`next` is the page that was asked for before signing in; `code` is wanted where the box answers `session.code_needed`."""
 
     name: str
     password: str
     next: str = ""
+    code: str = ""
 
 
 class SignedIn(msgspec.Struct):

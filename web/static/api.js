@@ -15,6 +15,11 @@ export function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }
 
+/** Go on with the session that took the place of this one. */
+export function goOnWith(token) {
+  document.querySelector('meta[name="csrf-token"]').content = token;
+}
+
 /** Go to the sign-in page and come back here afterwards. */
 export function signInAgain() {
   const here = location.pathname + location.search;

@@ -24,9 +24,9 @@ function line(person) {
     { "data-person": person.id },
     h("td", {}, h("strong", {}, person.name), person.is_you && " (you)"),
     h("td", { "data-label": "Roles" }, person.roles.length ? h("span.badges", {}, person.roles.map((role) => h("span.badge", {}, role))) : "none"),
-    h("td", { "data-label": "State" }, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active")),
+    h("td", { "data-label": "State" }, h("span.badges", {}, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active"), person.second_factor && h("span.badge.ok", {}, "second factor"))),
     h("td.nowrap", { "data-label": "Since" }, moment(person.created_ms)),
-    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
+    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.second_factor && !person.is_you && act("Remove second factor", removeFactor), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
   );
 }
 
@@ -74,6 +74,14 @@ const resetPassword = (person) =>
   asked(`New password for ${person.name}`, [passwordField()], "Set password", (form) =>
     update(person, { password: form.get("password") }, `${person.name} was signed out everywhere and has a new password.`),
   );
+
+async function removeFactor({ id, name }) {
+  const detail = "For somebody who lost the phone and the recovery codes: be sure that it is they who ask. They are signed out everywhere, and their password alone lets them in until they set up another one.";
+  if (!(await confirmed(`Remove the second factor of ${name}?`, { detail, yes: "Remove" }))) return;
+  await api.delete(`/api/people/${id}/second-factor`);
+  toast(`${name} signs in with the password alone now.`);
+  await load();
+}
 
 async function disable(person) {
   const detail = "The account is signed out everywhere and cannot sign in again until you enable it. Documents and conversations stay; once disabled, it can be deleted with them.";
