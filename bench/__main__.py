@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("embedding", "ingest", "search", "answer", "inference", "memory", "injection", "grounding")
+NAMES = ("embedding", "ingest", "search", "answer", "inference", "crowd", "memory", "injection", "grounding")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES
