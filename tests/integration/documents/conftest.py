@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from appliance.administration.retention import Retention
 from appliance.bootstrap import Appliance
 from appliance.documents.models import Document
 from appliance.documents.service import DocumentService
 from appliance.identity.models import Principal
 from appliance.retrieval.index import SearchIndex
+from tests.growing_old import Time
 
 
 class HashedWords:
@@ -81,3 +83,13 @@ def put(service: DocumentService, alice: Principal, alices: str) -> Put:
         return document
 
     return uploaded
+
+
+@pytest.fixture
+def time(appliance: Appliance) -> Time:
+    return Time(appliance)
+
+
+@pytest.fixture
+def retention(appliance: Appliance, time: Time) -> Retention:
+    return Retention(appliance.database, appliance.access, appliance.audit, time.clock)
