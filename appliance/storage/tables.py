@@ -524,3 +524,15 @@ audit_checkpoints = Table(
     Column("size", Integer, primary_key=True, autoincrement=False),  # leaves under it; the last is `checkpoint.signed`
     Column("note", Text, nullable=False),  # as signed, see appliance/audit/notes.py
 )
+log_collectors = Table(
+    "log_collectors",
+    metadata,
+    Column("address", String(1000), primary_key=True),  # with the path: another one begins anew
+    Column("sent_seq", Integer, nullable=False),  # the last leaf it has taken
+    Column("sent_ms", Integer),
+    Column("tries", Integer, nullable=False),  # since it took something, the one under way included
+    Column("tried_ms", Integer, nullable=False),
+    Column("fault", String(60), nullable=False),  # stable code; empty while nothing fails
+    Column("status", Integer, nullable=False),  # of HTTP, where it answered with one that is no success
+    Column("failing_since_ms", Integer),
+)
