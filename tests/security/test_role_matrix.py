@@ -30,6 +30,8 @@ ADMINISTRATOR = (
     "/api/golden/progress",
     "/api/box",
     "/api/egress",
+    "/api/retention",
+    "/api/retention/outlook?days=30",
 )
 CHANGES = (
     ("POST", "/api/people", {"name": "intruder", "password": "a long enough passphrase", "roles": ["administrator"]}),
@@ -45,6 +47,8 @@ CHANGES = (
     ("POST", "/api/admin/collections", {"name": "Loot"}),
     ("PATCH", "/api/admin/collections/{collection}", {"readers": ["group:everyone"]}),
     ("DELETE", "/api/admin/collections/{collection}", {"name": "Board"}),
+    ("PATCH", "/api/retention", {"days": 1, "going": 9}),
+    ("PATCH", "/api/admin/collections/{collection}/retention", {"days": 1, "going": 9}),
     ("POST", "/api/models/any@1/activate", {}),
     ("POST", "/api/models/any/rollback", {}),
     ("POST", "/api/models/any@1/canary", {"percent": 50}),
