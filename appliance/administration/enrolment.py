@@ -14,10 +14,10 @@ from appliance.audit.events import AuditEvent, EventName, Outcome, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import factor_store, store
-from appliance.identity.factors import SecondFactors, spend_code
+from appliance.identity.factors import WRONG_CODE, SecondFactors, spend_code
 from appliance.identity.models import Principal
 from appliance.identity.recovery_codes import new_codes
-from appliance.identity.sessions import WRONG_CODE, Sessions
+from appliance.identity.sessions import Sessions
 from appliance.identity.totp import matching_step, new_secret, uri_of
 from appliance.policy.access import Access
 from appliance.policy.actions import Action

@@ -235,6 +235,15 @@ def _drift(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("drift", "ok", "the answers of the last day are like those of the days before, as far as there are enough")
 
 
+def _factors(appliance: Appliance) -> Iterator[Finding]:
+    """Where a role must have a second factor: how many of its people lack one, and can do nothing else until they have it."""
+    count, lacking = appliance.factors.missing()
+    if lacking:
+        yield Finding("second factor", "warning", f"{lacking} of {count} who must have one lack it")
+    else:
+        yield Finding("second factor", "ok", f"all of {count} who must have one have it" if count else "nobody must have one")
+
+
 def _disk(appliance: Appliance) -> Iterator[Finding]:
     usage = shutil.disk_usage(appliance.settings.data_dir)
     free = usage.free / usage.total
@@ -255,5 +264,5 @@ AFTER_UPGRADE: tuple[Look, ...] = (_database, _audit_log, _checkpoints, _files, 
 """Of these an upgrade may have harmed something."""
 LOOKS: tuple[Look, ...] = (
     *(_database, _audit_log, _checkpoints, _files, _models, _search_index),
-    *(_queue, _seal, _loaded, _drift, _disk, _copies),
+    *(_queue, _seal, _loaded, _drift, _factors, _disk, _copies),
 )

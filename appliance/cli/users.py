@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def _list(appliance: Appliance, principal: Principal, _arguments: argparse.Namespace, output: Output) -> int:
     accounts = appliance.people.list(principal)
     documents = [
-        _document(item.principal, disabled=_disabled(item)) | {"created": utc_text(item.created_ms)} for item in accounts
+        _document(item.principal, disabled=_disabled(item))
+        | {"created": utc_text(item.created_ms), "second_factor": item.has_factor}
+        for item in accounts
     ]
     output.result({"users": documents}, *(_line(item, principal) for item in accounts))
     return 0
@@ -85,6 +87,15 @@ def _disable(appliance: Appliance, principal: Principal, arguments: argparse.Nam
 def _enable(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
     account = appliance.people.update(principal, _called(appliance, principal, arguments.user), disabled=False)
     return _told(account, output, f"{account.principal.name} can sign in again.")
+
+
+def _remove_factor(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    """Also one's own: the way out for the only administrator, whose phone is lost."""
+    person = _found(appliance, principal, arguments.user)
+    appliance.enrolment.remove(principal, person.id, at_the_box=True)
+    told = f"{person.name} was signed out everywhere and signs in with the password alone now."
+    output.result({"id": person.id, "name": person.name, "second_factor": False}, told)
+    return 0
 
 
 def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -146,7 +157,7 @@ def _document(person: Principal, *, disabled: bool) -> dict[str, object]:
 
 def _line(account: Account, principal: Principal) -> str:
     person = account.principal
-    state = "; disabled" if _disabled(account) else ""
+    state = ("; second factor" if account.has_factor else "") + ("; disabled" if _disabled(account) else "")
     you = " (you)" if person.id == principal.id else ""
     return f"{person.name:<24} {_named(person.roles)}; since {utc_text(account.created_ms)[:10]}{state}{you}"
 
@@ -162,5 +173,6 @@ VERBS: dict[str, tuple[str, Act]] = {
     "password": ("give somebody a new password, and end their sessions", _password),
     "disable": ("keep somebody out, and end their sessions; documents and conversations stay", _disable),
     "enable": ("let somebody sign in again", _enable),
+    "remove-factor": ("let somebody who lost the phone sign in with the password alone, and end their sessions", _remove_factor),
     "delete": ("delete the disabled account of somebody who left, with their conversations and own documents", _delete),
 }

@@ -14,6 +14,8 @@ from appliance.identity.models import Principal, Role
 from appliance.identity.totp import matching_step
 from appliance.storage.database import Database
 
+WRONG_CODE = "This code is wrong, or it was used already. An app shows the next one within half a minute."
+
 
 def required_roles(setting: str) -> frozenset[Role]:
     """The roles that `second_factor_roles` names. Raises `SetupError` for what is no role."""
@@ -60,6 +62,12 @@ class SecondFactors:
     def required_of(self, principal: Principal) -> bool:
         """Whether one of their roles must have a second factor."""
         return not self._required.isdisjoint(principal.roles)
+
+    def missing(self) -> tuple[int, int]:
+        """How many active people hold a role that must have a second factor, and how many of them lack it."""
+        with self._database.read() as connection:
+            held = factor_store.count_of(connection, self._required)
+            return held, factor_store.count_of(connection, self._required, lacking=True)
 
     def may_act(self, principal: Principal) -> bool:
         """False for somebody whose role must have a second factor and who has none. What else they may say the policies."""

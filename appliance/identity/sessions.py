@@ -21,14 +21,13 @@ from appliance.audit.log import AuditLog
 from appliance.errors import InvalidInput, NotSignedIn
 from appliance.identity import store, throttling
 from appliance.identity.api_keys import keys_ended
-from appliance.identity.factors import Means, spend_code
+from appliance.identity.factors import WRONG_CODE, Means, spend_code
 from appliance.identity.models import NOBODY, Account, Principal
 from appliance.identity.passwords import DECOY_HASH, check_strength, hash_password, needs_rehash, verify_password
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import sessions
 
-WRONG_CODE = "This code is wrong, or it was used already. An app shows the next one within half a minute."
 _TOKEN_BYTES = 32
 _TOUCH_MS = 60_000
 _MAX_TYPED = 200

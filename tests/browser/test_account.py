@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from appliance.identity.factors import SecondFactors
 from appliance.identity.models import Role
 from tests.conftest import PASSWORD
 from tests.factor_samples import Phone, StillClock, enrol
@@ -122,7 +121,7 @@ def test_without_the_phone_a_recovery_code_opens_the_door_once_and_switches_it_o
 
 def test_whose_role_needs_one_is_led_to_it_and_no_further(box, page, clock):
     box.person("keeper")
-    box.appliance.factors = SecondFactors(box.appliance.database, box.appliance.audit, frozenset({Role.EMPLOYEE}))
+    box.appliance.factors._required = frozenset({Role.EMPLOYEE})
     box.sign_in(page, "keeper")
     page.wait_for_url(f"{box.url}/account")
     for path in ("/documents", "/chat", "/"):

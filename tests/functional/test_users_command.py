@@ -11,8 +11,9 @@ import pytest
 from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
 from appliance.cli import main
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, NotSignedIn
 from appliance.identity.models import Principal
+from tests.factor_samples import StillClock, enrol
 from tests.web_clients import store_document
 
 PASSWORD = "a long enough passphrase"
@@ -44,6 +45,8 @@ def test_what_the_page_refuses_is_refused(
         (("disable", "carol"), "", "There is no account named carol."),
         (("enable", "carol"), "", "There is no account named carol."),
         (("delete", "carol"), "", "There is no account named carol."),
+        (("remove-factor", "carol"), "", "There is no account named carol."),
+        (("remove-factor", "alice"), "", "There is no second factor here."),
         (("delete", "alice"), "", "alice can still sign in. Disable the account first, then delete it."),
         (("delete", "alice", "--documents", "0"), "", "alice can still sign in. Disable the account first, then delete it."),
         (("delete", "Administrator"), "", "Nobody deletes their own account; another administrator does."),
@@ -79,13 +82,14 @@ def test_only_an_administrator_keeps_accounts(
             ("password", "administrator", "--password-stdin"),
             ("disable", "administrator"),
             ("enable", "nobody of that name"),
+            ("remove-factor", "alice"),
             ("delete", "administrator", "--conversations", "0", "--documents", "0"),
         ):
             assert cloister(*words, by=who, typed=ANOTHER) == (1, "", "cloister: You may not do this.\n"), (who, words)
     assert appliance.people.list(administrator) == before
     with appliance.database.read() as connection:
         refused = [record for record in search(connection, AuditFilter(), limit=50) if record.event == "access.denied"]
-    assert len(refused) == 14
+    assert len(refused) == 16
 
 
 @pytest.mark.parametrize("words", [("roles", "alice"), ("add", "carol", "--role", "master"), ("password",)])
@@ -182,3 +186,21 @@ def test_who_left_is_deleted_where_the_numbers_are_said(
     assert [line.split()[0] for line in cloister("list")[1].splitlines()] == ["administrator"]
     assert [item.name for item in appliance.documents.list(administrator)] == ["rules.txt"]
     assert appliance.conversation_clearing.run(lambda _: None) == len(conversations)
+
+
+def test_the_only_administrator_whose_phone_is_lost_comes_in_again(
+    appliance: Appliance, administrator: Principal, cloister: Cloister
+) -> None:
+    clock = StillClock().of(appliance)
+    enrol(appliance, administrator, clock)
+    listed = cloister("list", "--json")
+    assert [user["second_factor"] for user in json.loads(listed[1])["users"]] == [True]
+    assert "; second factor (you)" in cloister("list")[1]
+    with pytest.raises(NotSignedIn):
+        appliance.sessions.sign_in("administrator", PASSWORD, "192.0.2.7")
+    told = "administrator was signed out everywhere and signs in with the password alone now.\n"
+    assert cloister("remove-factor", "Administrator") == (0, told, "")
+    assert appliance.sessions.sign_in("administrator", PASSWORD, "192.0.2.7")
+    with appliance.database.read() as connection:
+        removed = [record for record in search(connection, AuditFilter(), limit=50) if record.event == "factor.removed"]
+    assert [record.actor_pseudonym for record in removed] == [administrator.pseudonym]

@@ -33,6 +33,7 @@ from appliance.identity.models import Principal, Role
 from appliance.settings import Settings
 from appliance.storage.database import Database
 from appliance.storage.tables import audit_events, documents, sessions
+from tests.factor_samples import Phone, StillClock, enrol
 from tests.conftest import PASSWORD
 from workers.care import cares
 
@@ -46,6 +47,7 @@ class Box:
     appliance: Appliance
     alice: Principal
     made: Made
+    phone: Phone
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     (directory / "data" / "settings.toml").write_text('host = "10.77.1.2"\n')
     upload(opened, alice, "winter-garden.txt", DOCUMENT * 9)
     opened.sessions.sign_in("alice", PASSWORD, "127.0.0.1")
-    yield Box(opened, alice, backup(opened, directory / "box.tar"))
+    phone = enrol(opened, administrator, StillClock().of(opened))
+    yield Box(opened, alice, backup(opened, directory / "box.tar"), phone)
     opened.close()
 
 
@@ -126,7 +129,9 @@ def test_the_archive_shows_nothing_and_is_for_its_owner_alone(appliance: Applian
     assert not (appliance.settings.data_dir / STAGING).exists()
 
 
-def test_what_is_restored_is_the_box_as_it_was(appliance: Appliance, alice: Principal, made: Made, data_dir: Path) -> None:
+def test_what_is_restored_is_the_box_as_it_was(
+    appliance: Appliance, alice: Principal, made: Made, box: Box, data_dir: Path
+) -> None:
     later = upload(appliance, alice, "later.txt", "Not in the backup.\n")
     target = data_dir / "new" / "box"
     found = restored(made.path, target, key_of(appliance))
@@ -144,6 +149,8 @@ def test_what_is_restored_is_the_box_as_it_was(appliance: Appliance, alice: Prin
             assert connection.execute(select(func.count()).select_from(sessions)).scalar() == 0
         assert facts(again, "backup.restored")["sha256"] == made.sha256
         assert again.sessions.sign_in("alice", PASSWORD, "127.0.0.1")
+        assert refused(lambda: again.sessions.sign_in("administrator", PASSWORD, "127.0.0.1")) == "session.code_needed"
+        assert again.sessions.sign_in("administrator", PASSWORD, "127.0.0.1", box.phone.recovery_codes[0])
     finally:
         again.close()
     assert facts(appliance, "backup.made") == {

@@ -17,6 +17,7 @@ from appliance.cli import doctor
 from appliance.cli.output import Output
 from appliance.documents.models import Document, DocumentStatus
 from appliance.documents.store import insert_document
+from appliance.identity import factor_store
 from appliance.settings import Settings
 from appliance.storage.append_only import TRIGGERS
 from appliance.storage.clock import now_ms
@@ -215,3 +216,19 @@ def test_an_index_of_another_model_than_the_active_one_is_a_failure_and_one_in_t
     closed.close()
     found = examine()["index"]
     assert (found["state"], "does not take over: 2 questions" in found["sentence"]) == ("warning", True)
+
+
+def test_people_who_lack_a_second_factor_that_they_must_have_are_counted(closed, examine):
+    assert examine()["second factor"] == {"name": "second factor", "state": "ok", "sentence": "nobody must have one"}
+    file = closed.settings.data_dir / "settings.toml"
+    file.write_text('second_factor_roles = "officer"\n')
+    assert examine()["second factor"]["state"] == "ok"
+    file.write_text('second_factor_roles = "officer, administrator"\n')
+    found = examine()["second factor"]
+    assert (found["state"], found["sentence"]) == ("warning", "1 of 1 who must have one lack it")
+    with closed.database.write() as connection:
+        (person,) = connection.execute(text("SELECT id FROM principals")).scalars()
+        factor_store.begin_factor(connection, person, "A" * 32, 1)
+        factor_store.confirm_factor(connection, person, 1, 1)
+    closed.close()
+    assert examine()["second factor"]["sentence"] == "all of 1 who must have one have it"

@@ -41,7 +41,7 @@ from tests.conftest import PASSWORD, ROOT
 from tests.old_boxes import AUDITED, DOCUMENTS, FIRST_CHUNK, PASSAGES, REVISIONS, Drawn, make_old_box
 
 OLD = "0008"
-AGES = ["0004", "0008", "0012", "0015", REVISIONS[-2]]
+AGES = ["0004", "0008", "0012", "0015", "0018", REVISIONS[-2]]
 
 
 @pytest.fixture
@@ -233,6 +233,8 @@ def whole(appliance: Appliance, before: dict[str, int]) -> None:
         hits = Search(appliance.database, appliance.access, Drawn).search(ana, passage, 3)
         assert (hits[0].chunk_id, hits[0].text, hits[0].similarity > 0.99) == (FIRST_CHUNK + at, passage, True)
         assert max(hits, key=lambda hit: hit.words_score) is hits[0]
+    assert not appliance.enrolment.state(ana).since_ms
+    assert appliance.sessions.sign_in("ana", PASSWORD, "127.0.0.1"), "as before, by the password alone"
     answer = appliance.chat.conversation(ana, "t1")[1][-1]
     assert (answer.text, [(each.document_id, each.start, each.end) for each in answer.citations]) == (
         "Twenty eight days [1].",

@@ -64,7 +64,9 @@ def test_a_code_counts_within_the_drift_and_after_the_last_one_only(now, off, af
         assert code_of(found) == code_of(step) and found > last and abs(found - step_at(now)) <= DRIFT_STEPS
 
 
-@given(start=st.integers(1, 2**30), moments=st.lists(st.integers(0, 5), max_size=12), offs=st.lists(st.integers(-1, 1), max_size=12))
+@given(
+    start=st.integers(1, 2**30), moments=st.lists(st.integers(0, 5), max_size=12), offs=st.lists(st.integers(-1, 1), max_size=12)
+)
 def test_no_step_is_accepted_twice_in_whatever_order_codes_come(start, moments, offs):
     accepted: list[int] = []
     now = start * STEP_MS
