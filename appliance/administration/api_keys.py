@@ -14,6 +14,8 @@ from appliance.errors import Conflict, Denied, InvalidInput, NotFound, NotSigned
 from appliance.identity import api_keys as store
 from appliance.identity import throttling
 from appliance.identity.api_keys import ApiKey, KeyScope
+from appliance.identity.factor_store import has_factor
+from appliance.identity.factors import WRONG_CODE, spend_code
 from appliance.identity.models import NOBODY, Principal
 from appliance.identity.sessions import Sessions
 from appliance.identity.store import clean_name, end_keys, load_principal, require_account
@@ -67,12 +69,20 @@ class ApiKeys:
         self._clock = clock
 
     def create(
-        self, principal: Principal, password: str, name: str, scopes: Iterable[KeyScope], days: int = DEFAULT_DAYS
+        self,
+        principal: Principal,
+        password: str,
+        name: str,
+        scopes: Iterable[KeyScope],
+        days: int = DEFAULT_DAYS,
+        *,
+        code: str = "",
     ) -> tuple[ApiKey, str]:
-        """A new key of one's own and its text, which nobody is shown again. `password` is the current one.
+        """A new key of one's own and its text, which nobody is shown again.
 
-        Raises `InvalidInput` (`key.name`, `key.scopes`, `key.days`, `password.wrong`), `Conflict` (`key.too_many`), `Throttled`
-        after too many wrong passwords, and `Denied` where the policies or the key that asks do not allow it.
+        `password` is the current one, `code` of the second factor where there is one: what gets by it later is made with it.
+        Raises `InvalidInput` (`key.name`, `key.scopes`, `key.days`, `password.wrong`, `code.wrong`), `Conflict` (`key.too_many`),
+        `Throttled` after too many tries, and `Denied` where the policies do not allow it, or a key asks for another.
         """
         self._access.require(principal, Action.KEY_CREATE, APPLIANCE)
         if principal.key_id:
@@ -85,15 +95,21 @@ class ApiKeys:
         proven = self._sessions.prove_password(principal, password, EventName.KEY_CREATED)
         now = self._clock()
         with self._database.write() as connection:
-            self._sessions.require_still(connection, proven)
-            if len(store.list_keys(connection, principal.id)) >= MOST_KEYS:
-                raise Conflict(f"You have {MOST_KEYS} keys already. End one of them first.", code="key.too_many")
-            key, text = store.insert_key(connection, principal.id, cleaned, chosen, now=now, expires_ms=now + days * _DAY_MS)
-            facts: dict[str, str | int] = {"scopes": store.named(chosen), "days": days, "expires": utc_text(key.expires_ms)}
-            about = (ResourceRef("key", key.id),)
-            event = AuditEvent(EventName.KEY_CREATED, principal, resources=about, facts=facts, sealed={"name": cleaned})
-            self._audit.append(connection, event)
-        return key, text
+            if has_factor(connection, principal.id) and spend_code(connection, principal.id, code, now) is None:
+                facts = {"reason": "wrong_code"}
+                refused = AuditEvent(EventName.KEY_CREATED, principal, outcome=Outcome.FAILURE, facts=facts)
+                self._audit.append(connection, refused)
+                made = None
+            else:
+                self._sessions.require_still(connection, proven)
+                made = self._make(connection, principal, cleaned, chosen, days=days, now=now)
+        if made is None:
+            raise InvalidInput(WRONG_CODE, code="code.wrong")
+        return made
+
+    def may_create(self, principal: Principal) -> bool:
+        """For choosing what a page offers."""
+        return self._access.allowed(principal, Action.KEY_CREATE, APPLIANCE)
 
     def list(self, principal: Principal) -> Keys:
         """One's own, the expired ones too, newest first."""
@@ -167,6 +183,18 @@ class ApiKeys:
             event = AuditEvent(EventName.ACCESS_DENIED, principal, outcome=Outcome.FAILURE, facts=facts)
             self._audit.append(connection, event)
         raise Denied("This API key is not for that.", code="key.scope", action=str(action))
+
+    def _make(
+        self, connection: Connection, principal: Principal, name: str, scopes: frozenset[KeyScope], *, days: int, now: int
+    ) -> tuple[ApiKey, str]:
+        if len(store.list_keys(connection, principal.id)) >= MOST_KEYS:
+            raise Conflict(f"You have {MOST_KEYS} keys already. End one of them first.", code="key.too_many")
+        key, text = store.insert_key(connection, principal.id, name, scopes, now=now, expires_ms=now + days * _DAY_MS)
+        facts: dict[str, str | int] = {"scopes": store.named(scopes), "days": days, "expires": utc_text(key.expires_ms)}
+        about = (ResourceRef("key", key.id),)
+        event = AuditEvent(EventName.KEY_CREATED, principal, resources=about, facts=facts, sealed={"name": name})
+        self._audit.append(connection, event)
+        return key, text
 
     def _judged(self, key: ApiKey | None, person: Principal | None, *, right: bool, now: int) -> tuple[Admitted | None, str]:
         """What the key opens, or why it opens nothing."""

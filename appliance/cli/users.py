@@ -13,9 +13,12 @@ from appliance.cli.output import Output
 from appliance.cli.passwords import given_password, password_argument
 from appliance.cli.verbs import add_verbs
 from appliance.errors import Conflict, NotFound
+from appliance.identity.api_keys import ApiKey
 from appliance.identity.models import Account, Principal, Role
 from appliance.identity.store import comparable_name
 from appliance.language.counts import counted
+
+_KEYS_ENDED = "API keys of theirs have ended."
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,8 @@ def register(parser: argparse.ArgumentParser) -> None:
             )
         if name in {"add", "password"}:
             password_argument(verb)
+        if name == "end-keys":
+            verb.add_argument("--key", metavar="ID", help="this one (default: all)")
         if name == "delete":
             for what in ("conversations", "documents"):
                 verb.add_argument(f"--{what}", type=int, metavar="N", help="how many of their own may go (without: only told)")
@@ -73,7 +78,7 @@ def _roles(appliance: Appliance, principal: Principal, arguments: argparse.Names
 
 def _password(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
     account = appliance.people.update(principal, _called(appliance, principal, arguments.user), password=arguments.password)
-    return _told(account, output, f"{account.principal.name} was signed out everywhere and has a new password.")
+    return _told(account, output, f"{account.principal.name} was signed out everywhere and has a new password. {_KEYS_ENDED}")
 
 
 def _disable(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -81,7 +86,7 @@ def _disable(appliance: Appliance, principal: Principal, arguments: argparse.Nam
     if which == principal.id:  # the page has no button for it either
         raise Conflict("Nobody disables their own account; another administrator does.", code="person.own_account")
     account = appliance.people.update(principal, which, disabled=True)
-    return _told(account, output, f"{account.principal.name} is disabled and was signed out everywhere.")
+    return _told(account, output, f"{account.principal.name} is disabled and was signed out everywhere. {_KEYS_ENDED}")
 
 
 def _enable(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -96,6 +101,36 @@ def _remove_factor(appliance: Appliance, principal: Principal, arguments: argpar
     told = f"{person.name} was signed out everywhere and signs in with the password alone now."
     output.result({"id": person.id, "name": person.name, "second_factor": False}, told)
     return 0
+
+
+def _keys(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    person = _found(appliance, principal, arguments.user)
+    keys = appliance.api_keys.list_of(principal, person.id)
+    documents = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "created": utc_text(key.created_ms),
+            "expires": utc_text(key.expires_ms),
+            "last_used": None if key.last_used_ms is None else utc_text(key.last_used_ms),
+        }
+        for key in keys
+    ]
+    output.result({"keys": documents}, *([_key_line(key) for key in keys] or [f"{person.name} has no API key."]))
+    return 0
+
+
+def _end_keys(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    person = _found(appliance, principal, arguments.user)
+    ended = appliance.api_keys.end_of(principal, person.id, arguments.key)
+    output.result({"ended": ended}, f"{counted(ended, 'API key')} of {person.name} ended.")
+    return 0
+
+
+def _key_line(key: ApiKey) -> str:
+    used = "never used" if key.last_used_ms is None else f"last used {utc_text(key.last_used_ms)[:16]}"
+    return f"{key.id}  {key.name}; {', '.join(sorted(key.scopes))}; ends {utc_text(key.expires_ms)[:10]}; {used}"
 
 
 def _delete(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -170,9 +205,11 @@ VERBS: dict[str, tuple[str, Act]] = {
     "list": ("every account: its roles, since when, whether it is disabled", _list),
     "add": ("make an account, with a password to be handed over in person", _add),
     "roles": ("give somebody exactly these roles, and end their sessions", _roles),
-    "password": ("give somebody a new password, and end their sessions", _password),
-    "disable": ("keep somebody out, and end their sessions; documents and conversations stay", _disable),
+    "password": ("give somebody a new password, and end their sessions and API keys", _password),
+    "disable": ("keep somebody out, and end their sessions and API keys; documents and conversations stay", _disable),
     "enable": ("let somebody sign in again", _enable),
     "remove-factor": ("let somebody who lost the phone sign in with the password alone, and end their sessions", _remove_factor),
+    "keys": ("the API keys of somebody: what each is for, when it ends, when it was last used", _keys),
+    "end-keys": ("end the API keys of somebody, or one of them", _end_keys),
     "delete": ("delete the disabled account of somebody who left, with their conversations and own documents", _delete),
 }

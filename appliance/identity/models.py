@@ -48,6 +48,8 @@ class Account:
     created_ms: int
     disabled_ms: int | None = None
     has_factor: bool = False
+    keys: int = 0
+    """How many API keys they have, as those are told who keep accounts; not looked up for signing in."""
 
 
 @dataclass(frozen=True, slots=True)

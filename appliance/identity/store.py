@@ -103,7 +103,7 @@ def load_account(connection: Connection, principal_id: str) -> Account | None:
     """The account, disabled or not; None for an unknown id and for one that was deleted."""
     there = tables.principals.c.deleted_ms.is_(None)
     row = connection.execute(select(tables.principals).where(tables.principals.c.id == principal_id, there)).first()
-    return _account(connection, row) if row else None
+    return replace(_account(connection, row), keys=count_keys(connection, principal_id).get(principal_id, 0)) if row else None
 
 
 def require_account(connection: Connection, principal_id: str) -> Account:
@@ -119,9 +119,10 @@ def list_principals(connection: Connection) -> list[Account]:
     there = select(tables.principals).where(tables.principals.c.deleted_ms.is_(None))
     rows = connection.execute(there.order_by(func.lower(tables.principals.c.name))).all()
     people = _principals(connection, rows)
-    having = factor_store.holders(connection)
+    having, keys = factor_store.holders(connection), count_keys(connection)
     return [
-        Account(person, row.created_ms, row.disabled_ms, person.id in having) for person, row in zip(people, rows, strict=True)
+        Account(person, row.created_ms, row.disabled_ms, person.id in having, keys.get(person.id, 0))
+        for person, row in zip(people, rows, strict=True)
     ]
 
 
@@ -220,6 +221,14 @@ def delete_account(connection: Connection, principal_id: str, by: str) -> list[s
 def end_sessions(connection: Connection, principal_id: str) -> None:
     """Delete all sessions of a person."""
     connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
+
+
+def count_keys(connection: Connection, principal_id: str | None = None) -> dict[str, int]:
+    """How many API keys each person has who has any, or that one; the expired ones too."""
+    counted = select(tables.api_keys.c.principal_id, func.count()).group_by(tables.api_keys.c.principal_id)
+    if principal_id is not None:
+        counted = counted.where(tables.api_keys.c.principal_id == principal_id)
+    return dict(connection.execute(counted).tuples().all())
 
 
 def end_keys(connection: Connection, principal_id: str) -> list[str]:

@@ -12,6 +12,7 @@ from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
 from appliance.cli import main
 from appliance.errors import ApplianceError, NotSignedIn
+from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal
 from tests.factor_samples import StillClock, enrol
 from tests.web_clients import store_document
@@ -84,12 +85,14 @@ def test_only_an_administrator_keeps_accounts(
             ("enable", "nobody of that name"),
             ("remove-factor", "alice"),
             ("delete", "administrator", "--conversations", "0", "--documents", "0"),
+            ("keys", "administrator"),
+            ("end-keys", "administrator"),
         ):
             assert cloister(*words, by=who, typed=ANOTHER) == (1, "", "cloister: You may not do this.\n"), (who, words)
     assert appliance.people.list(administrator) == before
     with appliance.database.read() as connection:
         refused = [record for record in search(connection, AuditFilter(), limit=50) if record.event == "access.denied"]
-    assert len(refused) == 16
+    assert len(refused) == 20
 
 
 @pytest.mark.parametrize("words", [("roles", "alice"), ("add", "carol", "--role", "master"), ("password",)])
@@ -111,11 +114,11 @@ def test_accounts_are_kept_from_the_shell(appliance: Appliance, administrator: P
     assert appliance.sessions.principal(token) is None
     token = appliance.sessions.sign_in("carol", PASSWORD, "192.0.2.7")
     renewed = cloister("password", "carol", "--password-stdin", typed=f"{ANOTHER}\n")
-    assert renewed == (0, "Carol was signed out everywhere and has a new password.\n", "")
+    assert renewed == (0, "Carol was signed out everywhere and has a new password. API keys of theirs have ended.\n", "")
     assert appliance.sessions.principal(token) is None
 
     token = appliance.sessions.sign_in("carol", ANOTHER, "192.0.2.7")
-    assert cloister("disable", "carol")[1] == "Carol is disabled and was signed out everywhere.\n"
+    assert cloister("disable", "carol")[1] == "Carol is disabled and was signed out everywhere. API keys of theirs have ended.\n"
     assert appliance.sessions.principal(token) is None
     with pytest.raises(ApplianceError):
         appliance.sessions.sign_in("carol", ANOTHER, "192.0.2.7")
@@ -144,6 +147,27 @@ def test_accounts_are_kept_from_the_shell(appliance: Appliance, administrator: P
         ("administrator", {"roles": "administrator"}),
         ("administrator", {"roles": "employee"}),
     ]
+
+
+def test_api_keys_are_listed_and_ended(
+    appliance: Appliance, administrator: Principal, alice: Principal, cloister: Cloister
+) -> None:
+    assert cloister("keys", "alice") == (0, "alice has no API key.\n", "")
+    nothing = (1, "", "cloister: There is no such API key, or it has ended.\n")
+    assert cloister("end-keys", "alice") == nothing
+    made = [appliance.api_keys.create(alice, PASSWORD, name, [KeyScope.ASK], 30) for name in ("Import", "Nightly")]
+    appliance.api_keys.admit(made[0][1], "192.0.2.7")
+    lines = cloister("keys", "ALICE")[1].splitlines()
+    assert sorted(line.split("; ends ")[0] for line in lines) == sorted(f"{key.id}  {key.name}; ask" for key, _ in made)
+    assert sorted(line.rpartition("; ")[2][:10] for line in lines) == ["last used ", "never used"]
+    listed = json.loads(cloister("keys", "alice", "--json")[1])["keys"]
+    assert {each["id"]: each["scopes"] for each in listed} == {key.id: ["ask"] for key, _ in made}
+    assert not any(text[-64:] in line for _, text in made for line in [*lines, json.dumps(listed)])
+    assert cloister("end-keys", "alice", "--key", "unknown") == nothing
+    assert cloister("end-keys", "alice", "--key", made[0][0].id) == (0, "1 API key of alice ended.\n", "")
+    assert [key.id for key in appliance.api_keys.list(alice)] == [made[1][0].id]
+    assert json.loads(cloister("end-keys", "alice", "--json")[1]) == {"ended": 1}
+    assert appliance.api_keys.list(alice) == []
 
 
 def test_who_left_is_deleted_where_the_numbers_are_said(

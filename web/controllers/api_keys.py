@@ -9,7 +9,7 @@ from appliance.audit.events import EventName
 from appliance.policy.actions import Action
 from web.dependencies import Box, Caller
 from web.guards import declares
-from web.schemas.api_keys import ApiKeyMade, ApiKeyOut, ApiKeysEnded, NewApiKey
+from web.schemas.api_keys import ApiKeyMade, ApiKeyOut, ApiKeysEnded, ApiKeysOut, NewApiKey
 
 
 class ApiKeysController(Controller):
@@ -18,12 +18,13 @@ class ApiKeysController(Controller):
         opt=declares(Action.KEY_LIST, unaudited="names and dates of one's own keys, on one's own page"),
         sync_to_thread=True,
     )
-    def own(self, appliance: Box, principal: Caller) -> list[ApiKeyOut]:
-        return [ApiKeyOut.of(key) for key in appliance.api_keys.list(principal)]
+    def own(self, appliance: Box, principal: Caller) -> ApiKeysOut:
+        keys = [ApiKeyOut.of(key) for key in appliance.api_keys.list(principal)]
+        return ApiKeysOut(keys, appliance.api_keys.may_create(principal))
 
     @post("/api/account/keys", opt=declares(Action.KEY_CREATE, EventName.KEY_CREATED), sync_to_thread=True)
     def create(self, appliance: Box, principal: Caller, data: JSONBody[NewApiKey]) -> ApiKeyMade:
-        key, text = appliance.api_keys.create(principal, data.password, data.name, data.scopes, data.days)
+        key, text = appliance.api_keys.create(principal, data.password, data.name, data.scopes, data.days, code=data.code)
         return ApiKeyMade(ApiKeyOut.of(key), text)
 
     @delete("/api/account/keys/{key_id:str}", opt=declares(Action.KEY_END, EventName.KEY_ENDED), sync_to_thread=True)

@@ -39,6 +39,7 @@ class PersonOut(msgspec.Struct):
     created_ms: int
     is_you: bool
     second_factor: bool
+    keys: int
 
     @classmethod
     def of(cls, account: Account, principal: Principal) -> PersonOut:
@@ -52,6 +53,7 @@ class PersonOut(msgspec.Struct):
             account.created_ms,
             person.id == principal.id,
             account.has_factor,
+            account.keys,
         )
 
 

@@ -9,11 +9,12 @@ from appliance.identity.api_keys import ApiKey, KeyScope
 
 
 class NewApiKey(msgspec.Struct, forbid_unknown_fields=True):
-    """`password` is one's own, as now; the key ends after `days` by itself."""
+    """`password` is one's own, as now, and `code` of one's second factor; the key ends after `days` by itself."""
 
     name: str
     scopes: list[KeyScope]
     password: str
+    code: str = ""
     days: int = DEFAULT_DAYS
 
 
@@ -31,6 +32,13 @@ class ApiKeyOut(msgspec.Struct):
     def of(cls, key: ApiKey) -> ApiKeyOut:
         scopes = [str(scope) for scope in sorted(key.scopes)]
         return cls(key.id, key.name, scopes, key.created_ms, key.expires_ms, key.last_used_ms)
+
+
+class ApiKeysOut(msgspec.Struct):
+    """One's own; whether policy lets one make another."""
+
+    keys: list[ApiKeyOut]
+    may_create: bool
 
 
 class ApiKeyMade(msgspec.Struct):

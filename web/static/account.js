@@ -8,4 +8,5 @@ submitted(byId("password-form"), async (form) => {
   const { csrf_token: renewed } = await api.post("/api/password", { current: form.get("current"), new: form.get("new") });
   goOnWith(renewed);
   toast("Your password was changed. You stay signed in here and nowhere else.");
+  document.dispatchEvent(new Event("keys-ended"));
 });

@@ -24,9 +24,9 @@ function line(person) {
     { "data-person": person.id },
     h("td", {}, h("strong", {}, person.name), person.is_you && " (you)"),
     h("td", { "data-label": "Roles" }, person.roles.length ? h("span.badges", {}, person.roles.map((role) => h("span.badge", {}, role))) : "none"),
-    h("td", { "data-label": "State" }, h("span.badges", {}, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active"), person.second_factor && h("span.badge.ok", {}, "second factor"))),
+    h("td", { "data-label": "State" }, h("span.badges", {}, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active"), person.second_factor && h("span.badge.ok", {}, "second factor"), person.keys > 0 && h("span.badge", {}, plural(person.keys, "API key")))),
     h("td.nowrap", { "data-label": "Since" }, moment(person.created_ms)),
-    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.second_factor && !person.is_you && act("Remove second factor", removeFactor), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
+    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.second_factor && !person.is_you && act("Remove second factor", removeFactor), person.keys > 0 && act("End API keys", endKeys), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
   );
 }
 
@@ -72,7 +72,7 @@ const changeRoles = (person) =>
 
 const resetPassword = (person) =>
   asked(`New password for ${person.name}`, [passwordField()], "Set password", (form) =>
-    update(person, { password: form.get("password") }, `${person.name} was signed out everywhere and has a new password.`),
+    update(person, { password: form.get("password") }, `${person.name} was signed out everywhere and has a new password. API keys of theirs have ended.`),
   );
 
 async function removeFactor({ id, name }) {
@@ -83,8 +83,16 @@ async function removeFactor({ id, name }) {
   await load();
 }
 
+async function endKeys({ id, name, keys }) {
+  const detail = `Programs that act as ${name} by ${keys === 1 ? "it" : "them"} are refused from their next request on. ${name} can make new ones; who is disabled, or given a new password, has lost them already.`;
+  if (!(await confirmed(`End ${plural(keys, "API key")} of ${name}?`, { detail, yes: "End" }))) return;
+  const { ended } = await api.delete(`/api/people/${id}/keys`);
+  toast(`${plural(ended, "API key")} of ${name} ended.`);
+  await load();
+}
+
 async function disable(person) {
-  const detail = "The account is signed out everywhere and cannot sign in again until you enable it. Documents and conversations stay; once disabled, it can be deleted with them.";
+  const detail = "The account is signed out everywhere and cannot sign in again until you enable it; its API keys end for good. Documents and conversations stay; once disabled, it can be deleted with them.";
   if (await confirmed(`Disable ${person.name}?`, { detail, yes: "Disable" })) await update(person, { disabled: true }, `${person.name} is disabled.`);
 }
 
