@@ -12,7 +12,7 @@ from appliance.identity.recovery_codes import digest
 from appliance.storage.tables import principals, recovery_codes, roles, second_factors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Factor:
     """What the box shares with somebody's app. `confirmed_ms` is None until a first code was accepted."""
 
