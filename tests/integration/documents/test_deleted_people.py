@@ -77,7 +77,7 @@ def left(appliance: Appliance, service: DocumentService, administrator: Principa
     with appliance.database.write() as connection:
         mistake = {"grantee_kind": "group", "grantee_id": EVERYONE, "permission": "read"}  # which policies do not follow
         connection.execute(insert(tables.grants).values(collection_id=own, **mistake))
-        factor = {"secret": "A" * 32, "begun_ms": 1, "confirmed_ms": 2, "last_step": 0}
+        factor = {"secret": "A" * 32, "begun_ms": 1, "confirmed_ms": None, "last_step": 0}
         connection.execute(insert(tables.second_factors).values(principal_id=carol.id, **factor))
         connection.execute(insert(tables.recovery_codes).values(principal_id=carol.id, code_sha256="0" * 64))
         key = {"name": "Import", "digest": "0" * 64, "scopes": "ask", "created_ms": 1, "expires_ms": 2}
