@@ -94,7 +94,7 @@ def holds(appliance: Appliance, officer: Principal, _arguments: argparse.Namespa
         state = f"deleted {utc_text(each.deleted_ms)}, {counted(each.values, 'value')} sealed{', held' if each.held else ''}"
         lines.append(f"deleted account {each.pseudonym} {state}")
     if held:
-        lines.append("Conversations and uploads of held people are not removed by their age; they go after the hold.")
+        lines.append("Conversations and uploads of held people are not removed by their age until the hold is lifted.")
     output.result({"holds": held, "deleted": left}, *(lines or ["Nobody is held."]))
     return 0
 

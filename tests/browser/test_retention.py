@@ -83,7 +83,9 @@ def test_people_read_how_long_documents_and_conversations_stay(box, open_page, w
     box.let_in(page, "ana", f"/documents?collection={shared}")
     expect(page.locator("#stay")).to_have_text("Documents here are removed 20 days after upload.")
     expect(page.locator("#stay-upload")).to_have_text("Documents here are removed 20 days after upload.")
-    expect(page.locator(f"tr[data-document='{document}'] .end")).to_contain_text("to be removed 20")
+    end = page.locator(f"tr[data-document='{document}'] .end")
+    expect(end).to_contain_text("to be removed 20")
+    assert end.evaluate("element => element.getBoundingClientRect().right") < width
     page.get_by_label("Collection").select_option(box.own_collection(ana))
     expect(page.locator("#stay")).to_be_hidden()
     expect(page.locator("#stay-upload")).to_be_hidden()

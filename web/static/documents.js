@@ -122,7 +122,7 @@ function line(item) {
     h("td", { "data-label": "State" }, state(item)),
     h("td.number", { "data-label": "Pages" }, ready ? item.page_count.toLocaleString("en") : "–"),
     h("td.number", { "data-label": "Size" }, size(item.size_bytes)),
-    h("td.nowrap", { "data-label": "Added" }, h("time", { datetime: new Date(item.uploaded_ms).toISOString() }, moment(item.uploaded_ms)), item.end_ms !== null && h("span.end.muted.small", {}, `to be removed ${moment(item.end_ms).slice(0, 10)}`)),
+    h("td.nowrap", { "data-label": "Added" }, h("div", {}, h("time", { datetime: new Date(item.uploaded_ms).toISOString() }, moment(item.uploaded_ms)), item.end_ms !== null && h("span.end.muted.small", {}, `to be removed ${moment(item.end_ms).slice(0, 10)}`))),
     h(
       "td.actions",
       {},

@@ -33,7 +33,7 @@ export async function showHolds(place, choices, changed) {
   }
 
   async function lift(each) {
-    await asked(`Lift the hold on ${called(each)}?`, [h("p", {}, "The account may then be deleted, and what is sealed of it erased. What is older than conversations and documents stay on this box is removed within the hour."), reasonField(KEPT)], "Lift", async (form) => {
+    await asked(`Lift the hold on ${called(each)}?`, [h("p", {}, "The account may then be deleted, and what is sealed of it erased. Conversations and documents of theirs that are too old by then are removed within the hour."), reasonField(KEPT)], "Lift", async (form) => {
       await api.post(`/api/holds/${each.person}/lift`, { reason: form.get("reason") });
       toast("Lifted.");
     });
@@ -58,7 +58,7 @@ export async function showHolds(place, choices, changed) {
     );
   fill(
     place,
-    h("p.muted.small", {}, "While a person is held their account cannot be deleted, and what is sealed of it in this log cannot be erased; their conversations and what they uploaded are not removed by their age, and go after the hold is lifted. They are not told, and can still delete conversations and documents of their own: the words of their questions stay sealed here, answers and files do not."),
+    h("p.muted.small", {}, "While a person is held their account cannot be deleted, and what is sealed of it in this log cannot be erased; their conversations and what they uploaded are not removed by their age. They are not told, and can still delete conversations and documents of their own: the words of their questions stay sealed here, answers and files do not."),
     holds.length ? h("ul.acts", {}, holds.map(line)) : h("p", {}, "Nobody is held."),
     h("button.button", { type: "button", onclick: () => hold().catch(fail) }, "Hold a person"),
     h("h3", {}, "Deleted accounts"),

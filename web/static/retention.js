@@ -34,7 +34,7 @@ async function agreed(title, { days, days_before: before, effective_ms: effectiv
   const box = h("label.check", {}, h("input", { type: "checkbox", name: "agreed", required: true }), h("span", {}, `Remove ${plural(going, noun)} that ${going === 1 ? "is" : "are"} older already`, h("span.hint", {}, ` Nobody will find or open ${them} from then on.`)));
   const fields = [
     h("p", {}, days === null ? `${capital(noun)}s stay until somebody deletes them.` : `${capital(noun)}s are removed ${plural(days, "day")} after ${since}.`),
-    waits && h("p", {}, `Nothing is removed by this number before ${moment(effective)}; until then it can be taken back.`),
+    waits && h("p", {}, "Nothing is removed by this number before ", h("span.nowrap", {}, moment(effective)), "; until then it can be taken back."),
     going > 0 && h("div.field", {}, box),
     days !== null && h("p.hint", {}, `What belongs to somebody whom an officer holds stays until that is lifted. ${COPIES}`),
   ];
