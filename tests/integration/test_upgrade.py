@@ -17,6 +17,7 @@ import pytest
 from alembic import op
 from sqlalchemy import text
 
+from appliance.administration.retention import Retention
 from appliance.audit.checkpoints import Occasion
 from appliance.audit.integrity import check, foreign_triggers
 from appliance.audit.tree_check import check_tree
@@ -38,6 +39,7 @@ from appliance.storage.row_counts import row_counts
 from appliance.storage.upgrading import Upgrading, alone
 from appliance.storage.locks import sole_holder
 from tests.conftest import PASSWORD, ROOT
+from tests.growing_old import Time, cared_for, left
 from tests.old_boxes import AUDITED, DOCUMENTS, FIRST_CHUNK, PASSAGES, REVISIONS, Drawn, make_old_box
 
 OLD = "0008"
@@ -482,3 +484,20 @@ def test_the_newest_two_are_kept_and_none_for_longer_than_was_promised(settings,
         "cloister-0008-2026-01-03T000000Z.db",
         "something-else.db",
     ]
+
+
+def test_nothing_of_an_old_box_goes_by_its_age_before_somebody_says_so(old_box):
+    with closing(open_appliance(old_box)) as appliance:
+        time = Time(appliance)
+        time.passes(1)
+        assert cared_for(appliance) == (0, 0)
+        with appliance.database.read() as connection:
+            root = principal_by_name(connection, "root")
+        retention = Retention(appliance.database, appliance.access, appliance.audit, time.clock)
+        for collection_id, going in ((None, 1), ("c1", DOCUMENTS)):
+            assert retention.outlook(root, 30, collection_id).going == going
+            retention.change(root, 30, going=going, collection_id=collection_id)
+        assert cared_for(appliance) == (0, 0)
+        time.passes(1)
+        assert cared_for(appliance) == (1, DOCUMENTS)
+        assert left(appliance, "conversations", "messages", "message_passages", "documents", "chunks", "search_exact") == [0] * 6
