@@ -45,7 +45,9 @@ def _filter_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--event", metavar="NAME", help="for example document.read")
     parser.add_argument("--outcome", choices=[str(each) for each in Outcome])
-    parser.add_argument("--document", metavar="ID", help="about this document")
+    about = parser.add_mutually_exclusive_group()
+    about.add_argument("--document", metavar="ID", help="about this document")
+    about.add_argument("--api-key", metavar="ID", help="about this API key, or done by it")
 
 
 def _search_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +124,8 @@ def _wanted(appliance: Appliance, officer: Principal, arguments: argparse.Namesp
     if event is not None and event not in set(EventName):
         raise InvalidInput(f"There is no event {event}.", code="audit.event")
     about = None if arguments.document is None else ResourceRef("document", arguments.document)
+    if arguments.api_key is not None:
+        about = ResourceRef("key", arguments.api_key)
     wanted = AuditFilter(
         since_ms=_time_ms(arguments.begin),
         until_ms=_time_ms(arguments.until),

@@ -51,7 +51,7 @@ def test_an_officer_filters_opens_and_exports(box, page: Page, tmp_path: Path) -
     expect(details.locator(".disclosed .pairs")).to_contain_text("plan.txt")
 
     rows.first.get_by_role("button", name="document").click()
-    expect(page.get_by_label("Document id")).to_have_value(document)
+    expect(page.get_by_label("Document or API key id")).to_have_value(document)
     page.get_by_label("Person").select_option("")
     page.get_by_label("Event").select_option("")
     page.get_by_role("button", name="Apply").click()

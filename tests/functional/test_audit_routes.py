@@ -16,7 +16,9 @@ from appliance.audit.checkpoints import Occasion
 from appliance.audit.older import load_older
 from appliance.audit.verification import verify
 from appliance.bootstrap import Appliance
+from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal
+from tests.conftest import PASSWORD
 from tests.web_clients import signed_in, store_document
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +79,19 @@ async def test_a_sealed_name_is_disclosed_only_on_purpose_and_recorded(
         assert disclosed.json() == {"name": "salaries-2026.txt"}
         newest = (await client.get("/api/audit?event=audit.disclosed")).json()["records"][0]
         assert json.loads(newest["body"])["facts"] == {"disclosed": "name"}
+
+
+async def test_what_was_done_by_a_key_is_found_by_it(appliance: Appliance, alice: Principal, officer: Principal) -> None:
+    key, told = appliance.api_keys.create(alice, PASSWORD, "Import", KeyScope)
+    async with signed_in(appliance) as client:
+        assert (await client.get("/api/conversations", headers={"Authorization": f"Bearer {told}"})).status_code == 200
+        assert (await client.get("/api/people", headers={"Authorization": f"Bearer {told}"})).status_code == 403
+    appliance.chat.conversations(alice)
+    async with signed_in(appliance, "officer") as client:
+        assert (await client.get(f"/api/audit?key_id={key.id}&document_id=x")).json()["error"]["code"] == "audit.filter"
+        found = (await client.get(f"/api/audit?key_id={key.id}")).json()["records"]
+        assert [record["event"] for record in found] == ["access.denied", "conversation.listed", "key.created"]
+        assert told[-64:] not in json.dumps(found)
 
 
 async def test_exports_hold_exactly_the_filtered_records_and_are_recorded(

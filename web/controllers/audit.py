@@ -14,7 +14,7 @@ from appliance.administration.audit_review import ENDINGS
 from appliance.audit.events import EventName, Outcome, ResourceRef
 from appliance.audit.store import AuditFilter
 from appliance.bootstrap import Appliance
-from appliance.errors import Unavailable
+from appliance.errors import InvalidInput, Unavailable
 from appliance.policy.actions import Action
 from appliance.storage.clock import now_ms
 from web.dependencies import Box, Caller
@@ -41,8 +41,12 @@ async def _wanted(
     event: FromQuery[EventName | None] = None,
     outcome: FromQuery[Outcome | None] = None,
     document_id: FromQuery[str | None] = None,
+    key_id: FromQuery[str | None] = None,
 ) -> AuditFilter:
-    about = ResourceRef("document", document_id) if document_id else None
+    """Raises `InvalidInput` (`audit.filter`) for two things to be about: an entry is looked for by one."""
+    if document_id and key_id:
+        raise InvalidInput("Look for a document or for an API key, not for both at once.", code="audit.filter")
+    about = ResourceRef("document", document_id) if document_id else ResourceRef("key", key_id) if key_id else None
     return AuditFilter(since_ms, until_ms, person or None, event, outcome, about)
 
 

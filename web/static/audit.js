@@ -14,6 +14,7 @@ const FIELDS = ["from", "until", "person", "event", "document", "outcome"];
 let oldest = null; // seq of the last entry shown
 let shown = 0;
 
+const KEY_ID = /^[0-9a-f]{16}$/; // those of documents are longer
 const MINUTE_MS = 60_000; // what the fields of time count in
 const value = (name) => form.elements[name].value.trim();
 
@@ -23,7 +24,7 @@ function query() {
   if (value("from")) wanted.set("since_ms", new Date(value("from")).getTime());
   if (value("until")) wanted.set("until_ms", new Date(value("until")).getTime() + MINUTE_MS);
   for (const name of ["person", "event", "outcome"]) if (value(name)) wanted.set(name, value(name));
-  if (value("document")) wanted.set("document_id", value("document"));
+  if (value("document")) wanted.set(KEY_ID.test(value("document")) ? "key_id" : "document_id", value("document"));
   return wanted;
 }
 
@@ -85,9 +86,9 @@ function wordsFor({ event, resources }) {
 
 function reference({ kind, id }, word) {
   const short = id.length > 12 ? `${id.slice(0, 8)}…` : id;
-  if (kind !== "document") return h("span.reference", { title: id }, `${word} ${short}`);
-  const attributes = { type: "button", title: `Show only entries about document ${id}` };
-  const button = h("button.reference", attributes, `document ${short}`);
+  if (kind !== "document" && kind !== "key") return h("span.reference", { title: id }, `${word} ${short}`);
+  const attributes = { type: "button", title: `Show only entries about ${word} ${id}` };
+  const button = h("button.reference", attributes, `${word} ${short}`);
   button.addEventListener("click", () => {
     form.elements.document.value = id;
     refresh();
