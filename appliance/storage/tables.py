@@ -69,7 +69,26 @@ sessions = Table(
     Column("created_ms", Integer, nullable=False),
     Column("last_seen_ms", Integer, nullable=False),
     Column("expires_ms", Integer, nullable=False),
+    # the identity provider said that it asked for a second factor, and that counts here
+    Column("factor_shown", Boolean, nullable=False, server_default=text("0")),
     Index("sessions_by_principal", "principal_id"),
+)
+provider_links = Table(  # a row: this person may come in through the identity provider
+    "provider_links",
+    metadata,
+    Column("principal_id", String(64), ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    # both empty until the first sign-in; from then on they alone say who this is
+    Column("issuer", String(500)),
+    Column("subject", String(255)),
+    Column("allowed_ms", Integer, nullable=False),
+    Column("linked_ms", Integer),
+    UniqueConstraint("issuer", "subject"),
+)
+spent_states = Table(  # of sign-ins through the provider that have come back: none comes back twice
+    "spent_states",
+    metadata,
+    Column("state_sha256", String(64), primary_key=True),
+    Column("spent_ms", Integer, nullable=False),
 )
 throttles = Table(
     "throttles",
