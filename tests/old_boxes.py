@@ -52,13 +52,13 @@ def vector(of: str) -> np.ndarray:
     return drawn / np.linalg.norm(drawn)
 
 
-def make_old_box(settings: Settings, revision: str) -> None:
-    """A box in use, stopped, at this schema."""
+def make_old_box(settings: Settings, revision: str, leaves: int = AUDITED) -> None:
+    """A box in use, stopped, at this schema, with so many leaves in its log."""
     make_directories(settings, create=True)
     keys = derive_keys(load_or_create_root_key(settings.root_key_path, create=True))
     with closing(Database(settings.database_path, keys.database)) as database, database.write() as connection:
         build(connection, revision)
-        fill(connection, keys, BlobStore(settings.blobs_dir, keys.blobs, keys.blob_names))
+        fill(connection, keys, BlobStore(settings.blobs_dir, keys.blobs, keys.blob_names), leaves)
     settings.database_path.chmod(0o600)
 
 
@@ -76,7 +76,7 @@ def put(connection: Connection, table: str, **row: object) -> None:
     connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(f':{name}' for name in row)})"), row)
 
 
-def fill(connection: Connection, keys: Keys, blobs: BlobStore) -> None:
+def fill(connection: Connection, keys: Keys, blobs: BlobStore, leaves: int) -> None:
     people(connection)
     put(connection, "collections", number=1, id="c1", name="Handbook", created_ms=1)
     put(connection, "collections", number=2, id="c2", name="ana", owner_id="p1", created_ms=1)
@@ -85,7 +85,7 @@ def fill(connection: Connection, keys: Keys, blobs: BlobStore) -> None:
         document(connection, blobs, at, passage)
     indexed(connection)
     talked(connection)
-    audited(connection, keys)
+    audited(connection, keys, leaves)
 
 
 @cache
@@ -160,10 +160,10 @@ def talked(connection: Connection) -> None:
     put(connection, "citations", message_id="m2", ordinal=0, number=1, answer_start=18, answer_end=21, page=1, start=0, end=20)
 
 
-def audited(connection: Connection, keys: Keys) -> None:
+def audited(connection: Connection, keys: Keys, leaves: int) -> None:
     """A chain of leaves of one class, each with a sealed value."""
     previous, salt = NO_PREVIOUS, b"s" * 16
-    for seq in range(1, AUDITED + 1):
+    for seq in range(1, leaves + 1):
         leaf = {
             "v": 1, "seq": seq, "class_seq": seq, "time": utc_text(seq), "boot_id": "boot", "mono_ns": str(seq), "class_uid": 6003,
             "activity_id": 1, "actor_pseudonym": READER.pseudonym, "action": "question.asked", "resources": [{"kind": "conversation", "id": "t1"}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from sqlalchemy import select, text
@@ -15,15 +16,18 @@ from appliance.audit.notes import open_checkpoint
 from appliance.audit.tree import Frontier, consistency_proof, consistent, cover, root_from_cover
 from appliance.audit.tree_check import TreeCheck, check_tree
 from appliance.bootstrap import Appliance, open_appliance
+from appliance.bootstrap.foundation import Foundation, open_foundation
 from appliance.errors import Unavailable
-from appliance.storage.append_only import SEALED_TRIGGERS, TRIGGERS
+from appliance.settings import Settings
+from appliance.storage.append_only import TRIGGERS
 from appliance.storage.migrations import newest_revision
 from appliance.storage.tables import audit_events
 from tests.integration.audit.conftest import grow
+from tests.old_boxes import make_old_box
 from workers.care import cares
 
 
-def leaves(appliance: Appliance) -> list[bytes]:
+def leaves(appliance: Appliance | Foundation) -> list[bytes]:
     with appliance.database.read() as connection:
         return list(connection.execute(select(audit_events.c.leaf_hash).order_by(audit_events.c.seq)).scalars())
 
@@ -186,24 +190,16 @@ def test_the_box_signs_nothing_that_contradicts_its_last_checkpoint(logged: Appl
     assert found(logged).fault, "and it is a finding"
 
 
-def test_a_box_of_before_comes_under_a_checkpoint_and_its_leaves_stay_as_they_are(logged: Appliance) -> None:
-    before = leaves(logged)
-    with logged.database.write() as connection:
-        for table in ("audit_blocks", "audit_checkpoints", "holds"):
-            connection.execute(text(f"DROP TABLE {table}"))
-        for trigger in SEALED_TRIGGERS:
-            connection.execute(text(f"DROP TRIGGER {trigger}"))
-        for column in ("deleted_ms", "deleted_by"):
-            connection.execute(text(f"ALTER TABLE principals DROP COLUMN {column}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0015'"))
-    logged.close()
-    again = open_appliance(logged.settings)
+def test_a_box_of_before_comes_under_a_checkpoint_and_its_leaves_stay_as_they_are(settings: Settings) -> None:
+    make_old_box(settings, "0015", leaves=300)
+    with closing(open_foundation(settings)) as foundation:
+        before = leaves(foundation)
+    again = open_appliance(settings)
     try:
         assert again.checkpoints.latest() is None
         size = again.checkpoints.sign(Occasion.START).checkpoint.size
-        assert leaves(again)[: len(before)] == before
-        applied = int(newest_revision()) - 15
-        assert size == len(before) + applied + 1, "the migrations, and what counts"
+        assert leaves(again)[:300] == before
+        assert size == 300 + int(newest_revision()) - 15 + 1, "those of before, the migrations, and what counts"
         assert found(again) == TreeCheck(1, size, 0)
         with again.database.read() as connection:
             assert foreign_triggers(connection) == []
