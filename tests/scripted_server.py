@@ -15,12 +15,13 @@ from typing import Any
 
 @dataclass
 class Asked:
-    """One request as it arrived; `gone` is set once the caller has left."""
+    """One request as it arrived, `body` decoded where it is JSON; `gone` is set once the caller has left."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: Any
+    raw: bytes
     gone: threading.Event = field(default_factory=threading.Event)
 
 
@@ -94,7 +95,7 @@ class ScriptedServer:
             def answer(self) -> None:
                 body = self.body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                asked = Asked(self.command, self.path, headers, _decoded(body))
+                asked = Asked(self.command, self.path, headers, _decoded(body), body)
                 outer.asked.append(asked)
                 self.close_connection = True
                 script(asked, Answer(self, asked))

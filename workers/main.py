@@ -177,7 +177,7 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
     else:
         from workers.care import cares
         from workers.golden import declare_golden
-        from workers.maintenance import declare_clearing, declare_maintenance
+        from workers.maintenance import declare_clearing, declare_forwarding, declare_maintenance
 
         declare_maintenance(broker, appliance.chat, appliance.documents, appliance.reembedding, cares(appliance))
         declare_clearing(
@@ -187,6 +187,7 @@ def _declare(queue: QueueName, broker: NudgedBroker, appliance: Appliance, worke
             old_documents=appliance.document_expiry,
             old_conversations=appliance.conversation_expiry,
         )
+        declare_forwarding(broker, appliance.forwarding)
         forget = partial(vars(appliance).pop, "embedders", None)
         declare_golden(broker, appliance.golden, lambda: _golden_runner(appliance, worker_id), forget)
 

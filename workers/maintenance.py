@@ -19,6 +19,7 @@ from workers.sweep import resend_answers, resend_documents, resend_reembedding
 SWEEP_PERIOD_S = 3.0
 GOLDEN_PERIOD_S = 5.0
 CLEAR_PERIOD_S = 5.0
+FORWARD_PERIOD_S = 5.0
 CARE_PERIOD_S = 3_600.0
 
 log = structlog.get_logger(__name__)
@@ -117,12 +118,35 @@ def declare_clearing(
             log.info("clear.old_documents", count=count)
 
 
+class Forwards(Protocol):
+    """The part of `Forwarding` that is needed here."""
+
+    def run(self) -> int: ...
+
+
+def declare_forwarding(broker: NudgedBroker, forwarding: Forwards) -> None:
+    """Declare the actor `forward()`: the log goes to the collector, where one is named."""
+
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=QueueName.MAINTENANCE.value,
+        max_retries=0,  # the next one is seconds away, and the row says when to call
+        time_limit=300_000,  # one call ends after two minutes, and the last begins within twenty seconds
+        max_age=10_000,
+        throws=(ApplianceError,),
+        notify_shutdown=True,
+    )
+    def forward() -> None:
+        if count := forwarding.run():
+            log.info("forward.done", count=count)
+
+
 class Schedule:
     """When the next sweeps and the next care are due."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sweep_at = self._golden_at = self._clear_at = clock()
+        self._sweep_at = self._golden_at = self._clear_at = self._forward_at = clock()
         self._care_at = clock() + 60.0  # not while the box starts
 
     def due(self) -> list[str]:
@@ -137,6 +161,9 @@ class Schedule:
         if now >= self._clear_at:
             self._clear_at = now + CLEAR_PERIOD_S
             names.append("clear")
+        if now >= self._forward_at:
+            self._forward_at = now + FORWARD_PERIOD_S
+            names.append("forward")
         if now >= self._care_at:
             self._care_at = now + CARE_PERIOD_S
             names.append("care")

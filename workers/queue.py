@@ -40,7 +40,7 @@ class Queue:
         return self._send(QueueName.MAINTENANCE, "ask_golden", run_id)
 
     def enqueue_maintenance(self, actor: str) -> bool:
-        """Ask for one run of `sweep`, `sweep_golden`, `clear` or `care`."""
+        """Ask for one run of `sweep`, `sweep_golden`, `clear`, `forward` or `care`."""
         return self._send(QueueName.MAINTENANCE, actor)
 
     def _send(self, queue: QueueName, actor: str, *ids: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from appliance.audit.events import AuditEvent, EventName, Outcome
 from appliance.audit.log import AuditLog
 from appliance.egress.asking import gate_count
-from appliance.egress.destinations import load_destinations
+from appliance.egress.collector.state import CollectorState, collector_state
+from appliance.egress.destinations import Destination, load_destinations, log_collector
 from appliance.egress.frames import Count
 from appliance.egress.meter import PERIOD_MS, Calls, Counters, gate_calls, network_counters, unrecorded
 from appliance.egress.seal.layers import Strength
@@ -47,7 +49,7 @@ class EgressStatus(msgspec.Struct, frozen=True):
     """`strength` is that of the weakest process behind the seal; None where none has reported.
 
     `counters` is None where they cannot be read, `gate` where none answers: it runs only where destinations are named. So is
-    `destinations` where the list cannot be read, which lets nothing out.
+    `destinations` where the list cannot be read, which lets nothing out. `collector` is None where none is named.
     """
 
     time_ms: int
@@ -58,6 +60,7 @@ class EgressStatus(msgspec.Struct, frozen=True):
     last_hour: Calls
     gate: GateState | None
     destinations: list[Named] | None
+    collector: CollectorState | None
 
     @property
     def gaps(self) -> list[str]:
@@ -109,8 +112,11 @@ class EgressReview:
         now = now_ms()
         reports = read_reports(self._settings.run_dir)
         sealed = [report for report in reports if not report.outside]
+        destinations = self._listed()
         with self._database.read() as connection:
             calls = gate_calls(connection, now - PERIOD_MS)
+            collector = log_collector(destinations or {})
+            carried = collector_state(connection, collector, now) if collector else None
         return EgressStatus(
             time_ms=now,
             strength=min((each.strength for each in sealed), key=list(Strength).index, default=None),
@@ -119,15 +125,15 @@ class EgressReview:
             counters=_counters(sealed),
             last_hour=calls,
             gate=self._gate(),
-            destinations=self._named(),
+            destinations=None if destinations is None else [_named(each) for each in destinations.values()],
+            collector=carried,
         )
 
-    def _named(self) -> list[Named] | None:
+    def _listed(self) -> Mapping[str, Destination] | None:
         try:
-            found = load_destinations(self._destinations).values()
+            return load_destinations(self._destinations)
         except SetupError:
             return None
-        return [Named(each.name, each.host, each.port, each.purpose) for each in found]
 
     def _gate(self) -> GateState | None:
         try:
@@ -143,6 +149,10 @@ class EgressReview:
     def _unrecorded(self, count: Count) -> int:
         with self._database.read() as connection:
             return unrecorded(connection, count)
+
+
+def _named(destination: Destination) -> Named:
+    return Named(destination.name, destination.host, destination.port, destination.purpose)
 
 
 def _counters(reports: list[Report]) -> Counters | None:

@@ -41,7 +41,7 @@ class Numbers:
 
 def completeness(header: Header, size: int, counts: dict[str, Any], numbers: Numbers) -> Completeness:
     """`counts` are the facts of the last leaf. Raises `InvalidInput` (`audit.left_out`)."""
-    by_class = {name: n for name, n in counts.items() if name.startswith("class_") and isinstance(n, int) and n > 0}
+    by_class = counted_classes(counts)
     if sum(by_class.values()) != size:
         raise _left_out("the checkpoint counts other numbers of entries than it is signed over")
     if header.filter is None:
@@ -63,6 +63,12 @@ def completeness(header: Header, size: int, counts: dict[str, Any], numbers: Num
     if len(numbers.found) == size and numbers.by_class != by_class:
         raise _left_out("the checkpoint counts other numbers of entries than are in the file")
     return _reach(wanted, stretch, total, numbers.found)
+
+
+def counted_classes(counts: Any) -> dict[str, int]:
+    """How many leaves of each class the last leaf under a checkpoint counts, whatever else stands in its facts."""
+    found = counts.items() if isinstance(counts, dict) else ()
+    return {name: n for name, n in found if name.startswith("class_") and isinstance(n, int) and n > 0}
 
 
 def _reach(wanted: AuditFilter, stretch: Stretch, total: int, found: dict[int, int]) -> Completeness:

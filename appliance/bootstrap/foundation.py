@@ -23,6 +23,7 @@ from appliance.storage.database import Database
 from appliance.storage.keys import derive_keys, load_or_create_root_key
 
 if TYPE_CHECKING:
+    from appliance.egress.collector.forwarding import Forwarding
     from appliance.egress.gate import Gate
 
 POLICIES_DIR = Path(__file__).resolve().parents[2] / "policies"
@@ -55,6 +56,19 @@ class Foundation:
         from appliance.egress.gate import Gate
 
         return Gate(load_destinations(POLICIES_DIR / "destinations.toml"), self.gate_place, self.database, self.audit)
+
+    @cached_property
+    def forwarding(self) -> Forwarding:
+        from appliance.egress.collector.forwarding import Forwarding
+        from appliance.egress.destinations import load_destinations, log_collector
+
+        return Forwarding(
+            self.database,
+            self.audit,
+            self.checkpoints.verifier,
+            named=lambda: log_collector(load_destinations(POLICIES_DIR / "destinations.toml")),
+            gate=lambda: self.gate,
+        )
 
     def seal(self) -> Strength:
         """What keeps this process from reaching others, as the kernel shows it now."""

@@ -18,6 +18,7 @@ from appliance.audit.log import utc_text
 from appliance.audit.tree_check import check_tree
 from appliance.bootstrap import Appliance, open_appliance
 from appliance.cli.output import Output
+from appliance.egress.collector.state import taken_last
 from appliance.errors import ApplianceError, NotFound, Unavailable
 from appliance.inference.load_marks import load_crashed
 from appliance.inference.loaded_report import read_loaded
@@ -214,6 +215,19 @@ def _seal(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("seal", "ok", f"every layer holds for each of {len(status.processes)} processes")
 
 
+def _collector(appliance: Appliance) -> Iterator[Finding]:
+    """Where the log is carried to. What waits on a box that does not run waits for its start."""
+    found = appliance.egress.found()
+    if found.destinations is None:
+        yield Finding("collector", "warning", "destinations.toml cannot be read: the log is carried nowhere")
+    elif found.collector is None:
+        yield Finding("collector", "ok", "none is named: the log stays on this box")
+    else:
+        resting = found.collector.late and not found.collector.fault and not wire.answers(appliance.settings)
+        troubled = found.collector.ahead or (found.collector.troubled and not resting)
+        yield Finding("collector", "warning" if troubled else "ok", f"{found.collector.sentence}{taken_last(found.collector)}")
+
+
 def _loaded(appliance: Appliance) -> Iterator[Finding]:
     """Where the models compute that processes have loaded now."""
     for report in read_loaded(appliance.settings.run_dir):
@@ -264,5 +278,5 @@ AFTER_UPGRADE: tuple[Look, ...] = (_database, _audit_log, _checkpoints, _files, 
 """Of these an upgrade may have harmed something."""
 LOOKS: tuple[Look, ...] = (
     *(_database, _audit_log, _checkpoints, _files, _models, _search_index),
-    *(_queue, _seal, _loaded, _drift, _factors, _disk, _copies),
+    *(_queue, _seal, _collector, _loaded, _drift, _factors, _disk, _copies),
 )

@@ -13,6 +13,7 @@ from appliance.bootstrap import open_appliance
 from appliance.cli.output import Output
 from appliance.cli.proving import prove_arguments, run_prove, run_verify, verify_arguments
 from appliance.cli.verbs import add_verbs
+from appliance.egress.collector.state import taken_last
 from appliance.egress.seal.observation import contradictions
 from appliance.settings import load_settings
 from appliance.storage.upgrading import Upgrading
@@ -61,6 +62,9 @@ def _lines(status: EgressStatus, against: dict[str, list[str]]) -> list[str]:
     lines += [
         f"The gate may call {each.name}: {each.host} port {each.port}, for {each.purpose}" for each in status.destinations or []
     ]
+    if status.collector:
+        mark = "WARNING " if status.collector.troubled else ""
+        lines.append(f"{mark}{status.collector.sentence}{taken_last(status.collector)}")
     if status.destinations is None:
         lines.append("WARNING destinations.toml cannot be read: nothing may leave")
     if status.gate:

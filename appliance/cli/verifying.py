@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from appliance.audit.collected_check import CollectedVerdict
 from appliance.audit.completeness import Completeness
 from appliance.audit.log import utc_text
 from appliance.audit.notes import Verifier, parse_verifier
 from appliance.audit.older import load_older
 from appliance.audit.store import AuditFilter
-from appliance.audit.verification import Verdict, verify
-from appliance.audit.witness import witness
+from appliance.audit.verification import Verdict
+from appliance.audit.witness import verify_file, witness
 from appliance.cli.output import Output
 from appliance.errors import InvalidInput
 from appliance.language.counts import counted
@@ -25,6 +26,9 @@ _COMPLETENESS = {
 }
 _YEAR_10000_MS = 253_402_300_800_000
 _ONE_FILE = "Whether the log was cut or rewritten before, one file cannot show: compare it with an older one by --since."
+_WHOLE = (
+    "It is the whole log up to there. Whether the box still has it like this, its next lines or a newer checkpoint will show."
+)
 _SAME = (
     "Both files are signed over the same entries, so nothing was proved about growth: of what was written, cut or rewritten "
     "since then they say nothing."
@@ -36,7 +40,10 @@ _NO_KEY = (
 
 def verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="an evidence bundle, as the page or `cloister audit export` made it"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="an evidence bundle, as the page or `cloister audit export` made it, or what a collector was sent",
     )
     parser.add_argument("--key", metavar="VERIFIERKEY", help="the key that must have signed it")
     parser.add_argument(
@@ -47,7 +54,7 @@ def verify_arguments(parser: argparse.ArgumentParser) -> None:
 def witness_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("memory", type=Path, metavar="MEMORY", help="the file on your own medium that remembers what you saw")
     parser.add_argument(
-        "file", type=Path, metavar="FILE", nargs="?", help="a newer evidence bundle or checkpoint; else only tell"
+        "file", type=Path, metavar="FILE", nargs="?", help="a newer evidence bundle, checkpoint or collected file; else only tell"
     )
     parser.add_argument("--key", metavar="VERIFIERKEY", help="the key of the box, needed the first time")
 
@@ -56,7 +63,7 @@ def run_verify(arguments: argparse.Namespace, output: Output) -> int:
     """Exit code 0 only where everything held, by a key that was named here or by the older file."""
     key = _key(arguments.key)
     older = load_older(arguments.since, key) if arguments.since else None
-    return _told(verify(arguments.file, key, older), output)
+    return _told(verify_file(arguments.file, key, older), output)
 
 
 def run_witness(arguments: argparse.Namespace, output: Output) -> int:
@@ -74,7 +81,7 @@ def run_witness(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _remembered(verdict: Verdict, memory: Path) -> list[str]:
+def _remembered(verdict: Verdict | CollectedVerdict, memory: Path) -> list[str]:
     """Also what was not shown: a stick that is not there begins anew, and a file handed over twice says nothing of today."""
     kept = f"Kept in {memory}."
     if verdict.grown_from is None:
@@ -91,7 +98,36 @@ def _key(text: str | None) -> Verifier | None:
         raise InvalidInput(f"This is no verifier key: {error}.", code="audit.key") from None
 
 
-def _told(verdict: Verdict, output: Output, *more: str) -> int:
+def _told(verdict: Verdict | CollectedVerdict, output: Output, *more: str) -> int:
+    document, lines = _collected(verdict) if isinstance(verdict, CollectedVerdict) else _bundle(verdict)
+    output.result(document, *lines, f"Key: {verdict.verifier}", *(more if verdict.key_named else [_NO_KEY]))
+    return 0 if verdict.key_named else 1
+
+
+def _collected(verdict: CollectedVerdict) -> tuple[dict[str, object], list[str]]:
+    size = verdict.checkpoint.size
+    document: dict[str, object] = {
+        "held": verdict.key_named,
+        "verifier_key": str(verdict.verifier),
+        "size": size,
+        "root": verdict.checkpoint.root.hex(),
+        "time": verdict.time,
+        "entries": verdict.entries,
+        "after": verdict.after,
+        "repeated": verdict.repeated,
+        "grown_from": verdict.grown_from,
+    }
+    lines = [
+        f"{_begin(verdict)}: the first {size} entries are the log as it was signed at {verdict.time}, every one of them.",
+        f"Came after that checkpoint, and under none yet: {verdict.after} of {verdict.entries} entries.",
+    ]
+    if verdict.repeated:
+        lines.append(f"{counted(verdict.repeated, 'line')} came more than once, each time the same.")
+    lines.append(_growth(verdict, _WHOLE))
+    return document, lines
+
+
+def _bundle(verdict: Verdict) -> tuple[dict[str, object], list[str]]:
     size = verdict.checkpoint.size
     document: dict[str, object] = {
         "held": verdict.key_named,
@@ -107,8 +143,7 @@ def _told(verdict: Verdict, output: Output, *more: str) -> int:
         "completeness": str(verdict.completeness),
         "grown_from": verdict.grown_from,
     }
-    begin = "It holds" if verdict.key_named else "Nothing in it contradicts the rest"
-    lines = [f"{begin}: {_matching(verdict)} a log of {size} entries that was signed at {verdict.time}."]
+    lines = [f"{_begin(verdict)}: {_matching(verdict)} a log of {size} entries that was signed at {verdict.time}."]
     if verdict.wanted is not None:
         lines.append(f"Asked for: {_asked_for(verdict.wanted)}.")
     lines.append(_COMPLETENESS[verdict.completeness])
@@ -119,11 +154,20 @@ def _told(verdict: Verdict, output: Output, *more: str) -> int:
             f"Not there any more when it was exported: {counted(verdict.gone, 'sealed value')} of them. "
             "Entries audit.erased say which were erased. The entries themselves are whole."
         )
-    grown = f"The log has only grown since {verdict.grown_from} entries of it were signed."
-    lines.append(_ONE_FILE if verdict.grown_from is None else _SAME if verdict.grown_from == size else grown)
-    lines.append(f"Key: {verdict.verifier}")
-    output.result(document, *lines, *(more if verdict.key_named else [_NO_KEY]))
-    return 0 if verdict.key_named else 1
+    lines.append(_growth(verdict, _ONE_FILE))
+    return document, lines
+
+
+def _begin(verdict: Verdict | CollectedVerdict) -> str:
+    return "It holds" if verdict.key_named else "Nothing in it contradicts the rest"
+
+
+def _growth(verdict: Verdict | CollectedVerdict, alone: str) -> str:
+    if verdict.grown_from is None:
+        return alone
+    if verdict.grown_from == verdict.checkpoint.size:
+        return _SAME
+    return f"The log has only grown since {verdict.grown_from} entries of it were signed."
 
 
 def _matching(verdict: Verdict) -> str:

@@ -19,7 +19,7 @@ LETTER = "a"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a named destination. `body` is JSON, or empty for a GET.
+    """One request to a named destination. `body` is JSON (for a collector lines of it), or empty for a GET.
 
     `classification` is the highest one among what the body holds; an inference server gets no body without it, any other
     destination none with it. `person` (a principal's id) is on whose behalf it is made, empty where the box acts for itself;

@@ -15,9 +15,12 @@ from appliance.errors import SetupError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_TYPES = {"name": str, "host": str, "port": int, "purpose": str, "dialect": str, "tls": bool, "ca_file": str}
+_TYPES = {"name": str, "host": str, "port": int, "purpose": str, "dialect": str, "tls": bool, "ca_file": str, "path": str}
 _NEEDED = ("name", "host", "port", "purpose")
 _LAST_PORT = 65_535
+_PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_PATH_LIMIT = 500
+USUAL_PATH = "/audit"
 _ENTRIES = {"destination", "maintenance"}
 
 
@@ -50,6 +53,8 @@ class Destination:
     dialect: Dialect = Dialect.OPENAI
     tls: bool = True
     ca_file: Path | None = None
+    path: str = USUAL_PATH
+    """Where a collector of the log takes it; of no other purpose."""
 
     @property
     def address(self) -> str:
@@ -63,6 +68,8 @@ def load_destinations(file: Path) -> Mapping[str, Destination]:
     found = [_destination(row) for row in read_destinations(file, "destination")]
     if len({destination.name for destination in found}) != len(found):
         raise wrong_entry("two destinations have the same name")
+    if sum(destination.purpose is Purpose.LOG for destination in found) > 1:
+        raise wrong_entry("two destinations have the purpose log, and the log goes to one collector")
     return {destination.name: destination for destination in found}
 
 
@@ -81,6 +88,16 @@ def read_destinations(file: Path, entry: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise wrong_entry(f"{entry} is written as [[{entry}]]")
     return rows
+
+
+def log_collector(destinations: Mapping[str, Destination]) -> Destination | None:
+    """The one that the log is carried to, where one is named."""
+    return next((each for each in destinations.values() if each.purpose is Purpose.LOG), None)
+
+
+def valid_path(path: str) -> bool:
+    """Whether this can be the path of a request: names between slashes, and no text in disguise."""
+    return len(path) <= _PATH_LIMIT and _PATH.fullmatch(path) is not None
 
 
 def valid_name(name: str) -> bool:
@@ -111,7 +128,17 @@ def _destination(row: dict[str, Any]) -> Destination:
         purpose, dialect = Purpose(row["purpose"]), Dialect(row.get("dialect", Dialect.OPENAI))
     except ValueError as error:
         raise wrong_entry(f"{name}: {error}") from error
-    return Destination(name, host, port, purpose, dialect, tls, Path(row["ca_file"]) if "ca_file" in row else None)
+    ca_file = Path(row["ca_file"]) if "ca_file" in row else None
+    return Destination(name, host, port, purpose, dialect, tls, ca_file, _path(row, name, purpose))
+
+
+def _path(row: dict[str, Any], name: str, purpose: Purpose) -> str:
+    if "path" not in row:
+        return USUAL_PATH
+    path = str(row["path"])
+    if purpose is not Purpose.LOG or not valid_path(path):
+        raise wrong_entry(f"{name}: only a collector of the log has a path, as in /audit")
+    return path
 
 
 def _is_address(host: str) -> bool:

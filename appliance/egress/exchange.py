@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import httpx
 
 from appliance.egress.calls import Call
-from appliance.egress.destinations import Destination
+from appliance.egress.destinations import Destination, Purpose
 from appliance.egress.interruption import Interruption
 from appliance.egress.records import INTERRUPTED, Traffic
 from appliance.errors import Unavailable
@@ -33,7 +33,7 @@ def exchange(destination: Destination, call: Call, traffic: Traffic) -> Iterator
     method: Literal["GET", "POST"] = "POST" if call.body else "GET"
     headers = {"accept-encoding": "identity", "user-agent": "cloister"}
     if call.body:
-        headers["content-type"] = "application/json"
+        headers["content-type"] = "application/x-ndjson" if call.purpose is Purpose.LOG else "application/json"
     with _translated(destination, interruption), _client(destination, call) as client, interruption.watching():
         traffic.bytes_out = len(call.body)
         request = client.build_request(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.egress.calls import OWN_WORDS
-from appliance.egress.destinations import Destination, Purpose
+from appliance.egress.destinations import Destination, Purpose, valid_path
 from appliance.egress.frames import Asked
 from appliance.egress.own_words import LIMIT_BYTES
 from appliance.egress.windows import MaintenanceWindow, is_open
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
-_PATH_LIMIT = 500
 _BODY_LIMITS = {Purpose.INFERENCE: 16_000_000, Purpose.IDENTITY: 100_000, Purpose.LOG: 16_000_000, Purpose.DOWNLOAD: 0}
 ANSWER_LIMITS = {
     Purpose.INFERENCE: 16_000_000,
@@ -48,17 +45,19 @@ def objection(asked: Asked, permissions: Permissions) -> str:
         return "other_purpose"
     if asked.purpose is Purpose.DOWNLOAD and not is_open(permissions.windows):
         return "no_maintenance_window"
-    if not _path_may_go(asked):
+    if not _path_may_go(asked, destination):
         return "path"
     if not 0 <= asked.body_bytes <= _BODY_LIMITS[asked.purpose]:
         return "too_large"
     return "" if _content_may_go(asked, permissions) else "classification"
 
 
-def _path_may_go(asked: Asked) -> bool:
+def _path_may_go(asked: Asked, destination: Destination) -> bool:
     if asked.purpose is Purpose.INFERENCE:
         return asked.path in _INFERENCE_PATHS
-    return len(asked.path) <= _PATH_LIMIT and _PATH.fullmatch(asked.path) is not None
+    if asked.purpose is Purpose.LOG:
+        return asked.path == destination.path
+    return valid_path(asked.path)
 
 
 def _content_may_go(asked: Asked, permissions: Permissions) -> bool:

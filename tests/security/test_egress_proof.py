@@ -100,6 +100,38 @@ def test_whoever_reaches_out_is_answered_and_written_down(wire: str, kernel_seal
     assert found["unreadable"] == 0
 
 
+_NAMED = '[[destination]]\nname = "siem"\nhost = "198.18.0.9"\nport = 443\npurpose = "log"\n'
+_NOBODY = """
+import sys
+from pathlib import Path
+from appliance.egress.destinations import load_destinations
+from appliance.egress.proof import ground
+from appliance.egress.seal.confinement import kept_paths
+ground.CODE = Path(sys.argv[1])
+file = ground.CODE / "policies" / "destinations.toml"
+print(list(load_destinations(file)), flush=True)
+try:
+    ground.enter_ground([*kept_paths(ground.CODE), ground.CODE])
+except OSError as error:
+    sys.exit("no ground: " + str(error))
+ground.name_nobody()
+print(list(load_destinations(file)))
+"""
+
+
+def test_a_collector_that_is_named_is_not_called_from_the_ground_of_the_proof(kernel_seals: None, tmp_path: Path) -> None:
+    """It would be called as it should, and stand among the attempts of those who should not."""
+    (tmp_path / "policies").mkdir()
+    file = tmp_path / "policies" / "destinations.toml"
+    file.write_text(_NAMED)
+    command = [sys.executable, "-c", _NOBODY, str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    if "no ground: " in ran.stderr:
+        pytest.skip(f"no ground for the proof here: {ran.stderr.strip()}")
+    assert ran.stdout.splitlines() == ["['siem']", "[]"], ran.stderr
+    assert file.read_text() == _NAMED
+
+
 @pytest.fixture(scope="module")
 def proven(models_dir: Path, kernel_seals: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """One short proof, by the command: its exit code, and where its report lies."""

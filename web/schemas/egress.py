@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from appliance.administration.egress_review import EgressStatus, GateState, Named
+from appliance.egress.collector.state import CollectorState
 from appliance.egress.seal.reports import Report
 
 
@@ -55,6 +56,19 @@ class GateOut(msgspec.Struct):
         )
 
 
+class CollectorOut(msgspec.Struct):
+    """How far the collector of the log is; `sentence` has no times in it, `troubled` says that somebody should look."""
+
+    sentence: str
+    troubled: bool
+    sent_ms: int | None
+    failing_since_ms: int | None
+
+    @classmethod
+    def of(cls, state: CollectorState) -> CollectorOut:
+        return cls(state.sentence, state.troubled, state.sent_ms, state.failing_since_ms)
+
+
 class EgressOut(msgspec.Struct):
     """`strength` is that of the weakest process, None where none has reported. Figures are None where they cannot be read.
 
@@ -74,6 +88,7 @@ class EgressOut(msgspec.Struct):
     refusals: int
     gate: GateOut | None
     destinations: list[str] | None
+    collector: CollectorOut | None
 
     @classmethod
     def of(cls, status: EgressStatus) -> EgressOut:
@@ -92,6 +107,7 @@ class EgressOut(msgspec.Struct):
             refusals=status.last_hour.refused,
             gate=GateOut.of(status.gate) if status.gate else None,
             destinations=_written(status.destinations),
+            collector=CollectorOut.of(status.collector) if status.collector else None,
         )
 
 

@@ -69,11 +69,18 @@ function verdict(seal) {
   return h("p.notice.warn", {}, `The seal has ${plural(seal.gaps.length, "gap")}: not every layer holds for every process. What is missing is marked below.`);
 }
 
+// The copy of the log on another machine: whoever reads the log here should know how far it is there.
+function collected(collector) {
+  const since = collector.failing_since_ms;
+  return since === null ? collector.sentence : `${collector.sentence} This has been so since ${moment(since, true)}.`;
+}
+
 /** Ask anew and show it in `place`. */
 export async function showSeal(place) {
   const seal = await api.get("/api/egress");
   fill(place, [
     verdict(seal),
+    seal.collector?.troubled && h("p.notice.warn", { "data-collector": "troubled" }, `The copy of the audit log outside this box: ${collected(seal.collector)}`),
     seal.processes.length > 0 &&
       h(
         "div.table-wrap",
@@ -84,6 +91,8 @@ export async function showSeal(place) {
       "dl.pairs.meter",
       {},
       pair("machines the gate may call", figure(seal.destinations, (named) => named.join(", ") || "none: nothing may leave")),
+      pair("copy of the audit log elsewhere", seal.collector ? seal.collector.sentence : "none: no collector is named"),
+      seal.collector && pair("its collector took something last", seal.collector.sent_ms === null ? "never" : moment(seal.collector.sent_ms, true)),
       pair("network interfaces besides loopback", figure(seal.foreign, (names) => names.join(", ") || "none")),
       pair("bytes moved on them", figure(seal.foreign_bytes, size)),
       pair("internet sockets in use", figure(seal.sockets)),

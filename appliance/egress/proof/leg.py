@@ -20,7 +20,7 @@ import msgspec
 from appliance.egress.proof import control
 from appliance.egress.proof.boxes import Box
 from appliance.egress.proof.day import Day, Plan, Step
-from appliance.egress.proof.ground import enter_ground, prefer_runtime
+from appliance.egress.proof.ground import enter_ground, name_nobody, prefer_runtime
 from appliance.egress.proof.refusals import refuse_layers
 from appliance.egress.proof.sinkhole import Attempt, Sinkhole
 from appliance.egress.seal.confinement import CODE, kept_paths
@@ -103,6 +103,7 @@ def main() -> int:
     try:
         kept = [*kept_paths(box.data_dir), work, *map(Path, (*orders.models, *orders.ollama_places))]
         wire, user_namespace = enter_ground(kept)
+        name_nobody()
         if not orders.sealed:
             refuse_layers()
     except OSError as error:

@@ -29,7 +29,7 @@ def page(report: Report, fingerprint: str) -> Iterator[str]:
     yield ""
     yield f"Made {report.made} in {report.seconds:.0f} s; this page repeats `{REPORT}`, which is signed with {fingerprint}."
     yield f"Check it with `cloister egress verify-report {REPORT}`. What only a capture on your own network can show: "
-    yield f"`{PROCEDURE.name}`."
+    yield f"`{PROCEDURE.name}`. No destination was named for these days, whatever the box of every day has named."
     yield from (f"- **{sentence}**" for sentence in report.problems)
     for leg in report.legs:
         yield from _leg(leg)

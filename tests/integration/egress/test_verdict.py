@@ -37,7 +37,8 @@ def asked(**given) -> Asked:
         ({"path": "/v1/../x"}, "path"),
         ({"path": "/v1/chat/completions/thirty-days-of-leave"}, "path"),
         ({"path": "/thirty-days-of-leave", "body_bytes": 0}, "path"),
-        ({"destination": "log", "purpose": Purpose.LOG, "classification": "", "path": "/x" * 300}, "path"),
+        ({"destination": "log", "purpose": Purpose.LOG, "classification": "", "path": "/audit/thirty-days"}, "path"),
+        ({"destination": "identity", "purpose": Purpose.IDENTITY, "classification": "", "path": "/x" * 300}, "path"),
         ({"body_bytes": 16_000_001}, "too_large"),
         ({"body_bytes": -1}, "too_large"),
         ({"classification": "secret"}, "classification"),
@@ -45,13 +46,13 @@ def asked(**given) -> Asked:
         ({"classification": ""}, "classification"),
         ({"classification": OWN_WORDS, "body_bytes": 2_001}, "classification"),
         # passages go to no other purpose, whatever the routing policy names
-        ({"destination": "log", "purpose": Purpose.LOG}, "classification"),
+        ({"destination": "log", "purpose": Purpose.LOG, "path": "/audit"}, "classification"),
         ({"destination": "identity", "purpose": Purpose.IDENTITY}, "classification"),
         ({"destination": "identity", "purpose": Purpose.IDENTITY, "classification": OWN_WORDS}, "classification"),
         ({}, ""),
         ({"classification": OWN_WORDS}, ""),
         ({"classification": "", "body_bytes": 0}, ""),
-        ({"destination": "log", "purpose": Purpose.LOG, "classification": ""}, ""),
+        ({"destination": "log", "purpose": Purpose.LOG, "classification": "", "path": "/audit"}, ""),
     ],
 )
 def test_what_differs_in_one_thing_is_refused_for_it(given, reason):

@@ -142,14 +142,14 @@ def test_a_worker_clears_away_what_a_deleted_collection_held_and_what_a_deleted_
 def test_the_schedule_sweeps_often_and_cares_hourly() -> None:
     now = 1_000.0
     schedule = Schedule(lambda: now)
-    assert schedule.due() == ["sweep", "sweep_golden", "clear"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear", "forward"]
     assert schedule.due() == []
     now += SWEEP_PERIOD_S
     assert schedule.due() == ["sweep"]
     now += 60
-    assert schedule.due() == ["sweep", "sweep_golden", "clear", "care"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear", "forward", "care"]
     now += CARE_PERIOD_S - 1
-    assert schedule.due() == ["sweep", "sweep_golden", "clear"]
+    assert schedule.due() == ["sweep", "sweep_golden", "clear", "forward"]
     now += 1
     assert "care" in schedule.due()
 
