@@ -25,6 +25,7 @@ from appliance.cli.verbs import add_verbs
 from appliance.cli.verifying import run_verify, run_witness, verify_arguments, witness_arguments
 from appliance.errors import Conflict, InvalidInput
 from appliance.identity.models import Principal
+from appliance.language.counts import counted
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +180,9 @@ def _document(record: AuditRecord) -> dict[str, object]:
 def _told(record: AuditRecord) -> str:
     about = " ".join(f"{ref.kind}/{ref.id}" for ref in record.resources)
     person = record.actor_name or record.actor_pseudonym
-    return f"{record.seq:>8} {utc_text(record.time_ms)} {record.outcome:<7} {record.event:<22} {person} {about}".rstrip()
+    # nobody asked for it then, so the line says by what it went
+    why = f" ({record.facts['why']}, {counted(int(record.facts['days']), 'day')})" if "why" in record.facts else ""
+    return f"{record.seq:>8} {utc_text(record.time_ms)} {record.outcome:<7} {record.event:<22} {person} {about}".rstrip() + why
 
 
 VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace, Output], int]]] = {
@@ -190,7 +193,7 @@ VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[
         partial(act_in_box, _export),
     ),
     "hold": (
-        "keep an account from being deleted and its sealed words from being erased",
+        "keep an account from being deleted, its sealed words from being erased, what is theirs from being removed by its age",
         about_arguments,
         partial(act_in_box, hold),
     ),

@@ -13,7 +13,7 @@ from appliance.identity.models import EVERYONE, Principal
 from appliance.retention.clock import RetentionClock
 from appliance.retention.rules import DAY_MS, GRACE_MS
 from appliance.storage.clock import now_ms
-from tests.growing_old import finish
+from tests.growing_old import Time, cared_for, finish
 from tests.web_clients import signed_in, store_document
 
 EVERYBODY = frozenset({f"group:{EVERYONE}"})
@@ -145,3 +145,20 @@ def test_a_shell_is_told_first_and_does_it_where_the_number_is_said(
     code, said, _ = cloister("collections", "keep", "Handbook", "0")
     assert (code, said) == (0, "Documents stay until somebody deletes them.\n")
     assert cloister("retention", "set", "9")[0] == 1  # shorter than none, which holds until tomorrow
+
+
+def test_an_officer_finds_what_went_and_why(
+    appliance: Appliance, administrator: Principal, officer: Principal, alice: Principal, shared: str, talked: str, cloister: Cloister
+) -> None:  # fmt: skip
+    appliance.retention.change(administrator, 30, going=0)
+    appliance.retention.change(administrator, 1, going=0, collection_id=shared)
+    Time(appliance).passes(31)
+    (document,) = appliance.documents.list(alice)
+    assert cared_for(appliance) == (1, 1)
+    for event, about, days in (("conversation.deleted", talked, "30 days"), ("document.deleted", document.id, "1 day")):
+        code, said, _ = cloister("audit", "search", "--event", event, by="officer")
+        assert code == 0
+        assert about in said
+        assert " system " in said
+        assert said.endswith(f"(retention, {days})\n")
+    assert talked in cloister("audit", "search", "--who", "alice", "--event", "conversation.deleted", by="officer")[1]
