@@ -11,6 +11,7 @@ from appliance.audit.store import AuditFilter, AuditRecord, search, unseal
 from appliance.bootstrap import Appliance
 from appliance.errors import ApplianceError, Conflict, InvalidInput, NotFound, NotSignedIn, Throttled
 from appliance.identity import factor_store
+from appliance.identity.factors import spend_code
 from appliance.identity.models import Principal, Role
 from appliance.identity.totp import step_at
 from appliance.storage.tables import audit_events, principals, recovery_codes, second_factors, throttles
@@ -183,8 +184,10 @@ def test_a_factor_of_a_moment_ago_is_asked_for_by_a_sign_in_under_way(appliance,
 
 # switching it on ----------------------------------------------------------------------------------------------------------
 def test_what_is_only_begun_counts_for_nothing(appliance, alice, clock):
-    appliance.enrolment.begin(alice)
+    phone = Phone(appliance.enrolment.begin(alice).secret, clock)
     assert appliance.sessions.sign_in("alice", PASSWORD, SOURCE)
+    with appliance.database.write() as connection:
+        assert spend_code(connection, alice.id, phone.code(), clock.now) is None
     assert appliance.enrolment.state(alice).since_ms is None
     with appliance.database.read() as connection:
         assert not factor_store.has_factor(connection, alice.id)
