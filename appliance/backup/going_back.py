@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.audit.events import AuditEvent, EventName
@@ -17,12 +17,13 @@ from appliance.audit.log import utc_text
 from appliance.bootstrap.foundation import Foundation, open_foundation
 from appliance.errors import NotFound, SetupError, Unavailable
 from appliance.identity.models import SYSTEM
+from appliance.identity.store import end_everything
 from appliance.settings import Settings
 from appliance.storage.database import Database
 from appliance.storage.durable import sync
 from appliance.storage.kept_copies import KeptCopy, kept_copies, place_for, sound_revision, sweep
 from appliance.storage.migrations import revision_of
-from appliance.storage.tables import audit_events, documents, sessions
+from appliance.storage.tables import audit_events, documents
 from appliance.storage.upgrading import alone, box_held, require_unused
 
 
@@ -36,11 +37,14 @@ class WentBack:
     copy: KeptCopy
     left: Path
     sessions_ended: int
+    keys_ended: int
     files_missing: int
 
 
 def go_back(settings: Settings, progress: Callable[[str], None]) -> WentBack:
-    """At every moment there is a whole database in its place. Nobody stays signed in, and the log says where it comes from.
+    """At every moment there is a whole database in its place. Nobody stays signed in, no API key goes on.
+
+    The log says where it comes from.
 
     Raises `NotFound` (`upgrade.no_copy`), `SetupError` (`setup.in_use`, `setup.copy_damaged`, `setup.copy_failed`,
     `upgrade.log_unreadable`, `backup.no_links`).
@@ -51,14 +55,14 @@ def go_back(settings: Settings, progress: Callable[[str], None]) -> WentBack:
         current = str(revision_of(foundation.database))
         copy = _wanted(settings, current, _copy_of_last_upgrade(foundation.database))
         progress(f"Checking {copy.path}")
-        ended, missing = _prepared(foundation, copy)
+        sessions, keys, missing = _prepared(foundation, copy)
         try:
             foundation.database.end_log()
         except Unavailable as error:
             raise SetupError("Another process has the database open; end it first.", code="setup.in_use") from error
         left = place_for(settings.copies_dir, "left", current)
         _exchange(settings.database_path, copy.path, left)
-    return WentBack(copy, left, ended, missing)
+    return WentBack(copy, left, sessions, keys, missing)
 
 
 def _wanted(settings: Settings, current: str, name: str) -> KeptCopy:
@@ -95,8 +99,8 @@ def _copy_of_last_upgrade(database: Database) -> str:
     return str(json.loads(body).get("facts", {}).get("copy", "")) if body else ""
 
 
-def _prepared(foundation: Foundation, copy: KeptCopy) -> tuple[int, int]:
-    """The copy as it is to be opened; sessions ended, files missing."""
+def _prepared(foundation: Foundation, copy: KeptCopy) -> tuple[int, int, int]:
+    """The copy as it is to be opened; sessions and API keys ended, files missing."""
     copy.path.chmod(0o600)  # whoever kept it elsewhere and brought it back may have lost that
     with closing(foundation.database.like(copy.path)) as database:
         with database.read() as connection:
@@ -105,11 +109,12 @@ def _prepared(foundation: Foundation, copy: KeptCopy) -> tuple[int, int]:
             names = set(connection.execute(select(documents.c.blob_name)).scalars())
         missing = sum(foundation.blobs.stored_bytes(name) is None for name in names)
         with database.write() as connection:
-            ended = connection.execute(delete(sessions)).rowcount
-            facts: dict[str, str | int] = {"made": utc_text(copy.made_ms), "schema": copy.revision, "sessions_ended": ended}
+            sessions, keys = end_everything(connection)
+            ended = {"sessions_ended": sessions, "keys_ended": keys}
+            facts: dict[str, str | int] = {"made": utc_text(copy.made_ms), "schema": copy.revision, **ended}
             foundation.audit.append(connection, AuditEvent(EventName.BACKUP_RESTORED, SYSTEM, facts=facts))
         database.end_log()
-    return ended, missing
+    return sessions, keys, missing
 
 
 def _exchange(database: Path, copy: Path, left: Path) -> None:

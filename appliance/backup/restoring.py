@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import delete, select, text
+from sqlalchemy import select, text
 
 from appliance.audit.events import AuditEvent, EventName
 from appliance.audit.integrity import check, foreign_triggers
@@ -25,12 +25,13 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.errors import Conflict, SetupError
 from appliance.identity.models import SYSTEM
+from appliance.identity.store import end_everything
 from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
 from appliance.settings import Settings
 from appliance.storage.blobs import sealed_bytes
 from appliance.storage.durable import sync
 from appliance.storage.scratch import held, leftovers, scratch, sweep_scratch
-from appliance.storage.tables import documents, sessions
+from appliance.storage.tables import documents
 from appliance.storage.upgrading import Upgrading
 
 POLICIES = "policies-of-the-backup"
@@ -70,6 +71,7 @@ class Restored:
     files: int
     audit_entries: int
     sessions_ended: int
+    keys_ended: int
     models_missing: tuple[Model, ...]
     policies_differing: tuple[str, ...]
 
@@ -173,12 +175,13 @@ def _checked(draft: Path, contents: Contents, parts: BoxParts, differing: tuple[
     with closing(open_appliance(Settings(data_dir=draft), upgrading=_NO_COPY)) as appliance:
         entries, files = _sound(appliance)
         with appliance.database.write() as connection:
-            ended = connection.execute(delete(sessions)).rowcount
-            facts: dict[str, str | int] = {"sha256": contents.sha256, "made": contents.about.made, "sessions_ended": ended}
+            sessions, keys = end_everything(connection)
+            ended = {"sessions_ended": sessions, "keys_ended": keys}
+            facts: dict[str, str | int] = {"sha256": contents.sha256, "made": contents.about.made, **ended}
             appliance.audit.append(connection, AuditEvent(EventName.BACKUP_RESTORED, SYSTEM, facts=facts))
         versions = {version.id: version for version in appliance.models.versions()}
         missing = [each for each in parts.models if each.id in versions and not appliance.models.content.holds(versions[each.id])]
-    return Restored(contents, files, entries + 1, ended, tuple(missing), differing)
+    return Restored(contents, files, entries + 1, sessions, keys, tuple(missing), differing)
 
 
 def _sound(appliance: Appliance) -> tuple[int, int]:

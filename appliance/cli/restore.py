@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.backup.restoring import POLICIES, Keys, restore
 from appliance.cli.output import Output
+from appliance.language.counts import counted
 from appliance.storage.keys import load_or_create_root_key
 
 
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         "files": restored.files,
         "audit_entries": restored.audit_entries,
         "sessions_ended": restored.sessions_ended,
+        "keys_ended": restored.keys_ended,
         "models_missing": [{"id": each.id, "sha256": each.sha256} for each in restored.models_missing],
         "policies_differing": list(restored.policies_differing),
     }
@@ -44,6 +46,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         f"{arguments.data} is the box as it was at {restored.archive.about.made}: {found}. Everybody signs in anew.",
         "Documents, accounts and rights that were deleted since then are there again.",
     ]
+    if restored.keys_ended:
+        keys = counted(restored.keys_ended, "API key")
+        lines.append(f"{keys} ended: one that was taken from somebody meanwhile would open again. Programs need new ones.")
     if restored.models_missing:
         lines.append("The archive holds no models. The default ones are prepared at the next start; others, import again:")
         lines += [f"  {each.id}  SHA-256 {each.sha256}" for each in restored.models_missing]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, update
 
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import factor_store
@@ -235,6 +235,16 @@ def end_keys(connection: Connection, principal_id: str) -> list[str]:
     """Delete all API keys of a person, the expired ones too; their ids."""
     theirs = delete(tables.api_keys).where(tables.api_keys.c.principal_id == principal_id)
     return sorted(connection.execute(theirs.returning(tables.api_keys.c.id)).scalars())
+
+
+def end_everything(connection: Connection) -> tuple[int, int]:
+    """Delete all sessions and all API keys of everybody, in a database of any age; how many of each.
+
+    For one that was put back: what was ended since it was made would be open again.
+    """
+    has_keys = inspect(connection).has_table(tables.api_keys.name)
+    keys = connection.execute(delete(tables.api_keys)).rowcount if has_keys else 0
+    return connection.execute(delete(tables.sessions)).rowcount, keys
 
 
 def _row_by_name(connection: Connection, name: str) -> Row[Any] | None:

@@ -28,7 +28,8 @@ from appliance.backup.outlet import Outlet, outlet
 from appliance.backup.reading import read_archive
 from appliance.backup.restoring import Keys, Restored, restore
 from appliance.bootstrap import Appliance, open_appliance
-from appliance.errors import ApplianceError, Unavailable
+from appliance.errors import ApplianceError, NotSignedIn, Unavailable
+from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
 from appliance.settings import Settings
 from appliance.storage.database import Database
@@ -48,6 +49,7 @@ class Box:
     alice: Principal
     made: Made
     phone: Phone
+    key: str
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     (directory / "data" / "settings.toml").write_text('host = "10.77.1.2"\n')
     upload(opened, alice, "winter-garden.txt", DOCUMENT * 9)
     opened.sessions.sign_in("alice", PASSWORD, "127.0.0.1")
+    key = opened.api_keys.create(alice, PASSWORD, "Import", KeyScope)[1]
     phone = enrol(opened, administrator, StillClock().of(opened))
-    yield Box(opened, alice, backup(opened, directory / "box.tar"), phone)
+    yield Box(opened, alice, backup(opened, directory / "box.tar"), phone, key)
     opened.close()
 
 
@@ -135,7 +138,7 @@ def test_what_is_restored_is_the_box_as_it_was(
     later = upload(appliance, alice, "later.txt", "Not in the backup.\n")
     target = data_dir / "new" / "box"
     found = restored(made.path, target, key_of(appliance))
-    assert (found.files, found.sessions_ended, found.archive.sha256) == (1, 1, made.sha256)
+    assert (found.files, found.sessions_ended, found.keys_ended, found.archive.sha256) == (1, 1, 1, made.sha256)
     assert (target / "settings.toml").read_text() == 'host = "10.77.1.2"\n'
     for path in (target, *target.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
@@ -148,6 +151,8 @@ def test_what_is_restored_is_the_box_as_it_was(
             assert check(connection, again.keys.audit_sealing).intact
             assert connection.execute(select(func.count()).select_from(sessions)).scalar() == 0
         assert facts(again, "backup.restored")["sha256"] == made.sha256
+        with pytest.raises(NotSignedIn):  # it may have been ended since
+            again.api_keys.admit(box.key, "127.0.0.1")
         assert again.sessions.sign_in("alice", PASSWORD, "127.0.0.1")
         assert refused(lambda: again.sessions.sign_in("administrator", PASSWORD, "127.0.0.1")) == "session.code_needed"
         assert again.sessions.sign_in("administrator", PASSWORD, "127.0.0.1", box.phone.recovery_codes[0])

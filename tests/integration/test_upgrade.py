@@ -263,6 +263,19 @@ def test_going_back_needs_a_box_that_is_stopped_and_a_copy(old_box):
     assert seen(old_box) == newer
 
 
+def test_whoever_goes_back_brings_back_no_key(settings):
+    make_old_box(settings, "0020")
+    row = "VALUES ('k1', 'p1', 'Import', '0', 'ask', 1, 2)"
+    with closing(open_foundation(settings)) as foundation, foundation.database.write() as connection:
+        columns = "id, principal_id, name, digest, scopes, created_ms, expires_ms"
+        connection.execute(text(f"INSERT INTO api_keys ({columns}) {row}"))
+    with closing(open_appliance(settings)) as appliance, appliance.database.read() as connection:
+        assert connection.execute(text("SELECT id, last_used_ms FROM api_keys")).all() == [("k1", None)]
+    back = go_back(settings, lambda _: None)
+    assert (back.copy.revision, back.keys_ended) == ("0020", 1)
+    assert seen(settings)[1]["api_keys"] == 0
+
+
 def test_one_goes_back_to_the_box_as_it_was_and_forward_again(old_box):
     before = seen(old_box)
     with closing(open_appliance(old_box)) as appliance:
