@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.egress.destinations import Destination, Dialect, Purpose, load_destinations
+from appliance.egress.destinations import Destination, Dialect, Purpose, load_destinations, log_collector
 from appliance.errors import SetupError
 
 GOOD = {"name": '"lan"', "host": '"models.example.org"', "port": "8443", "purpose": '"inference"'}
@@ -43,6 +43,11 @@ def written(directory: Path, **values: str) -> Path:
         {"tls": "false", "host": '"10.0.0.1"'},
         {"tls": "0", "host": '"127.0.0.1"'},
         {"verify": "false"},
+        {"path": '"/audit"'},
+        *(
+            {"purpose": '"log"', "path": path}
+            for path in ('""', '"audit"', '"/"', '"/a/../b"', '"/a?x=1"', '"//elsewhere.example.org/"', "3", f'"{"/x" * 300}"')
+        ),
     ],
 )
 def test_a_wrong_destination_is_refused(tmp_path: Path, values: dict[str, str]) -> None:
@@ -67,6 +72,16 @@ def test_a_missing_file_and_a_doubled_name_are_refused(tmp_path: Path) -> None:
     file = written(tmp_path)
     file.write_text(file.read_text() + "\n" + file.read_text())
     with pytest.raises(SetupError, match="same name"):
+        load_destinations(file)
+
+
+def test_the_log_goes_to_one_collector(tmp_path: Path) -> None:
+    file = written(tmp_path, purpose='"log"')
+    assert log_collector(load_destinations(file)).path == "/audit"
+    assert log_collector(load_destinations(written(tmp_path, purpose='"log"', path='"/in/box-3"'))).path == "/in/box-3"
+    assert log_collector(load_destinations(written(tmp_path))) is None
+    file.write_text("\n".join(written(tmp_path, purpose='"log"', name=name).read_text() for name in ('"one"', '"two"')))
+    with pytest.raises(SetupError, match="one collector"):
         load_destinations(file)
 
 
