@@ -180,6 +180,8 @@ def _document(record: AuditRecord) -> dict[str, object]:
 def _told(record: AuditRecord) -> str:
     about = " ".join(f"{ref.kind}/{ref.id}" for ref in record.resources)
     person = record.actor_name or record.actor_pseudonym
+    if "key_id" in record.facts:
+        person += f" by key/{record.facts['key_id']}"
     # nobody asked for it then, so the line says by what it went
     why = f" ({record.facts['why']}, {counted(int(record.facts['days']), 'day')})" if "why" in record.facts else ""
     return f"{record.seq:>8} {utc_text(record.time_ms)} {record.outcome:<7} {record.event:<22} {person} {about}".rstrip() + why

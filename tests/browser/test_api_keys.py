@@ -93,3 +93,19 @@ def test_an_administrator_ends_all_keys_of_a_person(box, page: Page) -> None:
     dialog.get_by_role("button", name="End", exact=True).click()
     expect(row).not_to_contain_text("API key")
     assert box.appliance.api_keys.list(carol) == []
+
+
+def test_an_officer_sees_what_was_done_by_a_key_and_asks_for_all_of_it(box, page: Page) -> None:
+    carol = box.person("carol")
+    box.person("olga", "officer")
+    key, text = box.appliance.api_keys.create(carol, PASSWORD, "Nightly import", ["ask"])
+    bearer = {"Authorization": f"Bearer {text}"}
+    assert httpx.post(f"{box.url}/api/conversations", headers=bearer, json={}).status_code == 201
+    box.let_in(page, "olga", "/audit")
+    row = page.get_by_role("row").filter(has_text="conversation.created")
+    expect(row).to_contain_text("carol")
+    row.get_by_role("button", name="key ").click()
+    expect(page.get_by_label("Document or API key id")).to_have_value(key.id)
+    rows = page.locator("tr[data-seq]")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("key.created")

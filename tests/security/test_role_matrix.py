@@ -39,6 +39,7 @@ CHANGES = (
     ("PATCH", "/api/people/{person}", {"password": "another long passphrase"}),
     ("DELETE", "/api/people/{person}", {"conversations": 0, "documents": 0}),
     ("DELETE", "/api/people/{person}/second-factor", {}),
+    ("DELETE", "/api/people/{person}/keys", {}),
     ("POST", "/api/groups", {"name": "Intruders", "people": ["{person}"]}),
     ("PATCH", "/api/groups/{group}", {"name": "Ours"}),
     ("DELETE", "/api/groups/{group}", {}),

@@ -62,13 +62,14 @@ function line(record) {
   });
   const words = wordsFor(record);
   const about = record.resources.map((resource, at) => reference(resource, words[at]));
+  const { key_id: key } = JSON.parse(record.body).facts ?? {};
   return [
     h(
       "tr",
       { "data-seq": record.seq },
       h("td.number", { "data-label": "No." }, toggle),
       h("td.nowrap", { "data-label": "Time" }, h("time", { datetime: new Date(record.time_ms).toISOString() }, moment(record.time_ms, true), h("span.muted.small", {}, ` ${zone(record.time_ms)}`))),
-      h("td", { "data-label": "Person" }, record.person, record.on_behalf_of && h("span.muted.small", {}, ` for ${record.on_behalf_of}`)),
+      h("td", { "data-label": "Person" }, record.person, record.on_behalf_of && h("span.muted.small", {}, ` for ${record.on_behalf_of}`), key && [" ", reference({ kind: "key", id: key }, "key")]),
       h("td", { "data-label": "Event" }, h("code", {}, record.event)),
       h("td.audit-about", { "data-label": "About" }, about.length ? about : "–"),
       h("td", { "data-label": "Outcome" }, h("span.badge", { class: record.outcome === "success" ? "ok" : "bad" }, record.outcome)),

@@ -71,7 +71,7 @@ const changeRoles = (person) =>
   asked(`Roles of ${person.name}`, [roleChoice(person.roles)], "Save", (form) => update(person, { roles: form.getAll("roles") }, "Roles saved."));
 
 const resetPassword = (person) =>
-  asked(`New password for ${person.name}`, [passwordField()], "Set password", (form) =>
+  asked(`New password for ${person.name}`, [passwordField(), h("p", {}, "They are signed out everywhere, and their API keys end.")], "Set password", (form) =>
     update(person, { password: form.get("password") }, `${person.name} was signed out everywhere and has a new password. API keys of theirs have ended.`),
   );
 
