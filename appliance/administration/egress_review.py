@@ -115,8 +115,6 @@ class EgressReview:
         destinations = self._listed()
         with self._database.read() as connection:
             calls = gate_calls(connection, now - PERIOD_MS)
-            collector = log_collector(destinations or {})
-            carried = collector_state(connection, collector, now) if collector else None
         return EgressStatus(
             time_ms=now,
             strength=min((each.strength for each in sealed), key=list(Strength).index, default=None),
@@ -126,8 +124,19 @@ class EgressReview:
             last_hour=calls,
             gate=self._gate(),
             destinations=None if destinations is None else [_named(each) for each in destinations.values()],
-            collector=carried,
+            collector=self._collector(destinations),
         )
+
+    def collector(self) -> CollectorState | None:
+        """How far the copy of the log outside this box is; None where none is named, or the list cannot be read. As `found`."""
+        return self._collector(self._listed())
+
+    def _collector(self, destinations: Mapping[str, Destination] | None) -> CollectorState | None:
+        named = log_collector(destinations or {})
+        if named is None:
+            return None
+        with self._database.read() as connection:
+            return collector_state(connection, named, now_ms())
 
     def _listed(self) -> Mapping[str, Destination] | None:
         try:

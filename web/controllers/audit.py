@@ -71,8 +71,8 @@ class AuditController(Controller):
     def audit_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
         people = sorted(appliance.audit_review.people(principal), key=lambda person: (not person[1], person[1].casefold()))
         events = [str(name) for name in EventName]
-        checkpoint = _checkpoint(appliance)
-        return page(request, "audit.html", events=events, people=people, **checkpoint)
+        shown = _checkpoint(appliance) | {"collector": appliance.egress.collector()}
+        return page(request, "audit.html", events=events, people=people, **shown)
 
     @get("/api/audit", opt=declares(Action.AUDIT_READ, EventName.AUDIT_READ), sync_to_thread=True)
     def search(self, appliance: Box, principal: Caller, wanted: Wanted, before_seq: OptionalNumber = None) -> AuditPage:

@@ -57,10 +57,10 @@ class CollectorState(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """Without times, which each place writes in its own way."""
         reached = f"has the log up to entry {self.sent_seq}" if self.sent_seq else "has nothing of the log yet"
-        waits = "nothing waits" if not self.waiting else f"{self.waiting:,} wait{'s' if self.waiting == 1 else ''}"
-        told = f"{self.name} {reached} of {self.newest_seq}; {waits}." if self.sent_seq else f"{self.name} {reached}; {waits}."
         if self.ahead:
-            return f"{told} The end of the log of this box was cut off."
+            return f"{self.name} {reached}, and here it ends with {self.newest_seq}: its end was cut off."
+        waits = {0: "nothing waits", 1: "1 entry waits"}.get(self.waiting, f"{self.waiting:,} entries wait")
+        told = f"{self.name} {reached}; {waits}."
         if self.fault:
             return f"{told} It fails: {_WORDS.get(self.fault, self.fault).format(status=self.status)}."
         return f"{told} It is more than an hour behind." if self.late else told

@@ -154,5 +154,11 @@ def test_the_machines_that_may_be_called_are_shown_and_an_unreadable_list_is_not
     review = EgressReview(appliance.database, appliance.access, appliance.audit, appliance.settings, file)
     (named,) = review.found().destinations
     assert (named.name, named.host, named.port, named.purpose) == ("lan", "llm.example.org", 8443, "inference")
+    assert review.found().collector is None
+    file.write_text(file.read_text().replace('"inference"', '"log"'))
+    assert review.found().collector == review.collector()
+    assert (review.collector().name, review.collector().sent_seq, review.collector().sent_ms) == ("lan", 0, None)
+    assert review.collector().waiting > 0
     file.write_text("[[destination]]")
+    assert review.collector() is None
     assert review.found().destinations is None
