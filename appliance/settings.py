@@ -48,6 +48,7 @@ class Settings:
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
     ollama_program: str = _setting("", "start this Ollama inside the seal: the path of its program, or find; empty starts none")
     cookie_secure: bool = _setting(False, "send the session cookie over HTTPS only; set it behind a TLS front")
+    own_address: str = _setting("", "where browsers find this box, as in https://box.example.org; for sign-in through a provider")
     trusted_proxy: str = _setting("", "address of the TLS front, whose X-Forwarded-For is believed; empty believes nobody")
 
     @property
@@ -57,6 +58,11 @@ class Settings:
     @property
     def root_key_path(self) -> Path:
         return self.data_dir / "keys" / "root.key"
+
+    @property
+    def identity_secret_path(self) -> Path:
+        """By which the identity provider knows this box; put there by an administrator."""
+        return self.data_dir / "keys" / "identity.secret"
 
     @property
     def blobs_dir(self) -> Path:

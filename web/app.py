@@ -56,6 +56,7 @@ from web.controllers.health import HealthController
 from web.controllers.holds import HoldsController
 from web.controllers.models import ModelsController
 from web.controllers.people import PeopleController
+from web.controllers.provider import ProviderController
 from web.controllers.quality import QualityController
 from web.controllers.retention import RetentionController
 from web.controllers.routing import RoutingController
@@ -89,6 +90,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     HoldsController,
     ModelsController,
     PeopleController,
+    ProviderController,
     QualityController,
     RetentionController,
     RoutingController,

@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 from appliance.identity.models import NOBODY, Principal
+from appliance.identity.provider.tries import LASTS_S
 from appliance.settings import Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -32,6 +33,35 @@ def ended_cookie(settings: Settings) -> Cookie:
         path="/",
         httponly=True,
         samesite="strict",
+        secure=settings.cookie_secure,
+        max_age=0,
+    )
+
+
+def try_cookie_name(settings: Settings) -> str:
+    return f"{cookie_name(settings)}-provider"
+
+
+def try_cookie(settings: Settings, sealed: str) -> Cookie:
+    """What a browser keeps while it is at the identity provider. Lax: it is sent along when that one sends the browser back."""
+    return Cookie(
+        key=try_cookie_name(settings),
+        value=sealed,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.cookie_secure,
+        max_age=LASTS_S,
+    )
+
+
+def ended_try_cookie(settings: Settings) -> Cookie:
+    return Cookie(
+        key=try_cookie_name(settings),
+        value="",
+        path="/",
+        httponly=True,
+        samesite="lax",
         secure=settings.cookie_secure,
         max_age=0,
     )

@@ -96,6 +96,8 @@ CLASSES = MappingProxyType(
         EventName.HOLD_LIFTED: EventClass(_ENTITY_MANAGEMENT, 4),
         EventName.HOLD_LISTED: EventClass(_ENTITY_MANAGEMENT, 2),
         EventName.HOLD_PLACED: EventClass(_ENTITY_MANAGEMENT, 1),
+        EventName.IDENTITY_LINKED: EventClass(_USER_MANAGEMENT, OTHER),
+        EventName.IDENTITY_UNLINKED: EventClass(_USER_MANAGEMENT, OTHER),
         EventName.KEY_CREATED: EventClass(_ENTITY_MANAGEMENT, 1),
         EventName.KEY_ENDED: EventClass(_ENTITY_MANAGEMENT, 4),
         EventName.KEY_REFUSED: EventClass(_AUTHENTICATION, 1),

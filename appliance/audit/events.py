@@ -85,6 +85,8 @@ class EventName(StrEnum):
     HOLD_LIFTED = "hold.lifted"
     HOLD_LISTED = "hold.listed"
     HOLD_PLACED = "hold.placed"
+    IDENTITY_LINKED = "identity.linked"
+    IDENTITY_UNLINKED = "identity.unlinked"
     KEY_CREATED = "key.created"
     KEY_ENDED = "key.ended"
     KEY_REFUSED = "key.refused"

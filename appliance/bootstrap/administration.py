@@ -23,6 +23,9 @@ from appliance.administration.golden.service import GoldenSets
 from appliance.administration.groups import Groups
 from appliance.administration.holds import Holds
 from appliance.administration.people import People
+from appliance.administration.provider.accounts import ProviderAccounts
+from appliance.administration.provider.endpoint import ProviderEndpoint
+from appliance.administration.provider.sign_in import ProviderSignIn
 from appliance.administration.retention import Retention
 from appliance.administration.routing_review import RoutingReview
 from appliance.administration.setup import Setup
@@ -30,6 +33,7 @@ from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.bootstrap.inference import InferenceParts
 from appliance.chat.policy import load_answers_policy
 from appliance.egress.seal.layers import Strength
+from appliance.identity.provider.policy import load_provider, require_own_address
 from appliance.inference.hardware.probe import probe_hardware
 from appliance.inference.loaded_report import read_loaded
 from appliance.retention.clock import RetentionClock
@@ -55,6 +59,18 @@ class AdministrationParts(InferenceParts):
         self.people = People(self.database, self.access, self.audit, self.sessions)
         self.api_keys = ApiKeys(self.database, self.access, self.audit, self.sessions, self.keys.sessions)
         self.enrolment = Enrolment(self.database, self.access, self.audit, self.sessions, self.factors)
+        provider = load_provider(POLICIES_DIR / "identity.toml")
+        self.provider_accounts = ProviderAccounts(self.database, self.access, self.audit, provided=provider is not None)
+        self.provider_sign_in = ProviderSignIn(
+            self.database,
+            self.audit,
+            self.sessions,
+            factors=self.factors,
+            provider=provider,
+            endpoint=ProviderEndpoint(lambda: self.gate, settings.identity_secret_path),
+            own_address=require_own_address(settings.own_address, secure=settings.cookie_secure) if provider else "",
+            key=self.keys.sessions,
+        )
         self.groups = Groups(self.database, self.access, self.audit)
         self.collections = Collections(self.database, self.access, self.audit, self.routing.classifications)
         self.retention_clock = RetentionClock(self.database, self.audit.boot_id)

@@ -70,6 +70,8 @@ def load_destinations(file: Path) -> Mapping[str, Destination]:
         raise wrong_entry("two destinations have the same name")
     if sum(destination.purpose is Purpose.LOG for destination in found) > 1:
         raise wrong_entry("two destinations have the purpose log, and the log goes to one collector")
+    if sum(destination.purpose is Purpose.IDENTITY for destination in found) > 1:
+        raise wrong_entry("two destinations have the purpose identity, and there is one identity provider")
     return {destination.name: destination for destination in found}
 
 
@@ -93,6 +95,11 @@ def read_destinations(file: Path, entry: str) -> list[dict[str, Any]]:
 def log_collector(destinations: Mapping[str, Destination]) -> Destination | None:
     """The one that the log is carried to, where one is named."""
     return next((each for each in destinations.values() if each.purpose is Purpose.LOG), None)
+
+
+def identity_provider(destinations: Mapping[str, Destination]) -> Destination | None:
+    """The one that people sign in through, where one is named."""
+    return next((each for each in destinations.values() if each.purpose is Purpose.IDENTITY), None)
 
 
 def valid_path(path: str) -> bool:

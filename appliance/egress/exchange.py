@@ -17,6 +17,7 @@ from appliance.egress.records import INTERRUPTED, Traffic
 from appliance.errors import Unavailable
 
 _CONNECT_S = 10.0
+_CONTENT_TYPES = {Purpose.LOG: "application/x-ndjson", Purpose.IDENTITY: "application/x-www-form-urlencoded"}
 
 
 class Answer(NamedTuple):
@@ -33,7 +34,7 @@ def exchange(destination: Destination, call: Call, traffic: Traffic) -> Iterator
     method: Literal["GET", "POST"] = "POST" if call.body else "GET"
     headers = {"accept-encoding": "identity", "user-agent": "cloister"}
     if call.body:
-        headers["content-type"] = "application/x-ndjson" if call.purpose is Purpose.LOG else "application/json"
+        headers["content-type"] = _CONTENT_TYPES.get(call.purpose, "application/json")
     with _translated(destination, interruption), _client(destination, call) as client, interruption.watching():
         traffic.bytes_out = len(call.body)
         request = client.build_request(

@@ -70,8 +70,11 @@ class SecondFactors:
             return held, factor_store.count_of(connection, self._required, lacking=True)
 
     def may_act(self, principal: Principal) -> bool:
-        """False for somebody whose role must have a second factor and who has none. What else they may say the policies."""
-        if not self.required_of(principal):
+        """False for somebody whose role must have a second factor and who has none here, nor showed one to the provider.
+
+        What else they may say the policies.
+        """
+        if principal.factor_shown or not self.required_of(principal):
             return True
         with self._database.read() as connection:
             return factor_store.has_factor(connection, principal.id)

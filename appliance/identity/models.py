@@ -28,6 +28,8 @@ class Principal:
     groups: frozenset[str] = field(default_factory=frozenset)
     key_id: str = ""
     """Of the API key by which the person acts; the audit log says it with each of these acts."""
+    factor_shown: bool = False
+    """In the session by which they act the identity provider vouched for a second factor that counts here."""
 
 
 NOBODY = Principal(id="nobody", name="nobody", pseudonym="nobody")
@@ -50,6 +52,8 @@ class Account:
     has_factor: bool = False
     keys: int = 0
     """How many API keys they have, as those are told who keep accounts; not looked up for signing in."""
+    provider: str = ""
+    """`allowed` to come in through the identity provider, or `linked` to a person of it; looked up as `keys` is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -84,7 +84,8 @@ class Sessions:
             found = store.credentials(connection, typed)
         account, encoded = found or (None, DECOY_HASH)
         with self._hashing:
-            right = verify_password(encoded, password)
+            # where an account has no password, since the identity provider lets it in, there is none to be right
+            right = verify_password(encoded or DECOY_HASH, password)
             renewed = hash_password(password) if right and account and needs_rehash(encoded) else None
         if account is None or not right or account.disabled_ms is not None:
             self._refuse(account, typed, source, right=right)
@@ -113,6 +114,30 @@ class Sessions:
                 self._audit.append(connection, _refused(account, typed, source, reason))
         if means is None:
             raise _code_missing(code)
+        return token
+
+    def count_try_from(self, source: str) -> None:
+        """Of signing in by other means than a password. Raises `Throttled` after too many."""
+        if source in _SHARED:
+            return
+        by_source = throttling.subject(self._key, throttling.SOURCE_LIMIT, source)
+        with self._database.write() as connection:
+            throttling.count_try(connection, throttling.SOURCE_LIMIT, by_source, self._clock())
+
+    def admit(
+        self, connection: Connection, person: Principal, source: str, facts: Mapping[str, str | int], *, factor_shown: bool
+    ) -> str:
+        """A new token for somebody who was proven by other means, which `facts` name; takes back the try of `source`.
+
+        `factor_shown`: for this session it counts as a second factor.
+        """
+        now = self._clock()
+        throttling.forgive(connection, throttling.subject(self._key, throttling.SOURCE_LIMIT, source), now)
+        throttling.forget_old(connection, now)
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._insert(connection, person, token, factor_shown=factor_shown)
+        event = AuditEvent(EventName.SESSION_CREATED, person, facts=facts, sealed={"source": source})
+        self._audit.append(connection, event)
         return token
 
     def change_password(self, token: str, current: str, new: str) -> str:
@@ -196,7 +221,7 @@ class Sessions:
         if person is not None and now - row.last_seen_ms >= min(_TOUCH_MS, self._idle_ms // 2):
             with self._database.write() as connection:
                 connection.execute(update(sessions).where(sessions.c.token_sha256 == digest).values(last_seen_ms=now))
-        return person
+        return person and replace(person, factor_shown=bool(row.factor_shown))
 
     def sign_out(self, token: str) -> None:
         """End the session; nothing happens where it has ended already."""
@@ -234,7 +259,7 @@ class Sessions:
             return Means.PASSWORD
         return spend_code(connection, account.principal.id, code[:_MAX_TYPED], self._clock())
 
-    def _insert(self, connection: Connection, person: Principal, token: str) -> None:
+    def _insert(self, connection: Connection, person: Principal, token: str, *, factor_shown: bool = False) -> None:
         now = self._clock()
         _remove_expired(connection, now)
         connection.execute(
@@ -244,6 +269,7 @@ class Sessions:
                 created_ms=now,
                 last_seen_ms=now,
                 expires_ms=now + self._max_ms,
+                factor_shown=factor_shown,
             )
         )
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, u
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import factor_store
 from appliance.identity.models import EVERYONE, Account, Principal, Role
+from appliance.identity.provider import links
 from appliance.storage import tables
 from appliance.storage.clock import now_ms
 
@@ -103,7 +104,10 @@ def load_account(connection: Connection, principal_id: str) -> Account | None:
     """The account, disabled or not; None for an unknown id and for one that was deleted."""
     there = tables.principals.c.deleted_ms.is_(None)
     row = connection.execute(select(tables.principals).where(tables.principals.c.id == principal_id, there)).first()
-    return replace(_account(connection, row), keys=count_keys(connection, principal_id).get(principal_id, 0)) if row else None
+    if row is None:
+        return None
+    keys, way = count_keys(connection, principal_id), links.ways(connection, principal_id)
+    return replace(_account(connection, row), keys=keys.get(principal_id, 0), provider=way.get(principal_id, ""))
 
 
 def require_account(connection: Connection, principal_id: str) -> Account:
@@ -119,9 +123,9 @@ def list_principals(connection: Connection) -> list[Account]:
     there = select(tables.principals).where(tables.principals.c.deleted_ms.is_(None))
     rows = connection.execute(there.order_by(func.lower(tables.principals.c.name))).all()
     people = _principals(connection, rows)
-    having, keys = factor_store.holders(connection), count_keys(connection)
+    having, keys, ways = factor_store.holders(connection), count_keys(connection), links.ways(connection)
     return [
-        Account(person, row.created_ms, row.disabled_ms, person.id in having, keys.get(person.id, 0))
+        Account(person, row.created_ms, row.disabled_ms, person.id in having, keys.get(person.id, 0), ways.get(person.id, ""))
         for person, row in zip(people, rows, strict=True)
     ]
 
@@ -204,12 +208,14 @@ def replace_hash(connection: Connection, principal_id: str, password_hash: str) 
 
 
 def delete_account(connection: Connection, principal_id: str, by: str) -> list[str]:
-    """Leave a row without a name, that nobody finds by name, list or id; roles, memberships, second factor, sessions and keys go.
+    """Leave a row without a name, that nobody finds by name, list or id.
+
+    Roles, memberships, second factor, the way in through the provider, sessions and keys go.
 
     `by` is the id of whoever does it. What the person had elsewhere is the caller's to remove. Ids of the keys.
     """
     factor_store.delete_factor(connection, principal_id)
-    for table in (tables.roles, tables.group_members):
+    for table in (tables.roles, tables.group_members, tables.provider_links):
         connection.execute(delete(table).where(table.c.principal_id == principal_id))
     end_sessions(connection, principal_id)
     # the column wants something that is there once; `clean_name` lets nobody have this

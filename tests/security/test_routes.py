@@ -21,6 +21,7 @@ from web.guards import ANONYMOUS, IN_SERVICE, RESOURCES, declares
 from web.security_headers import HEADERS
 
 OPEN_TO_ALL = {"/", "/health", "/setup", "/sign-in", "/static/{name:str}", "/api/sessions", "/api/setup"}
+OPEN_TO_ALL |= {"/sign-in/provider", "/sign-in/provider/answer"}
 
 
 @pytest.fixture

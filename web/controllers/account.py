@@ -27,7 +27,9 @@ class AccountController(Controller):
         sync_to_thread=True,
     )
     def account_page(self, request: Request[Any, Any, Any], appliance: Box, principal: Caller) -> Template:
-        return page(request, "account.html", must_enrol=not appliance.factors.may_act(principal))
+        must_enrol = not appliance.factors.may_act(principal)
+        own_password = appliance.provider_accounts.has_password(principal)
+        return page(request, "account.html", must_enrol=must_enrol, own_password=own_password)
 
     @get(
         "/api/second-factor",

@@ -22,8 +22,8 @@ class PeopleController(Controller):
         opt=declares(Action.PERSON_LIST, unaudited="an empty frame; what it shows comes by the JSON routes"),
         sync_to_thread=True,
     )
-    def people_page(self, request: Request[Any, Any, Any]) -> Template:
-        return page(request, "admin_people.html")
+    def people_page(self, request: Request[Any, Any, Any], appliance: Box) -> Template:
+        return page(request, "admin_people.html", provider=appliance.provider_sign_in.name)
 
     @get("/api/people", opt=declares(Action.PERSON_LIST, EventName.PERSON_LISTED), sync_to_thread=True)
     def list(self, appliance: Box, principal: Caller) -> list[PersonOut]:
@@ -46,6 +46,24 @@ class PeopleController(Controller):
     )
     def remove_second_factor(self, appliance: Box, principal: Caller, person_id: FromPath[str]) -> None:
         appliance.enrolment.remove(principal, person_id)
+
+    @post(
+        "/api/people/{person_id:str}/provider",
+        opt=declares(Action.PERSON_UPDATE, EventName.PERSON_UPDATED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def allow_provider(self, appliance: Box, principal: Caller, person_id: FromPath[str]) -> PersonOut:
+        return PersonOut.of(appliance.provider_accounts.allow(principal, person_id), principal)
+
+    @delete(
+        "/api/people/{person_id:str}/provider",
+        opt=declares(Action.PERSON_UPDATE, EventName.IDENTITY_UNLINKED),
+        status_code=200,
+        sync_to_thread=True,
+    )
+    def unlink_provider(self, appliance: Box, principal: Caller, person_id: FromPath[str]) -> PersonOut:
+        return PersonOut.of(appliance.provider_accounts.unlink(principal, person_id), principal)
 
     @get(
         "/api/people/{person_id:str}/belongings", opt=declares(Action.PERSON_DELETE, EventName.PERSON_LISTED), sync_to_thread=True

@@ -31,7 +31,8 @@ class SessionsController(Controller):
         target = local_path(next)
         if request.scope["auth"] is not None:
             return Redirect(landing(appliance, principal, target), status_code=303)
-        return page(request, "sign_in.html", next=target, needs_setup=appliance.setup.needed())
+        setup, provider = appliance.setup.needed(), appliance.provider_sign_in.name
+        return page(request, "sign_in.html", next=target, needs_setup=setup, provider=provider)
 
     @post("/api/sessions", opt=declares(Action.SESSION_CREATE, EventName.SESSION_CREATED), sync_to_thread=True)
     def sign_in(self, request: Request[Any, Any, Any], appliance: Box, data: JSONBody[SignIn]) -> Response[SignedIn]:

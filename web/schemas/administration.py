@@ -40,6 +40,8 @@ class PersonOut(msgspec.Struct):
     is_you: bool
     second_factor: bool
     keys: int
+    provider: str
+    """`allowed` to come in through the identity provider, or `linked` to a person of it; else empty."""
 
     @classmethod
     def of(cls, account: Account, principal: Principal) -> PersonOut:
@@ -54,6 +56,7 @@ class PersonOut(msgspec.Struct):
             person.id == principal.id,
             account.has_factor,
             account.keys,
+            account.provider,
         )
 
 

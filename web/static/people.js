@@ -10,6 +10,8 @@ const ROLES = [
   ["administrator", "Administrator", "runs the box: people, collections, models"],
 ];
 const rows = byId("people");
+const { provider } = rows.dataset;
+const WAYS = { allowed: "by provider, not yet seen", linked: "by provider" };
 
 async function load() {
   const people = await api.get("/api/people");
@@ -24,9 +26,9 @@ function line(person) {
     { "data-person": person.id },
     h("td", {}, h("strong", {}, person.name), person.is_you && " (you)"),
     h("td", { "data-label": "Roles" }, person.roles.length ? h("span.badges", {}, person.roles.map((role) => h("span.badge", {}, role))) : "none"),
-    h("td", { "data-label": "State" }, h("span.badges", {}, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active"), person.second_factor && h("span.badge.ok", {}, "second factor"), person.keys > 0 && h("span.badge", {}, plural(person.keys, "API key")))),
+    h("td", { "data-label": "State" }, h("span.badges", {}, h("span.badge", { class: person.disabled ? "bad" : "ok" }, person.disabled ? "disabled" : "active"), person.second_factor && h("span.badge.ok", {}, "second factor"), person.keys > 0 && h("span.badge", {}, plural(person.keys, "API key")), person.provider && h("span.badge", {}, WAYS[person.provider]))),
     h("td.nowrap", { "data-label": "Since" }, moment(person.created_ms)),
-    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.second_factor && !person.is_you && act("Remove second factor", removeFactor), person.keys > 0 && act("End API keys", endKeys), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
+    h("td.actions", {}, act("Roles", changeRoles), act("Password", resetPassword), person.second_factor && !person.is_you && act("Remove second factor", removeFactor), person.keys > 0 && act("End API keys", endKeys), person.provider ? act("Unlink", unlink) : provider && act("Let in by provider", letIn), person.disabled ? [act("Enable", enable), act("Delete", deleteAccount)] : !person.is_you && act("Disable", disable)),
   );
 }
 
@@ -88,6 +90,22 @@ async function endKeys({ id, name, keys }) {
   if (!(await confirmed(`End ${plural(keys, "API key")} of ${name}?`, { detail, yes: "End" }))) return;
   const { ended } = await api.delete(`/api/people/${id}/keys`);
   toast(`${plural(ended, "API key")} of ${name} ended.`);
+  await load();
+}
+
+async function letIn({ id, name }) {
+  const detail = `Whoever ${provider} calls ${name} at the first sign-in has this account from then on, whatever their name becomes. The password and API keys of ${name} end now, and they are signed out everywhere.`;
+  if (!(await confirmed(`Let ${name} in by ${provider}?`, { detail, yes: "Let in" }))) return;
+  await api.post(`/api/people/${id}/provider`);
+  toast(`${name} signs in with ${provider} from now on.`);
+  await load();
+}
+
+async function unlink({ id, name }) {
+  const detail = `The identity provider lets ${name} in no longer; they are signed out everywhere, and their API keys end. Set a password for them to sign in with.`;
+  if (!(await confirmed(`Unlink ${name} from the identity provider?`, { detail, yes: "Unlink" }))) return;
+  await api.delete(`/api/people/${id}/provider`);
+  toast(`${name} is not let in by the identity provider any more.`);
   await load();
 }
 
