@@ -190,7 +190,7 @@ def test_the_documented_script_finds_a_changed_line(
     appliance: Appliance, reviewer: Principal, logged: int, tmp_path: Path, member: str
 ) -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "audit-format.md").read_text()
-    script, _ = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    script, *_ = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
     lines = b"".join(appliance.audit_review.export(reviewer, AuditFilter(), "jsonl")).decode().splitlines()
     record = json.loads(lines[-1])
     if member:
