@@ -47,6 +47,20 @@ def edited(line: bytes) -> bytes:
     return json.dumps({"seq": found.seq, "leaf_hash": leaf_hash(body).hex(), "body": body.decode()}).encode() + b"\n"
 
 
+def rewritten(found: list[bytes]) -> list[bytes]:
+    """One actor is another, and every hash after it made anew, as whoever has the file can, without the key."""
+    previous, lines = "0" * 64, []
+    for line in found:
+        entry = json.loads(line)
+        if "seq" in entry:
+            leaf = json.loads(entry["body"]) | {"prev": previous}
+            body = canonical_json(leaf | ({"actor_pseudonym": "cook"} if entry["seq"] == 100 else {}))
+            previous = leaf_hash(body).hex()
+            entry |= {"body": body.decode(), "leaf_hash": previous}
+        lines.append(json.dumps(entry).encode() + b"\n")
+    return lines
+
+
 def is_checkpoint(line: bytes) -> bool:
     return isinstance(read_line(line), CheckpointLine)
 
@@ -59,6 +73,7 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "an entry changed": (lambda found: [*found[:100], found[100].replace(b"allow", b"deny "), *found[101:]], "audit.altered"),
     "an entry changed with its hash": (lambda found: [*found[:100], edited(found[100]), *found[101:]], "audit.rewritten"),
     "another one of the same number": (lambda found: [*found[:101], edited(found[100]), *found[101:]], "audit.rewritten"),
+    "all of it made anew from one entry on": (rewritten, "audit.not_in_tree"),
     "no checkpoint": (lambda found: [line for line in found if not is_checkpoint(line)], "audit.left_out"),
     "a checkpoint too early": (lambda found: [*found[:100], *filter(is_checkpoint, found), *found[100:]], "audit.left_out"),
     "a checkpoint altered": (lambda found: [line.replace(b"=\\n\\n", b"A\\n\\n") for line in found], "audit.signature"),
