@@ -24,7 +24,7 @@ from appliance.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A number of days, and how many are older already. `doubtful`: the clock is not believed, so nothing goes for now."""
+    """A number of days, and how many are older already. `doubtful`: the clock stands ahead of what is believed."""
 
     rule: Rule
     going: int

@@ -15,7 +15,7 @@ from appliance.language.counts import counted
 from appliance.storage.clock import now_ms
 
 KEPT = "Backups, copies that upgrades keep and exports of the audit log keep what they hold."
-_DOUBT = "The clock went ahead by more than a day: until the box has run with it for a day, nothing is removed by its age."
+_DOUBT = "The clock went ahead by more than a day: until this machine has run with it for a day, only time run counts."
 
 
 def register(parser: argparse.ArgumentParser) -> None:

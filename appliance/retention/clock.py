@@ -1,8 +1,8 @@
 """What retention believes of the clock, so that one that was set ahead does not empty the box.
 
 With each care the clock is compared with how long this machine has run since. Where it went ahead by more than a day beyond
-that, it was set, or the machine was off: then it is believed after the box has run with it for another day, and until then
-nothing goes. A clock that goes back is believed at once, since things only stay longer.
+that, it was set, or the machine was off: then it is believed after the machine has run with it for another day, and until then
+only the time counts that it ran. A clock that goes back is believed at once, since things only stay longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from appliance.storage.database import Database
 from appliance.storage.tables import retention_clock
 
 PATIENCE_MS = DAY_MS
-"""So much the clock may go ahead of the time run, and so long the box runs with one that went further before it is believed."""
+"""So much the clock may go ahead of the time run; one that went further is believed after the machine ran so long with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """`believed_ms` is the latest moment that counts; the rest is the last look, and how long the box ran with a clock ahead."""
+    """`believed_ms` is the latest moment that counts; the rest is the last look, and the time run with a clock that is ahead."""
 
     believed_ms: int
     wall_ms: int

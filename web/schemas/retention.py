@@ -17,7 +17,7 @@ class RetentionChange(msgspec.Struct, forbid_unknown_fields=True):
 class OutlookOut(msgspec.Struct):
     """`days` hold from `effective_ms` on, `days_before` until then; None: they stay. `going` are older than `days` already.
 
-    While `doubtful` the clock stands ahead of what is believed of it, and nothing is removed.
+    While `doubtful` the clock stands ahead of what is believed of it.
     """
 
     days: int | None
