@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
 from appliance.bootstrap import Appliance
 from appliance.cli import main
@@ -162,3 +163,18 @@ def test_an_officer_finds_what_went_and_why(
         assert " system " in said
         assert said.endswith(f"(retention, {days})\n")
     assert talked in cloister("audit", "search", "--who", "alice", "--event", "conversation.deleted", by="officer")[1]
+
+
+def test_a_clock_that_is_not_believed_is_told_of(appliance: Appliance, administrator: Principal, cloister: Cloister) -> None:
+    with appliance.database.write() as connection:
+        appliance.retention_clock.look(connection)
+        connection.execute(
+            text(
+                "UPDATE retention_clock SET believed_ms = believed_ms - :days",
+            ),
+            {"days": 3 * DAY_MS},
+        )
+    code, said, _ = cloister("retention", "show")
+    assert code == 0
+    assert said.splitlines()[1].startswith("The clock went ahead by more than a day")
+    assert json.loads(cloister("retention", "show", "--json")[1])["doubtful"] is True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import select, text, update
 
@@ -111,6 +113,29 @@ def test_an_answer_in_the_works_and_a_question_asked_meanwhile_keep_their_conver
     time.passes(0.05)
     assert cared_for(appliance) == (1, 0)
     assert {item.id for item in appliance.chat.conversations(alice)} == {asked}
+
+
+def test_who_asks_while_it_goes_is_answered_or_told_that_it_is_gone(
+    appliance: Appliance, retention: Retention, administrator: Principal, alice: Principal, time: Time, monkeypatch
+) -> None:
+    monkeypatch.setattr(old_conversations, "AT_ONCE", 1)
+    talks = [said(appliance, alice) for _ in range(10)]
+    retention.change(administrator, 1, going=0)
+    time.passes(2)
+    removing = threading.Thread(target=cared_for, args=(appliance,))
+    removing.start()
+    asked, refused = set(), set()
+    for conversation in reversed(talks):  # the oldest go first
+        try:
+            appliance.chat.ask(alice, conversation, "And now?")
+            asked.add(conversation)
+        except NotFound:
+            refused.add(conversation)
+    removing.join()
+    cared_for(appliance)
+    assert {item.id for item in appliance.chat.conversations(alice)} == asked
+    assert {record.resources[0].id for record in events(appliance, EventName.CONVERSATION_DELETED)} == refused
+    assert asked | refused == set(talks)
 
 
 def test_transactions_are_short_and_a_long_conversation_goes_whole(
