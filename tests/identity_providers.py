@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ class FakeProvider:
     sign: Callable[[dict[str, Any], dict[str, Any]], str] | None = None
     instead: dict[str, Callable[[ServerAnswer], None]] = field(default_factory=dict)
     """What it answers at a path in place of what it should."""
+    asks_people: bool = False
+    """Shows browsers a page, as providers do, from which a person goes on."""
     answer: dict[str, str] = field(default_factory=dict)
     """What it adds to the address that it sends browsers back to."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -84,7 +87,13 @@ class FakeProvider:
             self.instead[path](answer)
         elif path == "/authorize":
             back = self.visited(asked.path)
-            answer.redirect(self.codes[back["code"]]["redirect_uri"] + "?" + urlencode(back))
+            address = self.codes[back["code"]]["redirect_uri"] + "?" + urlencode(back)
+            if self.asks_people:
+                answer.begin("text/html; charset=utf-8")
+                answer.send(f'<!doctype html><title>Example ID</title><a href="{html.escape(address)}">Go on</a>'.encode())
+                answer.end()
+            else:
+                answer.redirect(address)
         elif path == "/token":
             self._token({name: values[0] for name, values in parse_qs(asked.raw.decode()).items()}, asked, answer)
         elif path == "/keys":

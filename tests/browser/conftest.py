@@ -223,18 +223,19 @@ def open_page(box: Box, chromium: Browser) -> Iterator[Callable[..., Page]]:
     """Opens windows of separate people; fails the test when a page asks another origin, logs an error or breaks the policy."""
     contexts, foreign, complaints = [], [], []
 
-    def check(route: Route) -> None:
-        if route.request.url.startswith((box.url, "blob:", "data:")):
+    def check(route: Route, also: str) -> None:
+        if route.request.url.startswith((box.url, "blob:", "data:", *([also] if also else []))):
             route.continue_()
         else:
             foreign.append(route.request.url)
             route.abort()
 
-    def opened(**options: object) -> Page:
+    def opened(*, also: str = "", **options: object) -> Page:
+        """`also` is the one other origin that this window may go to, with a slash at its end: the identity provider's."""
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
         context.set_default_timeout(15_000)
-        context.route("**/*", check)
+        context.route("**/*", lambda route: check(route, also))
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda entry: complaints.append(entry.text) if _is_complaint(entry) else None)
