@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +27,8 @@ from appliance.storage.tables import audit_events, log_collectors
 from tests.collectors import Collected, collecting
 from tests.gates import standing_gate
 from tests.scripted_server import ScriptedServer
+from workers.broker import make_broker
+from workers.maintenance import Schedule, declare_forwarding
 
 PORTER = Principal("p1", "night porter", "porter")
 HOUR_S = 3_600
@@ -275,3 +278,11 @@ def test_the_box_itself_leaves_the_place_when_its_end_is_cut_off(collected: Coll
     with collected.appliance.database.write() as connection:
         collected.appliance.audit.append(connection, AuditEvent(EventName.BOX_READ, SYSTEM))
     assert collected.state().waiting == 0
+
+
+def test_what_the_schedule_sends_is_an_actor_that_carries_the_log(appliance: Appliance) -> None:
+    broker, ran = make_broker(appliance.settings), []
+    declare_forwarding(broker, SimpleNamespace(run=lambda: len(ran.append(1) or ran)))
+    assert "forward" in Schedule().due()
+    broker.get_actor("forward").fn()
+    assert ran == [1]
