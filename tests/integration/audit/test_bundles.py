@@ -430,7 +430,7 @@ def test_an_export_stands_under_its_own_checkpoint(box: Box) -> None:
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The verifier that docs/audit-format.md prints."""
     page = (Path(__file__).resolve().parents[3] / "docs" / "audit-format.md").read_text()
-    _, verifier = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    _, verifier, *_ = re.findall(r"^```python\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
     path = tmp_path_factory.mktemp("script") / "verifier.py"
     path.write_text(verifier)
     return path
