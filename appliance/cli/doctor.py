@@ -258,6 +258,12 @@ def _factors(appliance: Appliance) -> Iterator[Finding]:
         yield Finding("second factor", "ok", f"all of {count} who must have one have it" if count else "nobody must have one")
 
 
+def _identity(appliance: Appliance) -> Iterator[Finding]:
+    trouble = appliance.provider_sign_in.trouble()
+    usual = "people sign in through the provider" if appliance.provider_sign_in.name else "no identity provider is set up"
+    yield Finding("identity", "warning" if trouble else "ok", trouble or usual)
+
+
 def _disk(appliance: Appliance) -> Iterator[Finding]:
     usage = shutil.disk_usage(appliance.settings.data_dir)
     free = usage.free / usage.total
@@ -278,5 +284,5 @@ AFTER_UPGRADE: tuple[Look, ...] = (_database, _audit_log, _checkpoints, _files, 
 """Of these an upgrade may have harmed something."""
 LOOKS: tuple[Look, ...] = (
     *(_database, _audit_log, _checkpoints, _files, _models, _search_index),
-    *(_queue, _seal, _collector, _loaded, _drift, _factors, _disk, _copies),
+    *(_queue, _seal, _collector, _loaded, _drift, _factors, _identity, _disk, _copies),
 )

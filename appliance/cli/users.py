@@ -56,7 +56,7 @@ def _list(appliance: Appliance, principal: Principal, _arguments: argparse.Names
     accounts = appliance.people.list(principal)
     documents = [
         _document(item.principal, disabled=_disabled(item))
-        | {"created": utc_text(item.created_ms), "second_factor": item.has_factor}
+        | {"created": utc_text(item.created_ms), "second_factor": item.has_factor, "provider": item.provider}
         for item in accounts
     ]
     output.result({"users": documents}, *(_line(item, principal) for item in accounts))
@@ -101,6 +101,17 @@ def _remove_factor(appliance: Appliance, principal: Principal, arguments: argpar
     told = f"{person.name} was signed out everywhere and signs in with the password alone now."
     output.result({"id": person.id, "name": person.name, "second_factor": False}, told)
     return 0
+
+
+def _let_in(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    account = appliance.provider_accounts.allow(principal, _called(appliance, principal, arguments.user))
+    provider = appliance.provider_sign_in.name
+    return _told(account, output, f"{account.principal.name} signs in with {provider} from now on, and by no password.")
+
+
+def _unlink(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
+    account = appliance.provider_accounts.unlink(principal, _called(appliance, principal, arguments.user))
+    return _told(account, output, f"{account.principal.name} is not let in by the identity provider any more.")
 
 
 def _keys(appliance: Appliance, principal: Principal, arguments: argparse.Namespace, output: Output) -> int:
@@ -192,7 +203,8 @@ def _document(person: Principal, *, disabled: bool) -> dict[str, object]:
 
 def _line(account: Account, principal: Principal) -> str:
     person = account.principal
-    state = ("; second factor" if account.has_factor else "") + ("; disabled" if _disabled(account) else "")
+    state = ("; second factor" if account.has_factor else "") + (f"; {account.provider} by provider" if account.provider else "")
+    state += "; disabled" if _disabled(account) else ""
     you = " (you)" if person.id == principal.id else ""
     return f"{person.name:<24} {_named(person.roles)}; since {utc_text(account.created_ms)[:10]}{state}{you}"
 
@@ -209,6 +221,8 @@ VERBS: dict[str, tuple[str, Act]] = {
     "disable": ("keep somebody out, and end their sessions and API keys; documents and conversations stay", _disable),
     "enable": ("let somebody sign in again", _enable),
     "remove-factor": ("let somebody who lost the phone sign in with the password alone, and end their sessions", _remove_factor),
+    "let-in": ("let the identity provider let somebody in; end their password, sessions and API keys", _let_in),
+    "unlink": ("let the provider let somebody in no longer, and end their sessions and API keys", _unlink),
     "keys": ("the API keys of somebody: what each is for, when it ends, when it was last used", _keys),
     "end-keys": ("end the API keys of somebody, or one of them", _end_keys),
     "delete": ("delete the disabled account of somebody who left, with their conversations and own documents", _delete),

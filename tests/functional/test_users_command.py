@@ -48,6 +48,8 @@ def test_what_the_page_refuses_is_refused(
         (("delete", "carol"), "", "There is no account named carol."),
         (("remove-factor", "carol"), "", "There is no account named carol."),
         (("remove-factor", "alice"), "", "There is no second factor here."),
+        (("let-in", "alice"), "", "No identity provider is set up here (policies/identity.toml)."),
+        (("unlink", "alice"), "", "alice does not come in through a provider."),
         (("delete", "alice"), "", "alice can still sign in. Disable the account first, then delete it."),
         (("delete", "alice", "--documents", "0"), "", "alice can still sign in. Disable the account first, then delete it."),
         (("delete", "Administrator"), "", "Nobody deletes their own account; another administrator does."),

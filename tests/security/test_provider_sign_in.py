@@ -12,7 +12,6 @@ import pytest
 from joserfc import jwt
 from sqlalchemy import func, select
 
-from appliance.administration.provider.sign_in import ProviderSignIn
 from appliance.bootstrap import Appliance
 from appliance.errors import NotFound, Throttled, Unavailable
 from appliance.identity.provider.refusal import ProviderRefusal
@@ -318,7 +317,7 @@ def test_whoever_is_who_they_say_is_let_in(appliance: Appliance, provider: FakeP
 
 
 def test_without_a_provider_nothing_is_there(appliance: Appliance) -> None:
-    assert appliance.provider_sign_in.name == ""
+    assert (appliance.provider_sign_in.name, appliance.provider_sign_in.trouble()) == ("", "")
     for act in (lambda it: it.begin(""), lambda it: it.finish(None, "", "")):
         with pytest.raises(NotFound):
             act(appliance.provider_sign_in)
@@ -331,6 +330,7 @@ def test_a_client_secret_that_others_may_read_is_none(appliance: Appliance, prov
         come_back(appliance, provider)
     assert caught.value.stable_code == "identity.secret"
     assert provider.server.asked == []
+    assert "must hold the client secret" in appliance.provider_sign_in.trouble()
 
 
 def test_nothing_of_a_token_stands_in_the_log(appliance: Appliance, provider: FakeProvider) -> None:
@@ -351,4 +351,4 @@ def test_nothing_of_a_token_stands_in_the_log(appliance: Appliance, provider: Fa
 def test_the_provider_is_reached_for_its_purpose_alone(appliance: Appliance, provider: FakeProvider) -> None:
     come_back(appliance, provider)
     assert provider.server.paths() == ["/token", "/keys"]
-    assert isinstance(appliance.provider_sign_in, ProviderSignIn)
+    assert appliance.provider_sign_in.trouble() == ""

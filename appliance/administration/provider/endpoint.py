@@ -59,6 +59,17 @@ class ProviderEndpoint:
             raise ProviderRefusal(Reason.PROVIDER_AWAY if status >= _BROKEN else Reason.KEYS)
         return body
 
+    def trouble(self, provider: Provider) -> str:
+        """What is missing for it to be asked; empty where nothing is. Asks nobody."""
+        if identity_provider(self._gate().destinations) is None:
+            return "identity.toml names a provider, and destinations.toml no destination with the purpose identity"
+        try:
+            if not provider.public_client:
+                self.secret()
+        except Unavailable:
+            return f"{self._secret_path} must hold the client secret, readable by nobody else (mode 600)"
+        return ""
+
     def secret(self) -> str:
         """By which the provider knows this box. Raises `Unavailable` (`identity.secret`)."""
         try:

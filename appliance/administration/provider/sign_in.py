@@ -90,6 +90,10 @@ class ProviderSignIn:
         """Of the provider, for people; empty where there is none."""
         return self._provider.name if self._provider else ""
 
+    def trouble(self) -> str:
+        """What keeps everybody from coming in through the provider, as far as this box can see; empty where nothing does."""
+        return self._endpoint.trouble(self._provider) if self._provider else ""
+
     def begin(self, next_page: str) -> Begun:
         """Raises `NotFound` where there is no provider."""
         provider = self._known()

@@ -27,7 +27,7 @@ _GROUPS_LIMIT = 2_000
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Claims:
-    """Of one person. `name` is empty where the claim is missing, or an e-mail address that nobody verified."""
+    """Of one person. `name` is empty where there is none that can be used; `unverified_email`: it is one that proves nothing."""
 
     subject: str
     name: str
@@ -51,7 +51,7 @@ def verified_claims(token: str, provider: Provider, nonce: str, keys: KeySet, no
         raise ProviderRefusal(Reason.TOKEN)
     unverified = provider.name_claim == "email" and said.get("email_verified") is not True
     name = said.get(provider.name_claim)
-    usable = isinstance(name, str) and len(name) <= _NAME_LIMIT and name.isprintable() and not unverified
+    usable = isinstance(name, str) and len(name) <= _NAME_LIMIT and name.isprintable()
     return Claims(subject, str(name) if usable else "", _groups(said, provider), _factor_shown(said, provider), unverified)
 
 
