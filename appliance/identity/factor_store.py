@@ -40,12 +40,15 @@ def holders(connection: Connection) -> frozenset[str]:
 
 
 def count_of(connection: Connection, among: Iterable[Role], *, lacking: bool = False) -> int:
-    """How many active accounts hold one of these roles; with `lacking` only those without a second factor."""
+    """How many active accounts hold one of these roles; with `lacking` only those without a second factor.
+
+    Who has no password comes in through the identity provider alone, and shows one there or stays out.
+    """
     held = select(roles.c.principal_id).where(roles.c.role.in_([str(role) for role in among]))
     active = (principals.c.disabled_ms.is_(None), principals.c.deleted_ms.is_(None), principals.c.id.in_(held))
     counted = select(func.count()).select_from(principals).where(*active)
     if lacking:
-        counted = counted.where(principals.c.id.not_in(holders(connection)))
+        counted = counted.where(principals.c.id.not_in(holders(connection)), principals.c.password_hash != "")
     return connection.execute(counted).scalar_one()
 
 

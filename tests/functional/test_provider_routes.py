@@ -108,6 +108,13 @@ async def test_nobody_is_led_elsewhere(client, provider, target):
     assert target not in response.text
 
 
+async def test_a_page_with_a_long_name_is_forgotten_rather_than_the_try(client, provider):
+    response = await begun(client, f"/sign-in/provider?{urlencode({'next': '/documents?' + 'x' * 20_000})}")
+    assert len(response.headers["set-cookie"]) < 4_096
+    back = await client.get(f"{ANSWER}?{urlencode(provider.visited(response.headers['location']))}", follow_redirects=False)
+    assert 'href="/chat"' in back.text
+
+
 async def test_who_is_signed_in_already_is_not_sent_away(signed_in, provider, bob):
     async with signed_in("bob") as client:
         assert (await begun(client)).headers["location"] == "/chat"

@@ -28,6 +28,7 @@ from appliance.storage.database import Database
 
 ANSWER_PATH = "/sign-in/provider/answer"
 _CODE_LIMIT = 4_000
+_NEXT_LIMIT = 1_000  # browsers keep no cookie of more than 4,096 bytes
 _BY = "provider"
 
 
@@ -97,7 +98,7 @@ class ProviderSignIn:
     def begin(self, next_page: str) -> Begun:
         """Raises `NotFound` where there is no provider."""
         provider = self._known()
-        begun = new_try(next_page, self._clock())
+        begun = new_try(next_page if len(next_page) <= _NEXT_LIMIT else "", self._clock())
         asked = {
             "response_type": "code",
             "client_id": provider.client_id,

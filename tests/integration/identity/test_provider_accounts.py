@@ -337,6 +337,7 @@ def test_the_provider_stands_for_no_second_factor_unless_it_says_so(appliance: A
         for claims in ({}, {"amr": ["pwd"]}, {"amr": "mfa"}, {"amr": [["mfa"]]}, {"acr": "mfa"}):
             fake.claims = claims
             turned_away(appliance, fake, Reason.NO_SECOND_FACTOR, Reason.NO_SECOND_FACTOR)
+        assert appliance.factors.missing() == (2, 1), "the one without a password shows it at the provider"
         fake.claims = {"amr": ["pwd", "mfa"]}
         person = appliance.sessions.principal(come_back(appliance, fake))
         assert appliance.factors.may_act(person)
