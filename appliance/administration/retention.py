@@ -24,7 +24,7 @@ from appliance.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A number of days, and how many are older already. `doubtful`: the clock stands ahead of what is believed."""
+    """A number of days, and how many are older already by the clock. `doubtful`: it stands ahead of what is believed."""
 
     rule: Rule
     going: int
@@ -100,7 +100,7 @@ class Retention:
     def _as_it_is(self, connection: Connection, collection_id: str | None) -> Outlook:
         belief = self._clock.believed(connection)
         rule = rule_of(connection, collection_id or CONVERSATIONS)
-        count = _count(connection, collection_id, Rule(rule.days), belief.believed_ms)
+        count = _count(connection, collection_id, Rule(rule.days), belief.wall_ms)
         return Outlook(rule, count, belief.doubtful)
 
     def _outlook(self, connection: Connection, collection_id: str | None, days: int | None) -> Outlook:
@@ -108,8 +108,9 @@ class Retention:
         moment = belief.believed_ms
         before = rule_of(connection, collection_id or CONVERSATIONS)
         sooner = shortens(before.in_force(moment), days)
-        count = _count(connection, collection_id, Rule(days), moment) if sooner else 0
-        return Outlook(before.changed(days, moment), count, belief.doubtful)
+        # by the clock as it stands: once it is believed all of these go, and nobody is asked again
+        count = _count(connection, collection_id, Rule(days), belief.wall_ms) if sooner else 0
+        return Outlook(before.changed(days, moment, clock_ms=belief.wall_ms), count, belief.doubtful)
 
 
 def _count(connection: Connection, collection_id: str | None, rule: Rule, moment_ms: int) -> int:

@@ -18,6 +18,7 @@ from appliance.bootstrap.foundation import Foundation, open_foundation
 from appliance.errors import NotFound, SetupError, Unavailable
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import end_everything
+from appliance.retention.clock import forget_run
 from appliance.settings import Settings
 from appliance.storage.database import Database
 from appliance.storage.durable import sync
@@ -110,6 +111,7 @@ def _prepared(foundation: Foundation, copy: KeptCopy) -> tuple[int, int, int]:
         missing = sum(foundation.blobs.stored_bytes(name) is None for name in names)
         with database.write() as connection:
             sessions, keys = end_everything(connection)
+            forget_run(connection)
             ended = {"sessions_ended": sessions, "keys_ended": keys}
             facts: dict[str, str | int] = {"made": utc_text(copy.made_ms), "schema": copy.revision, **ended}
             foundation.audit.append(connection, AuditEvent(EventName.BACKUP_RESTORED, SYSTEM, facts=facts))

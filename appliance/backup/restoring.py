@@ -27,6 +27,7 @@ from appliance.errors import Conflict, SetupError
 from appliance.identity.models import SYSTEM
 from appliance.identity.store import end_everything
 from appliance.inference.store.manifest import NAME as MODELS_MANIFEST
+from appliance.retention.clock import forget_run
 from appliance.settings import Settings
 from appliance.storage.blobs import sealed_bytes
 from appliance.storage.durable import sync
@@ -176,6 +177,7 @@ def _checked(draft: Path, contents: Contents, parts: BoxParts, differing: tuple[
         entries, files = _sound(appliance)
         with appliance.database.write() as connection:
             sessions, keys = end_everything(connection)
+            forget_run(connection)
             ended = {"sessions_ended": sessions, "keys_ended": keys}
             facts: dict[str, str | int] = {"sha256": contents.sha256, "made": contents.about.made, **ended}
             appliance.audit.append(connection, AuditEvent(EventName.BACKUP_RESTORED, SYSTEM, facts=facts))

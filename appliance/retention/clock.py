@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, inspect, select, update
 
 from appliance.retention.rules import DAY_MS
 from appliance.retention.store import put_rule, rules
@@ -67,6 +67,12 @@ def belief_of(connection: Connection) -> Belief | None:
     return None if row is None else Belief(row.believed_ms, row.wall_ms, row.boot_id, row.mono_ms, row.waited_ms)
 
 
+def forget_run(connection: Connection) -> None:
+    """For a database of any age that was put back: what this machine ran since then, the box did not see."""
+    if inspect(connection).has_table(retention_clock.name):
+        connection.execute(update(retention_clock).values(boot_id=""))
+
+
 class RetentionClock:
     """The clocks of this machine, as retention looks at them."""
 
@@ -99,7 +105,7 @@ class RetentionClock:
         with self._database.write() as connection:
             belief = self.look(connection)
             for subject, rule in rules(connection).items():
-                kept = rule.not_later_than(belief.believed_ms)
+                kept = rule.not_later_than(belief.wall_ms)
                 if kept != rule:
                     put_rule(connection, subject, kept)
         return int(belief.doubtful)

@@ -34,18 +34,21 @@ class Rule:
             return touched_ms + self.days_before * DAY_MS
         return None if self.days is None else max(touched_ms + self.days * DAY_MS, self.effective_ms)
 
-    def changed(self, days: int | None, now_ms: int) -> Rule:
-        """With another number: a smaller one than is in force waits for the grace, any other holds at once."""
+    def changed(self, days: int | None, now_ms: int, *, clock_ms: int = 0) -> Rule:
+        """With another number: a smaller one than is in force waits for the grace, any other holds at once.
+
+        `clock_ms` is what the clock says where it is ahead of `now_ms`: the grace outlasts the moment at which it is believed.
+        """
         now = self.in_force(now_ms)
         if days == self.days:
             return self
         if shortens(now, days):
-            return Rule(days, now, now_ms + GRACE_MS)
+            return Rule(days, now, max(now_ms, clock_ms) + GRACE_MS)
         return Rule(days)
 
-    def not_later_than(self, now_ms: int) -> Rule:
+    def not_later_than(self, clock_ms: int) -> Rule:
         """The same, with no grace longer than it can be: it began while the clock stood further ahead."""
-        return Rule(self.days, self.days_before, min(self.effective_ms, now_ms + GRACE_MS))
+        return Rule(self.days, self.days_before, min(self.effective_ms, clock_ms + GRACE_MS))
 
 
 NONE = Rule(None)

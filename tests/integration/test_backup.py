@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from time import monotonic_ns
 from types import SimpleNamespace
 
 import pytest
@@ -31,7 +32,10 @@ from appliance.bootstrap import Appliance, open_appliance
 from appliance.errors import ApplianceError, NotSignedIn, Unavailable
 from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
+from appliance.retention.clock import RetentionClock
+from appliance.retention.rules import DAY_MS
 from appliance.settings import Settings
+from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import audit_events, documents, sessions
 from tests.factor_samples import Phone, StillClock, enrol
@@ -166,6 +170,24 @@ def test_what_is_restored_is_the_box_as_it_was(
         "root_key": "not included",
     }
     appliance.documents.delete(alice, later)
+
+
+def test_a_box_that_is_restored_does_not_count_the_time_that_the_machine_ran_since(
+    appliance: Appliance, tmp_path: Path, data_dir: Path
+) -> None:
+    """On the same machine, never off: else what one goes back for is too old at once."""
+    RetentionClock(appliance.database, appliance.audit.boot_id).care()
+    archive = backup(appliance, tmp_path / "older.tar").path
+    restored(archive, data_dir / "new", key_of(appliance))
+    later = 100 * DAY_MS
+    again = open_appliance(Settings(data_dir=data_dir / "new"))
+    try:
+        clock = RetentionClock(
+            again.database, again.audit.boot_id, lambda: now_ms() + later, lambda: monotonic_ns() + later * 1_000_000
+        )
+        assert clock.care() == 1, "in doubt"
+    finally:
+        again.close()
 
 
 def facts(appliance: Appliance, event: str) -> dict[str, object]:

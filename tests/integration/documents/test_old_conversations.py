@@ -178,6 +178,38 @@ def test_a_clock_that_jumps_ahead_does_not_empty_the_box(
     assert cared_for(appliance) == (1, 1)
 
 
+def test_what_is_agreed_to_while_the_clock_is_in_doubt_is_what_goes_when_it_is_believed_and_no_sooner_than_a_day_later(
+    appliance: Appliance, retention: Retention, administrator: Principal, alice: Principal, time: Time
+) -> None:
+    """The machine was off for a hundred days, which the clock says and nobody has seen."""
+    said(appliance, alice)
+    time.is_set(100)
+    time.passes(0.99)
+    assert retention.outlook(administrator, 30).going == 1
+    with pytest.raises(Conflict, match="1 conversation would go"):
+        retention.change(administrator, 30, going=0)
+    retention.change(administrator, 30, going=1)
+    assert not time.passes(0.1), "the clock is believed"
+    assert retention.read(administrator).going == 1
+    assert cared_for(appliance) == (0, 0)
+    time.passes(0.8)
+    assert cared_for(appliance) == (0, 0)
+    time.passes(0.11)
+    assert cared_for(appliance) == (1, 0)
+
+
+def test_a_number_that_waits_is_changed_as_what_holds_while_the_clock_is_in_doubt(
+    appliance: Appliance, retention: Retention, administrator: Principal, alice: Principal, time: Time
+) -> None:
+    said(appliance, alice)
+    time.passes(10)
+    retention.change(administrator, 5, going=1)
+    time.is_set(9)
+    found = retention.change(administrator, 7, going=1).rule
+    assert (found.days, found.days_before, found.effective_ms) == (7, None, time.wall_ms + DAY_MS)
+    assert cared_for(appliance) == (0, 0)
+
+
 def test_without_a_look_at_the_clock_nothing_goes(
     appliance: Appliance, retention: Retention, administrator: Principal, alice: Principal, time: Time
 ) -> None:
