@@ -15,6 +15,8 @@ DRIFT_STEPS = 1
 ISSUER = "Cloister"
 _SECRET_CHARACTERS = 32  # of base32, five bits each
 _DIGITS = 6
+_NAME_CHARACTERS = 60
+"""Of the account, in the address: a picture of the longest name there can be is too fine for cameras, or impossible."""
 
 
 def new_secret() -> str:
@@ -23,8 +25,8 @@ def new_secret() -> str:
 
 
 def uri_of(secret: str, name: str) -> str:
-    """What apps read from the picture; `name` tells accounts apart in their list."""
-    return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=ISSUER)
+    """What apps read from the picture; the beginning of `name` tells accounts apart in their list."""
+    return pyotp.TOTP(secret).provisioning_uri(name=name[:_NAME_CHARACTERS], issuer_name=ISSUER)
 
 
 def step_at(now: int) -> int:

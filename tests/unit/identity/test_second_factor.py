@@ -12,6 +12,7 @@ from appliance.identity.factors import required_roles
 from appliance.identity.models import Role
 from appliance.identity.recovery_codes import COUNT, digest, new_codes
 from appliance.identity.totp import DRIFT_STEPS, STEP_MS, is_code, matching_step, new_secret, step_at, uri_of
+from web.pictures import qr_picture
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NOW = 1_800_000_000_000
@@ -102,6 +103,14 @@ def test_the_address_of_the_picture_is_what_apps_read():
     assert uri.startswith("otpauth://totp/Cloister:")
     assert (read.secret, read.issuer) == (SECRET, "Cloister")
     assert read.at(NOW // 1_000) == code_of(HERE)
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "漢", "𐐀"])
+def test_the_longest_name_that_somebody_can_have_fits_into_the_picture(letter):
+    uri = uri_of(SECRET, letter * 200)
+    size, path = qr_picture(uri)
+    assert path and size <= 121, "a camera finds it"
+    assert pyotp.parse_uri(uri).name.startswith(letter * 20)
 
 
 def test_recovery_codes_are_many_different_and_long():
