@@ -34,7 +34,9 @@ def clean_name(name: str, *, code: str = "person.name") -> str:
 
 def comparable_name(name: str) -> str:
     """What two spellings of one name have in common: whatever finds, counts or blocks by name goes by this alone."""
-    return " ".join(unicodedata.normalize("NFKC", name).split()).lower()
+    lowered = " ".join(unicodedata.normalize("NFKC", name).split()).lower()
+    # once more: a capital and its accent can be two characters where the small letter with it is one
+    return unicodedata.normalize("NFKC", lowered)
 
 
 def check_roles(roles: Iterable[Role]) -> frozenset[Role]:

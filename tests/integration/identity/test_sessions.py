@@ -177,6 +177,16 @@ def test_another_spelling_of_a_name_is_no_way_around_its_block(sessions: Session
         sessions.sign_in(spelling, PASSWORD, "192.0.2.99")
 
 
+@pytest.mark.parametrize("spelling", ["ǰan", "J\u030can", "j\u030can", "J\u030cAN"])
+def test_a_letter_without_a_capital_of_its_own_is_no_second_name(appliance: Appliance, sessions: Sessions, spelling: str) -> None:
+    with appliance.database.write() as connection:
+        store.create_principal(connection, name="ǰan", password_hash=HASH, roles={Role.EMPLOYEE})
+    for number in range(5):
+        _refused(sessions, "ǰan", f"guess number {number}", source=f"192.0.2.{number}")
+    with pytest.raises(Throttled):
+        sessions.sign_in(spelling, PASSWORD, "192.0.2.99")
+
+
 def test_a_blocked_name_is_never_blocked_for_longer_than_a_minute(appliance: Appliance, sessions: Sessions, clock: Clock) -> None:
     from appliance.identity.throttling import NAME_LIMIT, SOURCE_LIMIT, count_try
 
