@@ -348,6 +348,16 @@ def test_nothing_of_a_token_stands_in_the_log(appliance: Appliance, provider: Fa
         assert words not in log
 
 
+def test_who_was_turned_away_is_sealed_beside_the_entry(appliance: Appliance, provider: FakeProvider, officer) -> None:
+    provider.said.update(name="mallory of accounts")
+    with pytest.raises(ProviderRefusal):
+        come_back(appliance, provider, source="10.0.0.7")
+    with appliance.database.read() as connection:
+        row = connection.execute(select(audit_events).where(audit_events.c.event == "session.refused")).one()
+    assert b"mallory" not in row.body and b"10.0.0.7" not in row.body
+    assert appliance.audit_review.disclose(officer, row.seq) == {"name": "mallory of accounts", "source": "10.0.0.7"}
+
+
 def test_the_provider_is_reached_for_its_purpose_alone(appliance: Appliance, provider: FakeProvider) -> None:
     come_back(appliance, provider)
     assert provider.server.paths() == ["/token", "/keys"]

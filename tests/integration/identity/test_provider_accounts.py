@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from appliance.bootstrap import Appliance
 from appliance.errors import Conflict, Denied, NotFound, NotSignedIn, Unavailable
+from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
 from appliance.identity.provider.policy import Rule
 from appliance.identity.provider.refusal import ProviderRefusal, Reason
@@ -219,6 +220,17 @@ def test_who_has_no_role_left_is_out_and_so_are_their_sessions(appliance: Applia
         assert appliance.sessions.principal(token) is None
 
 
+def test_who_has_no_role_left_has_no_keys_left(appliance: Appliance, administrator, alice) -> None:
+    with with_alice(appliance, administrator, alice) as fake:
+        come_back(appliance, fake)
+        appliance.people.update(administrator, alice.id, password=PASSWORD)
+        appliance.api_keys.create(alice, PASSWORD, "Import", {KeyScope.ASK})
+        fake.said["groups"] = []
+        turned_away(appliance, fake, Reason.NO_ROLE)
+    assert account(appliance, administrator, "alice").keys == 0
+    assert log(appliance, "key.ended") == [("key.ended", "system", {"reason": "provider"})]
+
+
 def test_the_last_administrator_stays_one(appliance: Appliance, administrator, alice) -> None:
     second = appliance.people.create(administrator, "second", PASSWORD, {Role.ADMINISTRATOR, Role.EMPLOYEE})
     with with_alice(appliance, administrator, second) as fake:
@@ -356,6 +368,15 @@ def test_who_has_a_second_factor_here_does_not_lose_it_by_the_other_door(applian
     enrol(appliance, alice, StillClock().of(appliance))
     with with_alice(appliance, administrator, alice, amr=frozenset({"mfa"})) as fake:
         turned_away(appliance, fake, Reason.NO_SECOND_FACTOR, Reason.NO_SECOND_FACTOR)
+        fake.claims = {"amr": ["mfa"]}
+        assert come_back(appliance, fake)
+
+
+def test_an_account_that_must_have_a_factor_is_not_made_without(appliance: Appliance, administrator) -> None:
+    with standing_provider(appliance, make_accounts=True, required=frozenset({Role.EMPLOYEE}), amr=frozenset({"mfa"})) as fake:
+        fake.said["name"] = "carol"
+        turned_away(appliance, fake, Reason.NO_SECOND_FACTOR, Reason.NO_SECOND_FACTOR)
+        assert [each.principal.name for each in appliance.people.list(administrator)] == ["administrator"]
         fake.claims = {"amr": ["mfa"]}
         assert come_back(appliance, fake)
 
