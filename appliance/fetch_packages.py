@@ -14,7 +14,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from appliance.install import ROOT, InstallError, run, unusable_extras, without
+from appliance.install import ROOT, InstallError, require_python, run, unusable_extras, without
 from appliance.packages import Packages
 
 # the source of llama.cpp is asked for its name and version with these: from the lock as well, and from nowhere else
@@ -23,6 +23,7 @@ _BUILDERS = ("scikit-build-core", "packaging", "pathspec", "setuptools")
 
 def fetch(directory: Path) -> None:
     """Fill `directory`, which is new, empty or what an earlier fetch of this version left. Raises `InstallError`."""
+    require_python()
     lock = (ROOT / "requirements.lock").read_text()
     packages = Packages.of_this_machine(lock, left_out=unusable_extras(nvidia=True))
     if directory.exists() and any(directory.iterdir()) and Packages.read(directory) != packages:
@@ -58,6 +59,9 @@ def main() -> int:
     except (InstallError, OSError) as error:
         print(f"cloister: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("cloister: Interrupted; the same command goes on with the fetching.", file=sys.stderr)
+        return 130
     print(f"{directory} holds all that is needed. Take it to the other machine with this clone; there: make run PACKAGES=DIR")
     return 0
 

@@ -145,10 +145,16 @@ def _find_uv(source: list[str]) -> str:
     return str(uv)
 
 
+def require_python() -> None:
+    """Raises `InstallError` where this is a Python that the lock is not for."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise InstallError(f"Python 3.11 to 3.13 is needed, this is {platform.python_version()}.")
+
+
 def packages_in(directory: Path, lock: Path) -> Packages:
     """What was fetched into it. Raises `InstallError` where that does not fit this machine and this lock."""
     fetched = Packages.read(directory)
-    if fetched is None:
+    if fetched is None or not EXTRAS.keys() >= set(fetched.left_out):
         raise InstallError(f"{directory} holds no packages; `make packages` fetches them on a machine that has a network.")
     if obstacle := fetched.obstacle(Packages.of_this_machine(lock.read_text())):
         raise InstallError(f"The packages in {directory} cannot be installed here: {obstacle}.")
@@ -212,8 +218,8 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     stamp_file = environment / ".installed"
     stamps = stamp_file.read_text().split() if stamp_file.exists() else []
     # the development lock holds everything the other does
-    complete = [*options, *unusable_extras(nvidia=True)]
-    stamp = _stamp(lock, [*options, *left_out])
+    complete = [*options, *sorted(unusable_extras(nvidia=True))]
+    stamp = _stamp(lock, [*options, *sorted(left_out)])
     if {stamp, _stamp(ROOT / "requirements-dev.lock", complete)} & set(stamps):
         return
     for compiler in (("cc", "gcc", "clang"), ("c++", "g++", "clang++")):
@@ -255,7 +261,9 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     here = [uv, "pip", "install", "-q", "-p", str(python), *source, "--no-deps", "--no-build-isolation", "-e", "."]
     run(here, "The appliance itself could not be installed")
     (environment / ".library").write_text(library)
-    stamp_file.write_text(stamp)
+    # what was not fetched is not asked for by the next start either, which may name no packages and have no network
+    unfetched = _stamp(lock, [*options, *sorted(unusable_extras(nvidia=driver or development))])
+    stamp_file.write_text("\n".join({stamp, unfetched} if packages else {stamp}))
 
 
 def main() -> int:
@@ -265,10 +273,8 @@ def main() -> int:
     parser.add_argument("--library", choices=("", *LIBRARIES), default="", help="what llama.cpp computes with, too")
     parser.add_argument("--packages", type=Path, help="a directory that `make packages` filled: no network is asked")
     arguments = parser.parse_args()
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        print(f"cloister: Python 3.11 to 3.13 is needed, this is {platform.python_version()}.", file=sys.stderr)
-        return 1
     try:
+        require_python()
         packages = arguments.packages.absolute() if arguments.packages else None
         install(development=arguments.development, library=arguments.library, packages=packages)
         # also after an update of the code alone: no process of the sealed box may write beside its program

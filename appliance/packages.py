@@ -31,10 +31,16 @@ class Packages:
 
     @classmethod
     def read(cls, directory: Path) -> Packages | None:
-        """None where the directory holds none."""
+        """None where the directory holds none, or says so in another form: it may have come from anywhere."""
         try:
             told = json.loads((directory / _MADE_FOR).read_text())
-            return cls(told["python"], told["machine"], tuple(told["glibc"]), told["lock"], tuple(told["left_out"]))
+            major, minor = told["glibc"]
+            left_out = tuple(told["left_out"])
+            if not all(isinstance(text, str) for text in (told["python"], told["machine"], told["lock"], *left_out)):
+                return None
+            if not isinstance(major, int) or not isinstance(minor, int):
+                return None
+            return cls(told["python"], told["machine"], (major, minor), told["lock"], left_out)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

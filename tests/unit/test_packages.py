@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,19 @@ def test_a_machine_of_another_c_library_takes_only_packages_for_its_like():
     assert not other.obstacle(other)
 
 
-@pytest.mark.parametrize("record", [None, "", "{", "[]", '{"python": "3.11"}'])
+def _told(**odd: object) -> str:
+    return json.dumps(asdict(HERE) | odd)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *(None, "", "{", "[]", '{"python": "3.11"}'),
+        *(_told(left_out=odd) for odd in (["another"], "genai", [["genai"]], [1], None)),
+        *(_told(glibc=odd) for odd in (["2", "36"], [2], [2, 36, 1], [2.5, 1], 2)),
+        *(_told(**{name: odd}) for name in ("python", "machine", "lock") for odd in (3, ["3.11"])),
+    ],
+)
 def test_a_directory_that_was_not_filled_is_refused_with_what_fills_one(tmp_path: Path, record):
     if record is not None:
         (tmp_path / "made-for.json").write_text(record)
@@ -67,6 +81,63 @@ def test_the_refusal_is_one_sentence_and_nothing_is_asked_of_a_network(tmp_path:
     monkeypatch.setattr(sys, "argv", ["install", "--packages", str(tmp_path)])
     assert install.main() == 1
     assert re.fullmatch(r"cloister: [^\n]* holds no packages; [^\n]*\n", capsys.readouterr().err)
+
+
+def test_only_a_python_that_can_install_them_fetches_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(fetch_packages, "run", lambda *_: pytest.fail("something was run"))
+    monkeypatch.setattr(sys, "argv", ["fetch", str(tmp_path / "new")])
+    for version in ((3, 10, 9), (3, 14, 0)):
+        monkeypatch.setattr(install.sys, "version_info", version)
+        assert fetch_packages.main() == 1
+        assert capsys.readouterr().err.startswith("cloister: Python 3.11 to 3.13 is needed, this is ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_fetch_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetch_packages, "run", interrupted)
+    monkeypatch.setattr(fetch_packages.venv, "create", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "argv", ["fetch", str(tmp_path / "new")])
+    assert fetch_packages.main() == 130
+    assert capsys.readouterr().err == "cloister: Interrupted; the same command goes on with the fetching.\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "variable", "expected"),
+    [
+        ("install", "PACKAGES", ["-m", "appliance.install", "--packages", "/media/my stick/it's"]),
+        ("packages", "OUT", ["-m", "appliance.fetch_packages", "/media/my stick/it's"]),
+        ("packages", "PORT", ["-m", "appliance.fetch_packages", "packages"]),
+    ],
+)
+def test_a_directory_may_have_spaces_in_its_name(target: str, variable: str, expected: list[str]):
+    python = f"PYTHON={sys.executable} -c 'import json, sys; print(json.dumps(sys.argv[1:]))'"
+    command = ["make", "-s", target, python, f"{variable}=/media/my stick/it's"]
+    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert json.loads(told) == expected
+
+
+@pytest.mark.parametrize("unusable", [("nvidia", "genai", "foundry"), ("nvidia",), ()])
+def test_what_was_installed_with_packages_is_complete_without_naming_them(tmp_path: Path, monkeypatch, unusable: tuple[str, ...]):
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "unusable_extras", lambda *, nvidia: dict.fromkeys(unusable, "no"))
+    monkeypatch.setattr(install, "_find_uv", lambda *_: "uv")
+    ran: list[list[str]] = []
+    monkeypatch.setattr(install, "run", lambda command, _: ran.append(command))
+    (tmp_path / ".venv").mkdir()
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    Packages.of_this_machine("", left_out=("genai", "foundry")).write(packages)
+    install.install(development=False, packages=packages)
+    assert ran
+    ran.clear()
+    install.install(development=False)
+    install.install(development=False, packages=packages)
+    assert ran == []
 
 
 def test_nothing_is_fetched_into_a_directory_that_holds_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
