@@ -91,7 +91,8 @@ def source_of(connection: Connection) -> str:
     peer = connection.client.host if connection.client else "local"
     if peer != connection.app.state.appliance.settings.trusted_proxy:
         return peer
-    return connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
+    # all of its lines: there are fronts that add one of their own below what they were told
+    return ",".join(connection.headers.getall("x-forwarded-for", [])).rpartition(",")[2].strip() or peer
 
 
 def csrf_token(connection: Connection) -> str:

@@ -37,7 +37,7 @@ FRONT = "10.1.1.1"
 
 
 def source(appliance, peer, forwarded):
-    headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
+    headers = [] if forwarded is None else [(b"x-forwarded-for", line.encode()) for line in forwarded.split("|")]
     app = SimpleNamespace(state=SimpleNamespace(appliance=appliance))
     return source_of(Request({"type": "http", "client": (peer, 1), "headers": headers, "litestar_app": app}))
 
@@ -50,6 +50,8 @@ def source(appliance, peer, forwarded):
         (FRONT, "", FRONT),
         (FRONT, "10.3.3.3", "10.3.3.3"),
         (FRONT, "10.4.4.4, 10.3.3.3", "10.3.3.3"),  # the front adds what it saw; before it stands what it was told
+        (FRONT, "127.0.0.1|10.3.3.3", "10.3.3.3"),  # some add it as a line of its own
+        (FRONT, "127.0.0.1|10.4.4.4, 10.3.3.3", "10.3.3.3"),
     ],
 )
 def test_the_address_a_front_tells_is_believed_of_the_trusted_one_alone(appliance, peer, forwarded, expected):
