@@ -18,11 +18,12 @@ from appliance.egress.seal.landlock import landlock_version
 from appliance.egress.seal.layers import OUTSIDE
 from appliance.egress.seal.namespace import make_namespace
 from appliance.identity import passwords
-from appliance.identity.models import Principal, Role
+from appliance.identity.models import EVERYONE, Principal, Role
 from appliance.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a long enough passphrase"
+EVERYBODY = frozenset({f"group:{EVERYONE}"})
 
 
 @pytest.fixture(autouse=True)

@@ -10,20 +10,15 @@ from sqlalchemy import text
 
 from appliance.bootstrap import Appliance
 from appliance.cli import main
-from appliance.identity.models import EVERYONE, Principal
+from appliance.identity.models import Principal
 from appliance.retention.clock import RetentionClock
 from appliance.retention.rules import DAY_MS, GRACE_MS
 from appliance.storage.clock import now_ms
+from tests.conftest import EVERYBODY
 from tests.growing_old import Time, cared_for, finish
 from tests.web_clients import signed_in, store_document
 
-EVERYBODY = frozenset({f"group:{EVERYONE}"})
 Cloister = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -168,12 +163,7 @@ def test_an_officer_finds_what_went_and_why(
 def test_a_clock_that_is_not_believed_is_told_of(appliance: Appliance, administrator: Principal, cloister: Cloister) -> None:
     with appliance.database.write() as connection:
         appliance.retention_clock.look(connection)
-        connection.execute(
-            text(
-                "UPDATE retention_clock SET believed_ms = believed_ms - :days",
-            ),
-            {"days": 3 * DAY_MS},
-        )
+        connection.execute(text("UPDATE retention_clock SET believed_ms = believed_ms - :days"), {"days": 3 * DAY_MS})
     code, said, _ = cloister("retention", "show")
     assert code == 0
     assert said.splitlines()[1].startswith("The clock went ahead by more than a day")

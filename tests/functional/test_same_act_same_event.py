@@ -27,11 +27,6 @@ ANSWERS = {EventName.ANSWER_RELEASED, EventName.ANSWER_STARTED}
 """What a model says twice is not the same to the last byte: here the names of the facts count."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def acts(appliance: Appliance, client: httpx.AsyncClient, person: Principal, foreign: str) -> list[dict[str, Any]]:
     """All that a key may do, allowed and refused, and what workers make of it; the leaves of that."""
     before = leaves(appliance)

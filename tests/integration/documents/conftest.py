@@ -11,10 +11,13 @@ import pytest
 
 from appliance.administration.retention import Retention
 from appliance.bootstrap import Appliance
+from appliance.chat import expiring as old_conversations
 from appliance.documents.models import Document
 from appliance.documents.service import DocumentService
 from appliance.identity.models import Principal
+from appliance.retrieval import slices
 from appliance.retrieval.index import SearchIndex
+from tests.conftest import EVERYBODY
 from tests.growing_old import Time
 
 
@@ -63,6 +66,19 @@ def service(appliance: Appliance, embedder: HashedWords) -> DocumentService:
 def alices(appliance: Appliance, alice: Principal) -> str:
     """The collection of alice's own."""
     return next(entry.id for entry in appliance.collections.readable(alice) if entry.owner_id == alice.id)
+
+
+@pytest.fixture
+def shared(appliance: Appliance, administrator: Principal) -> str:
+    """A collection that everybody reads and fills."""
+    return appliance.collections.create(administrator, "Handbook", readers=EVERYBODY, contributors=EVERYBODY)
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is removed in many transactions waits for no other process between them."""
+    monkeypatch.setattr(slices, "PAUSE_S", 0)
+    monkeypatch.setattr(old_conversations, "_PAUSE_S", 0)
 
 
 Put = Callable[..., Document]

@@ -13,20 +13,14 @@ from appliance.documents.clearing import Clearing
 from appliance.documents.models import DocumentStatus
 from appliance.documents.service import DocumentService
 from appliance.errors import Conflict, Denied, InvalidInput, NotFound
-from appliance.identity.models import EVERYONE, Principal
+from appliance.identity.models import Principal
 from appliance.policy.actions import Action
 from appliance.retrieval import slices
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.terms import question_terms
-from appliance.storage.tables import collections, conversations, documents, golden_sets, grants, message_passages, messages
+from appliance.storage.tables import collections, golden_sets, grants, message_passages, messages
 
-EVERYBODY = frozenset({f"group:{EVERYONE}"})
 LEFT = ("documents", "pages", "chunks", "search_exact", "search_hidden")
-
-
-@pytest.fixture
-def shared(appliance: Appliance, administrator: Principal) -> str:
-    return appliance.collections.create(administrator, "Handbook", readers=EVERYBODY, contributors=EVERYBODY)
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ from appliance.retrieval.index import SearchIndex, merge_words
 from appliance.retrieval.terms import question_terms
 from appliance.storage import tables
 from appliance.storage.clock import now_ms
-from tests.conftest import PASSWORD
+from tests.conftest import EVERYBODY, PASSWORD
+from tests.growing_old import put
 
-EVERYBODY = frozenset({f"group:{EVERYONE}"})
 WORD = "zephyranth"
 """Stands in everything that carol wrote and that is not the organisation's."""
 
@@ -63,8 +63,8 @@ def left(appliance: Appliance, service: DocumentService, administrator: Principa
         administrator, "Handbook", readers=EVERYBODY | {f"principal:{carol.id}"}, contributors=EVERYBODY
     )
     own = next(item.id for item in appliance.collections.readable(carol) if item.owner_id == carol.id)
-    kept = _put(service, carol, shared, "rules.txt", "The ferry is for everybody.")
-    gone = _put(service, carol, own, f"{WORD}.txt", f"The ferry of {WORD} is at sea.")
+    kept = put(service, carol, shared, "rules.txt", "The ferry is for everybody.")
+    gone = put(service, carol, own, f"{WORD}.txt", f"The ferry of {WORD} is at sea.")
     for collection_id in (own, shared):
         golden_set = appliance.golden.create(carol, collection_id, f"Questions about {collection_id}").id
         appliance.golden.add(carol, golden_set, [Expected("Who?", ("the porter",), "", None, False)])
@@ -82,6 +82,8 @@ def left(appliance: Appliance, service: DocumentService, administrator: Principa
         connection.execute(insert(tables.recovery_codes).values(principal_id=carol.id, code_sha256="0" * 64))
         key = {"name": "Import", "digest": "0" * 64, "scopes": "ask", "created_ms": 1, "expires_ms": 2}
         connection.execute(insert(tables.api_keys).values(id="1" * 16, principal_id=carol.id, **key))
+        way_in = {"issuer": "https://id.example.org", "subject": "carol", "allowed_ms": 1}
+        connection.execute(insert(tables.provider_links).values(principal_id=carol.id, **way_in))
         hanging = _hanging_on(connection, carol.id)
     for table, reached in hanging.items():
         if table == "holds":  # who is held is not deleted
@@ -89,14 +91,6 @@ def left(appliance: Appliance, service: DocumentService, administrator: Principa
         assert reached, f"{table} refers to a person or to what is theirs: fill it here, and see it emptied below"
     appliance.people.update(administrator, carol.id, disabled=True)
     return Left(carol, token, own, shared, gone, kept, conversation, answer, group, golden_set, hanging)
-
-
-def _put(service: DocumentService, person: Principal, collection_id: str, name: str, words: str) -> str:
-    with service.begin_upload(person, collection_id, name) as upload:
-        upload.write(words.encode())
-        document_id = upload.commit()[0].id
-    service.ingest(document_id, "worker")
-    return document_id
 
 
 def _answered(appliance: Appliance, person: Principal, conversation_id: str, *document_ids: str) -> str:

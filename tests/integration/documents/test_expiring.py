@@ -1,47 +1,29 @@
-"""Documents and conversations that are removed by their age: what goes from where, what is left after a crash, and who is held."""
+"""Things that are removed by their age: what goes from where, what a crash leaves, what is held, and what others left."""
 
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from appliance.administration.golden.models import Expected
 from appliance.administration.retention import Retention
 from appliance.audit.events import EventName
 from appliance.audit.log import AuditLog
-from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
-from appliance.chat import expiring as old_conversations
 from appliance.chat.expiring import ConversationExpiry
-from appliance.chat.models import MessageStatus
 from appliance.documents import expiring as old_documents
 from appliance.documents.expiring import DocumentExpiry
 from appliance.documents.service import DocumentService
-from appliance.errors import Conflict, Denied, InvalidInput, NotFound
-from appliance.identity.models import EVERYONE, SYSTEM, Principal, Role
-from appliance.retention.clock import RetentionClock
-from appliance.retention.rules import DAY_MS, MOST_DAYS, NONE
-from appliance.retention.store import rules
-from appliance.retrieval import slices
+from appliance.errors import NotFound
+from appliance.identity.models import SYSTEM, Principal, Role
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.terms import question_terms
 from appliance.storage import tables
 from appliance.storage.clock import now_ms
-from tests.conftest import PASSWORD
-from tests.growing_old import Time, cared_for, events, finish, left, put, said
+from tests.conftest import EVERYBODY, PASSWORD
+from tests.growing_old import Time, cared_for, events, left, put, said
 
-EVERYBODY = frozenset({f"group:{EVERYONE}"})
-
-
-@pytest.fixture
-def shared(appliance: Appliance, administrator: Principal) -> str:
-    return appliance.collections.create(administrator, "Handbook", readers=EVERYBODY, contributors=EVERYBODY)
-
-
-@pytest.fixture(autouse=True)
-def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "PAUSE_S", 0)
-    monkeypatch.setattr(old_conversations, "_PAUSE_S", 0)
+pytestmark = pytest.mark.usefixtures("without_pauses")
 
 
 def test_documents_go_by_the_number_of_their_collection_from_everywhere(

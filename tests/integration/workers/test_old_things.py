@@ -8,6 +8,7 @@ from appliance.bootstrap import Appliance
 from appliance.identity.models import Principal
 from appliance.retention.clock import belief_of
 from appliance.storage.tables import conversations, documents, messages
+from tests.conftest import EVERYBODY
 from tests.growing_old import Time, finish
 from tests.integration.workers.test_worker_process import start, until
 from workers.care import cares
@@ -29,8 +30,7 @@ def test_the_hourly_care_looks_at_the_clock(appliance: Appliance) -> None:
 def test_a_worker_removes_what_is_too_old_and_what_redis_holds_of_it(
     appliance: Appliance, administrator: Principal, alice: Principal, redis_server
 ) -> None:
-    everybody = frozenset({"group:everyone"})
-    shared = appliance.collections.create(administrator, "Board", readers=everybody, contributors=everybody)
+    shared = appliance.collections.create(administrator, "Board", readers=EVERYBODY, contributors=EVERYBODY)
     with appliance.documents.begin_upload(alice, shared, "rules.txt") as upload:
         upload.write(b"The night porter has the green book.")
         upload.commit()
