@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -176,7 +177,8 @@ class Box:
 
 
 @pytest.fixture
-def box(data_dir: Path) -> Iterator[Box]:
+def box(data_dir: Path, new_box: Path) -> Iterator[Box]:
+    shutil.copytree(new_box, data_dir, dirs_exist_ok=True)
     appliance = open_appliance(Settings(data_dir=data_dir), create=True)
     runtime = ScriptedRuntime()
     with pytest.warns(InsecureStubWarning):

@@ -6,8 +6,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.conftest import PASSWORD
+
 pytestmark = pytest.mark.browser
-PASSWORD = "a long enough passphrase"
 
 
 def section(page: Page):

@@ -8,9 +8,9 @@ from playwright.sync_api import Page, expect
 from appliance.retention.clock import RetentionClock
 from appliance.retention.rules import DAY_MS
 from appliance.storage.clock import now_ms
+from tests.conftest import EVERYBODY
 
 pytestmark = pytest.mark.browser
-EVERYBODY = frozenset({"group:everyone"})
 
 
 def told_after(box, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
