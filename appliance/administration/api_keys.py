@@ -15,7 +15,7 @@ from appliance.identity import api_keys as store
 from appliance.identity import throttling
 from appliance.identity.api_keys import ApiKey, KeyScope
 from appliance.identity.factor_store import has_factor
-from appliance.identity.factors import WRONG_CODE, spend_code
+from appliance.identity.factors import WRONG_CODE, Means, spend_code
 from appliance.identity.models import NOBODY, Principal
 from appliance.identity.sessions import Sessions
 from appliance.identity.store import clean_name, end_keys, load_principal, require_account
@@ -95,15 +95,15 @@ class ApiKeys:
         proven = self._sessions.prove_password(principal, password, EventName.KEY_CREATED)
         now = self._clock()
         with self._database.write() as connection:
-            if has_factor(connection, principal.id) and spend_code(connection, principal.id, code, now) is None:
+            means = spend_code(connection, principal.id, code, now) if has_factor(connection, principal.id) else Means.PASSWORD
+            if means is None:
                 facts = {"reason": "wrong_code"}
                 refused = AuditEvent(EventName.KEY_CREATED, principal, outcome=Outcome.FAILURE, facts=facts)
                 self._audit.append(connection, refused)
-                made = None
             else:
                 self._sessions.require_still(connection, proven)
-                made = self._make(connection, principal, cleaned, chosen, days=days, now=now)
-        if made is None:
+                made = self._make(connection, principal, cleaned, chosen, days=days, now=now, means=means)
+        if means is None:
             raise InvalidInput(WRONG_CODE, code="code.wrong")
         return made
 
@@ -185,12 +185,21 @@ class ApiKeys:
         raise Denied("This API key is not for that.", code="key.scope", action=str(action))
 
     def _make(
-        self, connection: Connection, principal: Principal, name: str, scopes: frozenset[KeyScope], *, days: int, now: int
+        self,
+        connection: Connection,
+        principal: Principal,
+        name: str,
+        scopes: frozenset[KeyScope],
+        *,
+        days: int,
+        now: int,
+        means: Means,
     ) -> tuple[ApiKey, str]:
         if len(store.list_keys(connection, principal.id)) >= MOST_KEYS:
             raise Conflict(f"You have {MOST_KEYS} keys already. End one of them first.", code="key.too_many")
         key, text = store.insert_key(connection, principal.id, name, scopes, now=now, expires_ms=now + days * _DAY_MS)
         facts: dict[str, str | int] = {"scopes": store.named(scopes), "days": days, "expires": utc_text(key.expires_ms)}
+        facts["by"] = means.value
         about = (ResourceRef("key", key.id),)
         event = AuditEvent(EventName.KEY_CREATED, principal, resources=about, facts=facts, sealed={"name": name})
         self._audit.append(connection, event)

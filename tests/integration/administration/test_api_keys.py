@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pyotp
 import pytest
 from sqlalchemy import select, update
 
@@ -17,12 +16,11 @@ from appliance.errors import ApplianceError, NotSignedIn
 from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
 from appliance.identity.store import principal_by_name
-from appliance.identity.totp import step_at
-from appliance.storage.clock import now_ms
+from appliance.retention.rules import DAY_MS
 from appliance.storage.tables import api_keys
 from tests.conftest import PASSWORD
+from tests.factor_samples import StillClock, enrol
 
-DAY_MS = 86_400_000
 ANOTHER = "another long passphrase"
 
 
@@ -78,19 +76,19 @@ def test_wrong_passwords_for_a_key_count_as_tries_to_sign_in(appliance: Applianc
 
 
 def test_with_a_second_factor_its_code_is_asked_for_too(appliance: Appliance, alice: Principal) -> None:
-    secret = appliance.enrolment.begin(alice).secret
-    app, step = pyotp.TOTP(secret), step_at(now_ms())
-    token = appliance.sessions.sign_in("alice", PASSWORD, "192.0.2.7")
-    enrolled = appliance.enrolment.confirm(alice, token, PASSWORD, app.generate_otp(step))
-    for code in ("", "000000x", app.generate_otp(step), app.generate_otp(step + 100)):
+    phone = enrol(appliance, alice, StillClock().of(appliance))
+    for code in ("", "000000x", phone.code(), phone.wrong_code()):
         with pytest.raises(ApplianceError) as caught:
             made(appliance, alice, code=code)
         assert caught.value.stable_code == "code.wrong"
     assert appliance.api_keys.list(alice) == []
     assert told(appliance, EventName.KEY_CREATED) == [{"reason": "wrong_code"}] * 4
-    made(appliance, alice, code=enrolled.recovery_codes[0])
+    made(appliance, alice, code=phone.next_code())
+    made(appliance, alice, code=phone.recovery_codes[0])
     with pytest.raises(ApplianceError):
-        made(appliance, alice, code=enrolled.recovery_codes[0])
+        made(appliance, alice, code=phone.recovery_codes[0])
+    (made_by,) = [facts["by"] for facts in told(appliance, EventName.KEY_CREATED) if "by" in facts]
+    assert made_by == "recovery_code", "whatever spends one says so"
 
 
 def test_who_is_no_employee_makes_none(appliance: Appliance, administrator: Principal, officer: Principal) -> None:
@@ -122,7 +120,7 @@ def test_a_key_as_it_is_told_and_kept(appliance: Appliance, alice: Principal) ->
     assert (key.name, key.scopes, key.last_used_ms) == ("Nightly import", {KeyScope.ASK}, None)
     assert key.expires_ms - key.created_ms == 30 * DAY_MS
     (facts,) = told(appliance, EventName.KEY_CREATED)
-    assert (facts["scopes"], facts["days"]) == ("ask", 30)
+    assert (facts["scopes"], facts["days"], facts["by"]) == ("ask", 30, "password")
 
 
 ENDINGS: dict[str, Callable[[Appliance, Principal, Principal], object]] = {
