@@ -26,7 +26,7 @@ class StillClock:
         self.now += steps * STEP_MS
 
     def of(self, appliance: Appliance) -> StillClock:
-        appliance.sessions._clock = appliance.enrolment._clock = self
+        appliance.sessions._clock = appliance.enrolment._clock = appliance.api_keys._clock = self
         return self
 
 

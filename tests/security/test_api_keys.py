@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
 
 import httpx
 import pytest
@@ -16,7 +15,6 @@ from appliance.audit.store import AuditFilter, search
 from appliance.bootstrap import Appliance
 from appliance.bootstrap.foundation import POLICIES_DIR
 from appliance.identity.api_keys import KeyScope
-from appliance.identity.factors import SecondFactors
 from appliance.identity.models import Principal, Role
 from appliance.policy.actions import Action
 from appliance.policy.engine import Policies
@@ -250,14 +248,6 @@ def rule_of_the_docs() -> str:
     return page.partition("```cedar\n")[2].partition("```")[0]
 
 
-async def test_where_a_role_needs_a_second_factor_a_key_does_not_do_without(appliance: Appliance, alice: Principal) -> None:
-    key = bearer(made(appliance, alice))
-    appliance.factors = SecondFactors(appliance.database, appliance.audit, frozenset({Role.EMPLOYEE}))
-    async with signed_in(appliance) as client:
-        response = await client.get("/api/collections", headers=key)
-        assert (response.status_code, response.json()["error"]["code"]) == (403, "factor.required")
-
-
 async def test_wrong_keys_are_slowed_down_by_source_and_right_ones_never(appliance: Appliance, alice: Principal) -> None:
     right = bearer(made(appliance, alice))
     wrong = bearer(f"cloister_{'0' * 16}_{'0' * 64}")
@@ -287,14 +277,11 @@ async def test_the_secret_is_nowhere_but_in_the_answer_that_made_it(appliance: A
 
 
 def _holding(appliance: Appliance, words: str) -> list[str]:
-    """Tables in which this stands, sealed values opened."""
+    """Tables in which this stands; what is sealed there stays so."""
     with appliance.database.read() as connection:
-        rows = ((table.name, connection.execute(text(f'SELECT * FROM "{table.name}"')).all()) for table in _filled())
+        everything = tables.metadata.sorted_tables
+        rows = ((table.name, connection.execute(text(f'SELECT * FROM "{table.name}"')).all()) for table in everything)
         return [name for name, found in rows if any(words in _told(value) for row in found for value in row)]
-
-
-def _filled() -> Iterable[object]:
-    return tables.metadata.sorted_tables
 
 
 def _told(value: object) -> str:

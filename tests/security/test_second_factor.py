@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from appliance.settings import Settings
 from appliance.storage.tables import audit_events, sessions
 from tests.conftest import PASSWORD
 from tests.factor_samples import Phone, StillClock, enrol
+from tests.security.test_routes import filled, walk
 from tests.web_clients import signed_in
 from web.app import create_app
 from web.authentication import session_alive
@@ -44,16 +44,9 @@ def require(appliance: Appliance, *roles: Role) -> None:
     appliance.factors._required = frozenset(roles)
 
 
-def walk(app: Litestar) -> list[tuple[str, str, Action]]:
-    found = []
-    for route in app.routes:
-        for handler in route.route_handlers:
-            found += [(method, route.path, handler.opt["action"]) for method in handler.http_methods if method != "OPTIONS"]
-    return found
-
-
-def filled(path: str) -> str:
-    return re.sub(r"\{\w+:(\w+)\}", lambda match: "1" if match[1] == "int" else "unknown", path)
+def declared(app: Litestar) -> list[tuple[str, str, Action]]:
+    """Method, path and action of everything that is meant to answer."""
+    return [(method, path, handler.opt["action"]) for method, path, handler in walk(app) if method != "OPTIONS"]
 
 
 # a code is used once ------------------------------------------------------------------------------------------------------
@@ -107,7 +100,7 @@ async def test_every_other_route_is_refused_and_pages_lead_to_it(appliance, admi
     appliance.people.update(administrator, alice.id, roles=[Role.EMPLOYEE, Role.ADMINISTRATOR])
     async with signed_in(appliance, "alice") as client:
         require(appliance, Role.ADMINISTRATOR)
-        routes = [item for item in walk(client.app) if item[2] not in WITHOUT_FACTOR]
+        routes = [item for item in declared(client.app) if item[2] not in WITHOUT_FACTOR]
         assert len(routes) > 100
         for method, path, action in routes:
             answer = await client.request(method, filled(path), follow_redirects=False)
@@ -131,7 +124,7 @@ async def test_with_one_the_same_routes_answer_as_ever(appliance, administrator,
     require(appliance, *Role)
     async with AsyncTestClient(create_app(appliance)) as client:
         client.cookies.set("cloister", appliance.sessions.sign_in("administrator", PASSWORD, "192.0.2.7", phone.next_code()))
-        for method, path, action in walk(client.app):
+        for method, path, action in declared(client.app):
             if method == "GET" and action not in ANONYMOUS and "{" not in path and "events" not in path:
                 answer = await client.get(path, follow_redirects=False)
                 assert "factor.required" not in answer.text and answer.headers.get("location") != "/account", path
