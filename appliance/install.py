@@ -201,7 +201,7 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     """Make `.venv` match the lock. Raises `InstallError`.
 
     `library` is one of `LIBRARIES`, the same as before where it is empty. With `packages`, a directory that packages.py filled,
-    everything comes from there and no network is asked.
+    everything comes from there and no network is asked; where nothing is left to do it is not looked at.
     """
     environment = ROOT / ".venv"
     library = library_of(environment, library)
@@ -211,10 +211,6 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     options += library_options(library)
     driver = Path("/proc/driver/nvidia").exists()
     left_out = unusable_extras(nvidia=driver or development)
-    source = []
-    if packages:
-        source = ["--no-index", "--find-links", str(packages)]
-        left_out = dict.fromkeys(packages_in(packages, lock).left_out, "it was not fetched") | left_out
     stamp_file = environment / ".installed"
     stamps = stamp_file.read_text().split() if stamp_file.exists() else []
     # the development lock holds everything the other does
@@ -222,6 +218,10 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     stamp = _stamp(lock, [*options, *sorted(left_out)])
     if {stamp, _stamp(ROOT / "requirements-dev.lock", complete)} & set(stamps):
         return
+    source = []
+    if packages:
+        source = ["--no-index", "--find-links", str(packages)]
+        left_out = dict.fromkeys(packages_in(packages, lock).left_out, "it was not fetched") | left_out
     for compiler in (("cc", "gcc", "clang"), ("c++", "g++", "clang++")):
         if not any(map(shutil.which, compiler)):
             raise InstallError(
@@ -261,9 +261,8 @@ def install(*, development: bool, library: str = "", packages: Path | None = Non
     here = [uv, "pip", "install", "-q", "-p", str(python), *source, "--no-deps", "--no-build-isolation", "-e", "."]
     run(here, "The appliance itself could not be installed")
     (environment / ".library").write_text(library)
-    # what was not fetched is not asked for by the next start either, which may name no packages and have no network
-    unfetched = _stamp(lock, [*options, *sorted(unusable_extras(nvidia=driver or development))])
-    stamp_file.write_text("\n".join({stamp, unfetched} if packages else {stamp}))
+    # also where something was not fetched: the next start may name no packages, or a stick that is elsewhere by then
+    stamp_file.write_text(stamp)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -136,6 +137,9 @@ def test_what_was_installed_with_packages_is_complete_without_naming_them(tmp_pa
     assert ran
     ran.clear()
     install.install(development=False)
+    install.install(development=False, packages=packages)
+    assert ran == []
+    shutil.rmtree(packages)  # the stick is elsewhere by now
     install.install(development=False, packages=packages)
     assert ran == []
 
