@@ -8,22 +8,24 @@ PACKAGES ?=
 OUT ?=
 TESTERS ?= 2
 BIN := .venv/bin
+# a path as one word, spaces and all; not every shell has read its ~ before make gets it
+path = $(if $(filter ~/%,$(firstword $(1))),~/"$(patsubst ~/%,%,$(1))","$(1)")
 EXTRAS := --extra build --extra nvidia --extra genai --extra foundry
 
 .PHONY: run install develop packages test lint bench proof lock
 
 run: install
-	@$(BIN)/cloister up $(if $(DATA),--data "$(DATA)") $(if $(PORT),--port $(PORT))
+	@$(BIN)/cloister up $(if $(DATA),--data $(call path,$(DATA))) $(if $(PORT),--port $(PORT))
 
 install:
-	@$(PYTHON) -m appliance.install $(if $(LIBRARY),--library $(LIBRARY)) $(if $(PACKAGES),--packages "$(PACKAGES)")
+	@$(PYTHON) -m appliance.install $(if $(LIBRARY),--library $(LIBRARY)) $(if $(PACKAGES),--packages $(call path,$(PACKAGES)))
 
 develop:
 	@$(PYTHON) -m appliance.install --development $(if $(LIBRARY),--library $(LIBRARY))
 
 # for a machine without a network: all that `make run PACKAGES=DIR` installs there
 packages:
-	@$(PYTHON) -m appliance.fetch_packages "$(if $(OUT),$(OUT),packages)"
+	@$(PYTHON) -m appliance.fetch_packages $(call path,$(if $(OUT),$(OUT),packages))
 
 test: develop
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
@@ -36,7 +38,7 @@ lint: develop
 
 # four days of the whole box where everything answers, each with a quarter of an hour of nothing at its end
 proof: develop
-	$(BIN)/cloister egress prove --idle 900 $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
+	$(BIN)/cloister egress prove --idle 900 $(if $(DATA),--data $(call path,$(DATA))) $(if $(OUT),--out $(call path,$(OUT)))
 
 bench: develop
 	$(BIN)/python -m bench

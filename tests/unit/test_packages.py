@@ -106,16 +106,19 @@ def test_an_interrupted_fetch_is_one_sentence(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("target", "variable", "expected"),
+    ("target", "given", "expected"),
     [
-        ("install", "PACKAGES", ["-m", "appliance.install", "--packages", "/media/my stick/it's"]),
-        ("packages", "OUT", ["-m", "appliance.fetch_packages", "/media/my stick/it's"]),
-        ("packages", "PORT", ["-m", "appliance.fetch_packages", "packages"]),
+        ("install", "PACKAGES=/media/my stick/it's", ["appliance.install", "--packages", "/media/my stick/it's"]),
+        ("install", "PACKAGES=~/my stick", ["appliance.install", "--packages", str(Path.home() / "my stick")]),
+        ("install", "PACKAGES=/a~/b", ["appliance.install", "--packages", "/a~/b"]),
+        ("install", "PACKAGES=", ["appliance.install"]),
+        ("packages", "OUT=/media/my stick/it's", ["appliance.fetch_packages", "/media/my stick/it's"]),
+        ("packages", "OUT=", ["appliance.fetch_packages", "packages"]),
     ],
 )
-def test_a_directory_may_have_spaces_in_its_name(target: str, variable: str, expected: list[str]):
-    python = f"PYTHON={sys.executable} -c 'import json, sys; print(json.dumps(sys.argv[1:]))'"
-    command = ["make", "-s", target, python, f"{variable}=/media/my stick/it's"]
+def test_a_directory_may_have_spaces_in_its_name_and_begin_at_home(target: str, given: str, expected: list[str]):
+    python = f"PYTHON={sys.executable} -c 'import json, sys; print(json.dumps(sys.argv[2:]))'"
+    command = ["make", "-s", target, python, given]
     told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert json.loads(told) == expected
 
