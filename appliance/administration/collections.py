@@ -11,7 +11,7 @@ from appliance.administration.golden import store as golden_store
 from appliance.administration.golden.records import golden_event
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import Conflict, InvalidInput, NotFound
+from appliance.errors import Conflict, InvalidInput
 from appliance.identity import store as identity_store
 from appliance.identity.groups import group_names
 from appliance.identity.models import EVERYONE, Principal
@@ -119,7 +119,7 @@ class Collections:
             if grantees is not None
         }
         with self._database.write() as connection:
-            stored = _present(connection, collection_id)
+            stored = store.require_collection(connection, collection_id)
             if cleaned is not None:
                 _require_free(connection, cleaned, but=collection_id)
             self._change(connection, principal, stored, wanted, name=cleaned, classification=classification)
@@ -132,7 +132,7 @@ class Collections:
         """
         self._access.require_collection(principal, Action.COLLECTION_DELETE, collection_id)
         with self._database.write() as connection:
-            stored = _present(connection, collection_id)
+            stored = store.require_collection(connection, collection_id)
             if identity_store.comparable_name(name) != identity_store.comparable_name(stored.name):
                 raise InvalidInput(f"Type {stored.name} to delete that collection.", code="collection.name_mismatch")
             held = _document_counts(connection).get(collection_id, 0)
@@ -275,13 +275,6 @@ def _leaves(
 def _changes(permission: str, before: frozenset[Grantee], after: frozenset[Grantee]) -> Iterator[tuple[str, str, Grantee]]:
     yield from (("granted", permission, who) for who in sorted(after - before))
     yield from (("revoked", permission, who) for who in sorted(before - after))
-
-
-def _present(connection: Connection, collection_id: str) -> store.StoredCollection:
-    stored = store.load_collection(connection, collection_id)
-    if stored is None:  # deleted between two looks
-        raise NotFound("There is no such thing here.")
-    return stored
 
 
 def _require_free(connection: Connection, name: str, *, but: str | None = None) -> None:

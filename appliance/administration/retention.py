@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
-from appliance.errors import Conflict, InvalidInput, NotFound
+from appliance.errors import Conflict, InvalidInput
 from appliance.identity.models import Principal
 from appliance.language.counts import counted
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
-from appliance.policy.store import load_collection
+from appliance.policy.store import require_collection
 from appliance.retention.clock import RetentionClock
 from appliance.retention.due import conversations_of_age, documents_of_age
 from appliance.retention.rules import MOST_DAYS, Rule, shortens
@@ -43,12 +43,19 @@ class Retention:
     def read(self, principal: Principal, collection_id: str | None = None) -> Outlook:
         """The number as it is. Raises `Denied`, `NotFound`."""
         self._require(principal, collection_id)
-        return self._look(principal, collection_id)
+        with self._database.write() as connection:
+            found = self._as_it_is(connection, collection_id)
+            self._record(connection, EventName.RETENTION_READ, principal, collection_id)
+        return found
 
     def outlook(self, principal: Principal, days: int, collection_id: str | None = None) -> Outlook:
         """What setting it to `days` (0: they stay) would come to: nothing is changed. Raises as `change` does, no `Conflict`."""
         self._require(principal, collection_id)
-        return self._look(principal, collection_id, _days(days), asked=True)
+        wanted = _days(days)
+        with self._database.write() as connection:
+            found = self._outlook(connection, collection_id, wanted)
+            self._record(connection, EventName.RETENTION_READ, principal, collection_id, days=wanted or 0, going=found.going)
+        return found
 
     def change(self, principal: Principal, days: int, *, going: int, collection_id: str | None = None) -> Outlook:
         """Let them stay for `days`, 0: for good. `going` is how many the one who changes it was told are older already.
@@ -58,8 +65,8 @@ class Retention:
         self._require(principal, collection_id)
         wanted = _days(days)
         with self._database.write() as connection:
-            if collection_id is not None and load_collection(connection, collection_id) is None:  # deleted between two looks
-                raise NotFound("There is no such thing here.")
+            if collection_id is not None:
+                require_collection(connection, collection_id)
             moment = self._clock.look(connection).believed_ms
             found = self._outlook(connection, collection_id, wanted)
             if found.going > going:
@@ -70,15 +77,8 @@ class Retention:
                 )
             before = rule_of(connection, collection_id or CONVERSATIONS)
             put_rule(connection, collection_id or CONVERSATIONS, found.rule)
-            facts: dict[str, str | int] = {
-                "of": _noun(collection_id) + "s",
-                "days_before": before.in_force(moment) or 0,
-                "days": wanted or 0,
-                "going": found.going,
-            }
-            self._audit.append(
-                connection, AuditEvent(EventName.RETENTION_CHANGED, principal, resources=_about(collection_id), facts=facts)
-            )
+            numbers = {"days_before": before.in_force(moment) or 0, "days": wanted or 0, "going": found.going}
+            self._record(connection, EventName.RETENTION_CHANGED, principal, collection_id, **numbers)
         return found
 
     def _require(self, principal: Principal, collection_id: str | None) -> None:
@@ -87,15 +87,12 @@ class Retention:
         else:
             self._access.require_collection(principal, Action.COLLECTION_UPDATE, collection_id)
 
-    def _look(self, principal: Principal, collection_id: str | None, days: int | None = None, *, asked: bool = False) -> Outlook:
-        with self._database.write() as connection:
-            found = self._outlook(connection, collection_id, days) if asked else self._as_it_is(connection, collection_id)
-            facts: dict[str, str | int] = {"of": _noun(collection_id) + "s"}
-            if asked:
-                facts |= {"days": days or 0, "going": found.going}
-            event = AuditEvent(EventName.RETENTION_READ, principal, resources=_about(collection_id), facts=facts)
-            self._audit.append(connection, event)
-        return found
+    def _record(
+        self, connection: Connection, event: EventName, principal: Principal, collection_id: str | None, **numbers: int
+    ) -> None:
+        about = () if collection_id is None else (ResourceRef("collection", collection_id),)
+        facts: dict[str, str | int] = {"of": _noun(collection_id) + "s", **numbers}
+        self._audit.append(connection, AuditEvent(event, principal, resources=about, facts=facts))
 
     def _as_it_is(self, connection: Connection, collection_id: str | None) -> Outlook:
         belief = self._clock.believed(connection)
@@ -127,7 +124,3 @@ def _days(days: int) -> int | None:
 
 def _noun(collection_id: str | None) -> str:
     return "conversation" if collection_id is None else "document"
-
-
-def _about(collection_id: str | None) -> tuple[ResourceRef, ...]:
-    return () if collection_id is None else (ResourceRef("collection", collection_id),)

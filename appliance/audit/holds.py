@@ -1,4 +1,4 @@
-"""Who is held: people whose account must not be deleted and whose sealed values must not be erased, until an officer lifts it.
+"""Who is held: until an officer lifts it, what is theirs is not deleted with the account, erased in the log or removed by age.
 
 What a hold is for stands sealed in the log, beside the leaf that placed it; the table says only that there is one.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, ScalarSelect, delete, insert, select
 
 from appliance.errors import Conflict
 from appliance.storage.clock import now_ms
-from appliance.storage.tables import holds
+from appliance.storage.tables import holds, principals
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,12 @@ def require_none_placed_by(connection: Connection, pseudonym: str) -> None:
             "Holds that this person placed still stand, and their reasons would be erased. Lift them and place them anew first.",
             code="audit.holds_placed",
         )
+
+
+def held_people() -> ScalarSelect[str]:
+    """Ids of those who are held, as a condition of queries."""
+    joined = select(principals.c.id).join(holds, holds.c.pseudonym == principals.c.pseudonym)
+    return joined.scalar_subquery()
 
 
 def all_holds(connection: Connection) -> list[Hold]:

@@ -125,6 +125,11 @@ def numbered(connection: Connection, seqs: Sequence[int]) -> list[AuditRecord]:
     return _records(connection, connection.execute(query).all())
 
 
+def begun_ms(connection: Connection) -> int | None:
+    """The time of the first record; None for an empty log."""
+    return connection.execute(select(audit_events.c.time_ms).where(audit_events.c.seq == 1)).scalar()
+
+
 def last_seq(connection: Connection) -> int:
     """The number of the newest record, 0 for an empty log."""
     return connection.execute(select(func.max(audit_events.c.seq))).scalar() or 0

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Row, delete, func, select
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.holds import held_people
 from appliance.audit.log import AuditLog
 from appliance.chat.models import MessageStatus
 from appliance.identity.models import SYSTEM
 from appliance.retention.clock import belief_of
-from appliance.retention.due import aged, held_people
+from appliance.retention.due import aged
 from appliance.retention.store import CONVERSATIONS, rule_of
 from appliance.storage.database import Database
 from appliance.storage.tables import conversations, messages, principals
@@ -93,11 +94,11 @@ class ConversationExpiry:
 def due(connection: Connection, moment_ms: int, limit: int) -> Sequence[Row[tuple[str, str, int]]]:
     """Some of the conversations that go now, the oldest first, each with how many messages it has."""
     rule = rule_of(connection, CONVERSATIONS)
-    held = select(func.count()).where(messages.c.conversation_id == conversations.c.id).correlate(conversations).scalar_subquery()
+    of_it = select(func.count()).where(messages.c.conversation_id == conversations.c.id).correlate(conversations)
     in_the_works = select(messages.c.id).where(
         messages.c.conversation_id == conversations.c.id, messages.c.status.in_(_UNFINISHED)
     )
-    wanted = select(conversations.c.id, principals.c.pseudonym, held.label("message_count"))
+    wanted = select(conversations.c.id, principals.c.pseudonym, of_it.scalar_subquery().label("message_count"))
     joined = wanted.join(principals, principals.c.id == conversations.c.principal_id)
     going = joined.where(
         aged(connection, conversations.c.updated_ms, rule, moment_ms),

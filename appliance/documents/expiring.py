@@ -12,13 +12,14 @@ import time
 from sqlalchemy import Connection, select
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
+from appliance.audit.holds import held_people
 from appliance.audit.log import AuditLog
 from appliance.documents import store
 from appliance.documents.models import Document
 from appliance.documents.removal import fitting, goes_at_once, remove_unused, take_away
 from appliance.identity.models import SYSTEM
 from appliance.retention.clock import belief_of
-from appliance.retention.due import aged, held_people
+from appliance.retention.due import aged
 from appliance.retention.rules import Rule
 from appliance.retention.store import CONVERSATIONS, rules
 from appliance.retrieval import slices

@@ -44,7 +44,7 @@ class Action(StrEnum):
     HEALTH_READ = "health:read"
     HOLD_LIFT = "hold:lift"
     HOLD_LIST = "hold:list"  # with the deleted accounts of which something is still sealed
-    HOLD_PLACE = "hold:place"  # keep an account from being deleted, and its sealed values from being erased
+    HOLD_PLACE = "hold:place"  # keep an account and its sealed values, and what is theirs beyond its age
     KEY_CREATE = "key:create"  # an API key of one's own; asked again whenever one is used
     KEY_END = "key:end"  # one's own; those of others by person:update
     KEY_LIST = "key:list"  # one's own

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
+from appliance.errors import NotFound
 from appliance.policy.resources import Grantee, Resource, ResourceKind
 from appliance.storage.clock import now_ms
 from appliance.storage.tables import collections, grants
@@ -42,6 +43,14 @@ def load_collection(connection: Connection, collection_id: str) -> StoredCollect
         select(grants).where(grants.c.collection_id == collection_id),
     )
     return found[0] if found else None
+
+
+def require_collection(connection: Connection, collection_id: str) -> StoredCollection:
+    """For acts that were decided before: raises `NotFound` where it was deleted between two looks."""
+    stored = load_collection(connection, collection_id)
+    if stored is None:
+        raise NotFound("There is no such thing here.")
+    return stored
 
 
 def load_collections(connection: Connection) -> list[StoredCollection]:

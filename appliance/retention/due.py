@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, and_, false, func, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, false, func, select
 
+from appliance.audit.store import begun_ms
 from appliance.retention.rules import Rule
-from appliance.storage.tables import audit_events, collections, conversations, documents, holds, principals
+from appliance.storage.tables import collections, conversations, documents, principals
 
 
 def aged(connection: Connection, touched: Column[int], rule: Rule, moment_ms: int) -> ColumnElement[bool]:
     """Whose time is long enough ago. What is dated before the log of this box begins stays: that clock stood wrong."""
     cutoff = rule.cutoff_ms(moment_ms)
-    begun = connection.execute(select(audit_events.c.time_ms).where(audit_events.c.seq == 1)).scalar()
+    begun = begun_ms(connection)
     return false() if cutoff is None or begun is None else touched.between(begun, cutoff)
-
-
-def held_people() -> ScalarSelect[str]:
-    """Ids of those whom officers hold."""
-    joined = select(principals.c.id).join(holds, holds.c.pseudonym == principals.c.pseudonym)
-    return joined.scalar_subquery()
 
 
 def conversations_of_age(connection: Connection, rule: Rule, moment_ms: int) -> int:

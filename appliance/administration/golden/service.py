@@ -34,7 +34,7 @@ from appliance.identity.store import clean_name
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
-from appliance.policy.store import load_collection
+from appliance.policy.store import require_collection
 from appliance.storage.clock import now_ms
 from appliance.storage.database import Database
 
@@ -98,8 +98,7 @@ class GoldenSets:
         cleaned = clean_name(name, code="golden.name")
         try:
             with self._database.write() as connection:
-                if load_collection(connection, collection_id) is None:  # deleted between two looks
-                    raise NotFound("There is no such thing here.")
+                require_collection(connection, collection_id)
                 made = store.insert_set(connection, collection_id, cleaned, principal.id)
                 self._record(connection, EventName.GOLDEN_CREATED, principal, made)
         except IntegrityError:
