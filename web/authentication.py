@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -27,15 +28,7 @@ def session_cookie(settings: Settings, token: str) -> Cookie:
 
 
 def ended_cookie(settings: Settings) -> Cookie:
-    return Cookie(
-        key=cookie_name(settings),
-        value="",
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=settings.cookie_secure,
-        max_age=0,
-    )
+    return replace(session_cookie(settings, ""), max_age=0)
 
 
 def try_cookie_name(settings: Settings) -> str:
@@ -56,15 +49,7 @@ def try_cookie(settings: Settings, sealed: str) -> Cookie:
 
 
 def ended_try_cookie(settings: Settings) -> Cookie:
-    return Cookie(
-        key=try_cookie_name(settings),
-        value="",
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=settings.cookie_secure,
-        max_age=0,
-    )
+    return replace(try_cookie(settings, ""), max_age=0)
 
 
 def authenticate(connection: Connection) -> tuple[Principal, str | None]:
@@ -92,7 +77,15 @@ def source_of(connection: Connection) -> str:
     if peer != connection.app.state.appliance.settings.trusted_proxy:
         return peer
     # all of its lines: there are fronts that add one of their own below what they were told
-    return ",".join(connection.headers.getall("x-forwarded-for", [])).rpartition(",")[2].strip() or peer
+    told = ",".join(connection.headers.getall("x-forwarded-for", [])).rpartition(",")[2].strip()
+    return _without_port(told) or peer
+
+
+def _without_port(told: str) -> str:
+    """Some fronts add it, and it is another with each connection: tries are counted by address."""
+    if told.startswith("["):
+        return told[1:].partition("]")[0]
+    return told.partition(":")[0] if told.count(":") == 1 else told
 
 
 def csrf_token(connection: Connection) -> str:

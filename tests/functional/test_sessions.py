@@ -52,6 +52,10 @@ def source(appliance, peer, forwarded):
         (FRONT, "10.4.4.4, 10.3.3.3", "10.3.3.3"),  # the front adds what it saw; before it stands what it was told
         (FRONT, "127.0.0.1|10.3.3.3", "10.3.3.3"),  # some add it as a line of its own
         (FRONT, "127.0.0.1|10.4.4.4, 10.3.3.3", "10.3.3.3"),
+        (FRONT, "10.3.3.3:51000", "10.3.3.3"),  # another port with each connection would be another address with each try
+        (FRONT, "[2001:db8::7]:51000", "2001:db8::7"),
+        (FRONT, "[2001:db8::7]", "2001:db8::7"),
+        (FRONT, "2001:db8::7", "2001:db8::7"),
     ],
 )
 def test_the_address_a_front_tells_is_believed_of_the_trusted_one_alone(appliance, peer, forwarded, expected):
