@@ -276,6 +276,16 @@ def test_whoever_goes_back_brings_back_no_key(settings):
     assert seen(settings)[1]["api_keys"] == 0
 
 
+def test_whoever_goes_back_does_not_count_the_time_that_the_machine_ran_since(settings):
+    make_old_box(settings, "0021")
+    with closing(open_foundation(settings)) as foundation, foundation.database.write() as connection:
+        connection.execute(text("INSERT INTO retention_clock VALUES (1, 5, 5, 'this boot', 5, 0)"))
+    open_appliance(settings).close()
+    assert go_back(settings, lambda _: None).copy.revision == "0021"
+    with closing(open_foundation(settings)) as foundation, foundation.database.read() as connection:
+        assert connection.execute(text("SELECT boot_id, believed_ms FROM retention_clock")).all() == [("", 5)]
+
+
 def test_one_goes_back_to_the_box_as_it_was_and_forward_again(old_box):
     before = seen(old_box)
     with closing(open_appliance(old_box)) as appliance:
