@@ -13,10 +13,9 @@ from appliance.documents.expiring import DocumentExpiry
 from appliance.documents.service import DocumentService
 from appliance.identity.models import Principal
 from appliance.retention.clock import RetentionClock
-from appliance.retention.rules import DAY_MS
 from appliance.retrieval.index import SearchIndex
 from appliance.storage import tables
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 
 
 class Time:

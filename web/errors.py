@@ -77,6 +77,7 @@ def from_appliance(request: _Request, error: ApplianceError) -> Response[Any]:
     status = status_of(error)
     if status == 500:
         return from_unexpected(request, error)
+    # only where nobody is signed in: who was turned away on the way in reads why
     if error.stable_code == NotSignedIn.code and _wants_page(request):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return Redirect(f"/sign-in?next={quote(target, safe='')}", status_code=303)

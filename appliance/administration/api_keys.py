@@ -22,7 +22,7 @@ from appliance.identity.store import clean_name, end_keys, load_principal, requi
 from appliance.policy.access import Access
 from appliance.policy.actions import Action
 from appliance.policy.resources import APPLIANCE
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from appliance.storage.database import Database
 
 DEFAULT_DAYS = 90
@@ -30,7 +30,6 @@ LONGEST_DAYS = 366
 MOST_KEYS = 20
 """Of one person, the expired ones that they have not ended counted in."""
 
-_DAY_MS = 86_400_000
 _TOUCH_MS = 60_000
 _TRIES = throttling.Limit("key", free_tries=50, longest_block_ms=15 * 60_000)
 
@@ -197,7 +196,7 @@ class ApiKeys:
     ) -> tuple[ApiKey, str]:
         if len(store.list_keys(connection, principal.id)) >= MOST_KEYS:
             raise Conflict(f"You have {MOST_KEYS} keys already. End one of them first.", code="key.too_many")
-        key, text = store.insert_key(connection, principal.id, name, scopes, now=now, expires_ms=now + days * _DAY_MS)
+        key, text = store.insert_key(connection, principal.id, name, scopes, now=now, expires_ms=now + days * DAY_MS)
         facts: dict[str, str | int] = {"scopes": store.named(scopes), "days": days, "expires": utc_text(key.expires_ms)}
         facts["by"] = means.value
         about = (ResourceRef("key", key.id),)

@@ -46,9 +46,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         f"{arguments.data} is the box as it was at {restored.archive.about.made}: {found}. Everybody signs in anew.",
         "Documents, accounts and rights that were deleted since then are there again.",
     ]
-    if restored.keys_ended:
-        keys = counted(restored.keys_ended, "API key")
-        lines.append(f"{keys} ended: one that was taken from somebody meanwhile would open again. Programs need new ones.")
+    lines += keys_ended_lines(restored.keys_ended)
     if restored.models_missing:
         lines.append("The archive holds no models. The default ones are prepared at the next start; others, import again:")
         lines += [f"  {each.id}  SHA-256 {each.sha256}" for each in restored.models_missing]
@@ -57,3 +55,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         lines.append(f"Not the policies of this installation, and not in force: {names}; compare {arguments.data / POLICIES}.")
     output.result(document, *lines)
     return 0
+
+
+def keys_ended_lines(count: int) -> list[str]:
+    """What a database that was put back does to API keys; nothing where there were none."""
+    if not count:
+        return []
+    keys = counted(count, "API key")
+    return [f"{keys} ended: one that was taken from somebody meanwhile would open again. Programs need new ones."]

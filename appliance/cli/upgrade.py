@@ -13,7 +13,7 @@ from appliance.bootstrap import open_appliance
 from appliance.bootstrap.foundation import open_foundation
 from appliance.cli.doctor import AFTER_UPGRADE, examined
 from appliance.cli.output import Output
-from appliance.language.counts import counted
+from appliance.cli.restore import keys_ended_lines
 from appliance.settings import Settings, load_settings
 from appliance.storage.kept_copies import KeptCopy, kept_copies, remove_all
 from appliance.storage.migrations import Schema, schema_of
@@ -97,9 +97,7 @@ def _back(settings: Settings, output: Output) -> int:
         "What was deleted or erased since the upgrade is there again: delete and erase it again.",
         f"The newer database is kept in {done.left}.",
     ]
-    if done.keys_ended:
-        keys = counted(done.keys_ended, "API key")
-        lines.append(f"{keys} ended: one that was taken from somebody meanwhile would open again. Programs need new ones.")
+    lines += keys_ended_lines(done.keys_ended)
     if done.files_missing:
         lines.append(f"{done.files_missing} stored files were deleted since; their documents are listed and cannot be read.")
     output.result(document, *lines)

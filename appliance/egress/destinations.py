@@ -20,7 +20,7 @@ _NEEDED = ("name", "host", "port", "purpose")
 _LAST_PORT = 65_535
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _PATH_LIMIT = 500
-USUAL_PATH = "/audit"
+_USUAL_PATH = "/audit"
 _ENTRIES = {"destination", "maintenance"}
 
 
@@ -53,7 +53,7 @@ class Destination:
     dialect: Dialect = Dialect.OPENAI
     tls: bool = True
     ca_file: Path | None = None
-    path: str = USUAL_PATH
+    path: str = _USUAL_PATH
     """Where a collector of the log takes it; of no other purpose."""
 
     @property
@@ -141,7 +141,7 @@ def _destination(row: dict[str, Any]) -> Destination:
 
 def _path(row: dict[str, Any], name: str, purpose: Purpose) -> str:
     if "path" not in row:
-        return USUAL_PATH
+        return _USUAL_PATH
     path = str(row["path"])
     if purpose is not Purpose.LOG or not valid_path(path):
         raise wrong_entry(f"{name}: only a collector of the log has a path, as in /audit")

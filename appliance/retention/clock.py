@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, insert, inspect, select, update
 
-from appliance.retention.rules import DAY_MS
 from appliance.retention.store import put_rule, rules
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import retention_clock
 

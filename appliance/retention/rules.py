@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DAY_MS = 86_400_000
+from appliance.storage.clock import DAY_MS
+
 GRACE_MS = DAY_MS
 """So long a smaller number waits before it removes anything, so that a slip of the finger can be taken back."""
 

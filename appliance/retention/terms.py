@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.retention.rules import DAY_MS, NONE, Rule
+from appliance.retention.rules import NONE, Rule
 from appliance.retention.store import CONVERSATIONS, rules
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from appliance.storage.database import Database
 
 NEAR_MS = 30 * DAY_MS

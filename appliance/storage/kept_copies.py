@@ -19,7 +19,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.errors import SetupError, Unavailable
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from appliance.storage.database import Database
 from appliance.storage.durable import settle, sync
 from appliance.storage.row_counts import row_counts
@@ -32,7 +32,6 @@ _DATABASE = "cloister.db"
 _TIME = "%Y-%m-%dT%H%M%SZ"
 _NAMES = re.compile(r"(cloister|left)-(\w+)-(\d{4}-\d\d-\d\dT\d{6}Z)\.db")
 _ROOM_LEFT_BYTES = 200_000_000
-_DAY_MS = 86_400_000
 Progress = Callable[[str], None]
 
 
@@ -77,7 +76,7 @@ def _status(path: Path) -> os.stat_result | None:
 def _made(named: str, status: os.stat_result, now: int) -> tuple[bool, int]:
     """Whether a clock was ahead when the name was given, and when it was made: then as the file says, and now at the latest."""
     made = int(datetime.strptime(named, _TIME).replace(tzinfo=UTC).timestamp() * 1_000)
-    if made <= now + _DAY_MS:
+    if made <= now + DAY_MS:
         return False, made
     return True, min(status.st_mtime_ns // 1_000_000, now)
 
@@ -127,10 +126,10 @@ def remove_expired(directory: Path) -> int:
     now = now_ms()
     for path, _ in _named(directory):
         status = _status(path)
-        if status and stat.S_ISREG(status.st_mode) and status.st_mtime_ns > (now + _DAY_MS) * 1_000_000:
+        if status and stat.S_ISREG(status.st_mode) and status.st_mtime_ns > (now + DAY_MS) * 1_000_000:
             with suppress(FileNotFoundError):
                 os.utime(path, ns=(now * 1_000_000, now * 1_000_000))
-    return _remove([copy for copy in kept_copies(directory) if now - copy.made_ms > KEPT_DAYS * _DAY_MS])
+    return _remove([copy for copy in kept_copies(directory) if now - copy.made_ms > KEPT_DAYS * DAY_MS])
 
 
 def remove_all(directory: Path) -> int:

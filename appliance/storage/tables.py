@@ -2,6 +2,8 @@
 
 Ids are random hexadecimal strings except `chunks.id` and `collections.number`, which the indexes need as integers. Times are
 milliseconds since 1970 UTC. The search index itself (sqlite-vec and FTS5 tables) belongs to `retrieval/index.py`.
+
+One file, however long: what refers to what, and what goes with what, is read here in one piece.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.retention.clock import RetentionClock
-from appliance.retention.rules import DAY_MS
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from tests.conftest import EVERYBODY
 
 pytestmark = pytest.mark.browser

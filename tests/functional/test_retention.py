@@ -12,8 +12,8 @@ from appliance.bootstrap import Appliance
 from appliance.cli import main
 from appliance.identity.models import Principal
 from appliance.retention.clock import RetentionClock
-from appliance.retention.rules import DAY_MS, GRACE_MS
-from appliance.storage.clock import now_ms
+from appliance.retention.rules import GRACE_MS
+from appliance.storage.clock import DAY_MS, now_ms
 from tests.conftest import EVERYBODY
 from tests.growing_old import Time, cared_for, finish
 from tests.web_clients import signed_in, store_document

@@ -33,9 +33,8 @@ from appliance.errors import ApplianceError, NotSignedIn, Unavailable
 from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
 from appliance.retention.clock import RetentionClock
-from appliance.retention.rules import DAY_MS
 from appliance.settings import Settings
-from appliance.storage.clock import now_ms
+from appliance.storage.clock import DAY_MS, now_ms
 from appliance.storage.database import Database
 from appliance.storage.tables import audit_events, documents, sessions
 from tests.factor_samples import Phone, StillClock, enrol

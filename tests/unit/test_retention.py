@@ -9,8 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from appliance.retention.clock import PATIENCE_MS, Belief, Reading, looked
-from appliance.retention.rules import DAY_MS, GRACE_MS, MOST_DAYS, NONE, Rule, shortens
+from appliance.retention.rules import GRACE_MS, MOST_DAYS, NONE, Rule, shortens
 from appliance.retention.terms import NEAR_MS, Stays
+from appliance.storage.clock import DAY_MS
 
 NOW = 1_800_000_000_000
 HOUR_MS = 3_600_000

@@ -57,7 +57,7 @@ class GateOut(msgspec.Struct):
 
 
 class CollectorOut(msgspec.Struct):
-    """How far the collector of the log is; `sentence` has no times in it, `troubled` says that somebody should look."""
+    """How far the collector of the log is; `sentence` has no times in it."""
 
     sentence: str
     troubled: bool

@@ -121,7 +121,7 @@ class Forwarding:
             return "", 0
         if not status:
             return fault, 0
-        return ("collector.failing" if status in _LATER or status >= 500 else places.REFUSED), status
+        return (places.FAILING if status in _LATER or status >= 500 else places.REFUSED), status
 
     def _keep(self, place: Place, *events: AuditEvent) -> None:
         with self._database.write() as connection:

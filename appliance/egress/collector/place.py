@@ -21,7 +21,7 @@ MOST_LEAVES = 500
 """In one call. While as many wait, the next follows at once."""
 
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 15_000, 300_000
-REFUSED, REFUSED_HERE = "collector.refused", "egress.refused"
+REFUSED, FAILING, REFUSED_HERE = "collector.refused", "collector.failing", "egress.refused"
 _FOR_PEOPLE = {REFUSED, REFUSED_HERE}
 """Faults that go by nobody's waiting; tried again after the longest pause, since whoever mends it should not have to say so."""
 

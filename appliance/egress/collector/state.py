@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 from appliance.audit.log import utc_text
 from appliance.audit.store import last_seq
 from appliance.egress.collector.forwarding import address_of
-from appliance.egress.collector.place import REFUSED, REFUSED_HERE, place_of, waiting
+from appliance.egress.collector.place import FAILING, REFUSED, REFUSED_HERE, place_of, waiting
 from appliance.egress.destinations import Destination
 from appliance.egress.records import INTERRUPTED
 
 LATE_MS = 3_600_000
 _WORDS = {
     REFUSED: "it does not accept what it is sent (HTTP status {status}): somebody has to look at it",
-    "collector.failing": "it answered with the HTTP status {status}",
+    FAILING: "it answered with the HTTP status {status}",
     REFUSED_HERE: "the gate of this box does not let the call out: somebody has to look at destinations.toml",
     "egress.unreachable": "it cannot be reached",
     "egress.certificates": "the certificates to know it by cannot be read",
@@ -51,6 +51,7 @@ class CollectorState(msgspec.Struct, frozen=True):
 
     @property
     def troubled(self) -> bool:
+        """Whether somebody should look."""
         return self.late or self.ahead or bool(self.fault)
 
     @property

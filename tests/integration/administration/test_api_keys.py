@@ -16,7 +16,7 @@ from appliance.errors import ApplianceError, NotSignedIn
 from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal, Role
 from appliance.identity.store import principal_by_name
-from appliance.retention.rules import DAY_MS
+from appliance.storage.clock import DAY_MS
 from appliance.storage.tables import api_keys
 from tests.conftest import PASSWORD
 from tests.factor_samples import StillClock, enrol

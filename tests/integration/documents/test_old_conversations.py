@@ -15,8 +15,8 @@ from appliance.chat.expiring import ConversationExpiry
 from appliance.documents.service import DocumentService
 from appliance.errors import Conflict, NotFound
 from appliance.identity.models import SYSTEM, Principal
-from appliance.retention.rules import DAY_MS
 from appliance.storage import tables
+from appliance.storage.clock import DAY_MS
 from tests.growing_old import Time, cared_for, events, finish, left, put, said
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
