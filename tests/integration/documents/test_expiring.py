@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from appliance.administration.golden.models import Expected
 from appliance.administration.retention import Retention
 from appliance.audit.events import EventName
+from appliance.audit.integrity import check
 from appliance.audit.log import AuditLog
 from appliance.bootstrap import Appliance
 from appliance.chat.expiring import ConversationExpiry
@@ -16,6 +17,7 @@ from appliance.documents.expiring import DocumentExpiry
 from appliance.documents.service import DocumentService
 from appliance.errors import NotFound
 from appliance.identity.models import SYSTEM, Principal, Role
+from appliance.retrieval import slices
 from appliance.retrieval.index import SearchIndex
 from appliance.retrieval.terms import question_terms
 from appliance.storage import tables
@@ -147,6 +149,32 @@ def test_after_a_crash_each_goes_once_with_one_event(
     monkeypatch.setattr("appliance.documents.service._ORPHAN_AGE_S", -60)
     assert appliance.documents.remove_orphans() == 4
     assert list(appliance.blobs.names()) == []
+
+
+def test_a_large_document_is_out_of_sight_at_once_and_swept_after_a_crash(
+    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time, monkeypatch
+) -> None:  # fmt: skip
+    large = put(service, alice, shared, "tides.txt", " ".join(f"Tide {number} comes to the ferry." for number in range(400)))
+    small = put(service, alice, shared, "rules.txt", "The ferry is at sea.")
+    assert left(appliance, "chunks")[0] > 4
+    monkeypatch.setattr(slices, "SLICE", 2)
+    retention.change(administrator, 1, going=0, collection_id=shared)
+    time.passes(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(slices, "sweep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            cared_for(appliance)
+    assert [item.id for item in service.list(alice)] == [small]
+    assert len(list(appliance.blobs.names())) == 1
+    number = next(item.number for item in appliance.collections.readable(alice) if item.id == shared)
+    with appliance.database.read() as connection:
+        assert SearchIndex().view(connection, {number}).matching(question_terms("tide"), 9).ids.size == 0
+    assert cared_for(appliance) == (0, 1)
+    service.sweep_passages()
+    assert left(appliance, "documents", "pages", "chunks", "search_exact", "search_hidden") == [0] * 5
+    assert [record.resources[0].id for record in events(appliance, EventName.DOCUMENT_DELETED)] == [small, large]
+    with appliance.database.read() as connection:
+        assert check(connection, appliance.keys.audit_sealing).intact
 
 
 def test_what_belongs_to_somebody_held_stays_until_that_is_lifted_and_no_number_tells_it(
