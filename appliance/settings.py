@@ -42,7 +42,7 @@ class Settings:
     threads: int = _setting(0, "threads of each model; 0 takes the cores of this box")
     answers_at_once: int = _setting(0, "questions answered at the same time; 0 goes by the cores of this box")
     questions_limit: int = _setting(100, "questions of everybody that may wait for answers at a time; further ones are refused")
-    session_idle_min: int = _setting(60, "a session ends after this long without a request; an open page that keeps itself up to date asks")
+    session_idle_min: int = _setting(60, "a session ends after this long without a request; a page that stays up to date asks")
     session_max_h: int = _setting(12, "a session ends after this long in any case")
     second_factor_roles: str = _setting("", "roles that must have a second factor, with commas between; empty asks it of nobody")
     require_seal: bool = _setting(False, "refuse to start where a layer of the seal is missing (docs/threat-model.md)")
