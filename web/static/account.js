@@ -1,7 +1,7 @@
 // One's own account: the password. The second factor stands in second_factor.js.
 import { api, goOnWith } from "./api.js";
 import { byId, toast } from "./dom.js";
-import { submitted } from "./section_form.js";
+import { submitted } from "./form_sending.js";
 
 submitted(byId("password-form"), async (form) => {
   if (form.get("new") !== form.get("repeated")) throw new Error("The two new passwords differ.");

@@ -1,6 +1,7 @@
 // API keys of one's own: made with the password, shown once, ended.
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, toast } from "./dom.js";
+import { field, ownCode, ownPassword } from "./fields.js";
 import { moment } from "./figures.js";
 import { asked } from "./form_dialog.js";
 
@@ -42,19 +43,10 @@ function line(key) {
   );
 }
 
-const input = (name, label, attributes, hint) =>
-  h(
-    "div.field",
-    {},
-    h("label", { for: `key-${name}` }, label),
-    h("input", { id: `key-${name}`, name, required: true, ...attributes, "aria-describedby": hint && `key-${name}-hint` }),
-    hint && h("p.hint", { id: `key-${name}-hint` }, hint),
-  );
-
 async function create() {
   const { since_ms: secondFactor } = await api.get("/api/second-factor");
   const fields = [
-    input("name", "Name", { type: "text", maxlength: LONGEST_NAME, autocomplete: "off" }, "So that you know later which program has it."),
+    field("key-name", "Name", { name: "name", type: "text", maxlength: LONGEST_NAME }, "So that you know later which program has it."),
     h(
       "fieldset.field",
       {},
@@ -62,8 +54,8 @@ async function create() {
       SCOPES.map(([scope, title, purpose]) => h("label.check", {}, h("input", { type: "checkbox", name: "scopes", value: scope }), h("span", {}, title, h("span.hint", {}, ` ${purpose}`)))),
     ),
     h("div.field", {}, h("label", { for: "key-days" }, "Ends after"), h("select", { id: "key-days", name: "days" }, DAYS.map((days) => h("option", { value: days, selected: days === 90 }, `${days} days`)))),
-    input("password", "Current password", { type: "password", autocomplete: "current-password" }),
-    secondFactor !== null && input("code", "Code of your app, or a recovery code", { type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false" }),
+    ownPassword("key-password"),
+    secondFactor !== null && ownCode("key-code"),
   ];
   let made = null;
   await asked("Make an API key", fields, "Make it", async (form) => {

@@ -1,26 +1,17 @@
 // A form in a dialog that stays open, with the sentence that says why, until what it asks for was accepted.
 import { h } from "./dom.js";
+import { submitted } from "./form_sending.js";
 
 /** `save` gets the FormData; what it throws is shown inside the dialog. Resolves when the dialog has closed. */
 export function asked(title, fields, yes, save, { danger = false } = {}) {
   return new Promise((resolve) => {
-    const problem = h("p.field-error", { role: "alert" });
-    const submit = h("button.button", { class: danger ? "danger" : "primary" }, yes);
+    const submit = h("button.button", { type: "submit", class: danger ? "danger" : "primary" }, yes);
     const cancel = h("button.button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-    const form = h("form", {}, fields, problem, h("div.dialog-actions", {}, cancel, submit));
+    const form = h("form", {}, fields, h("p.field-error", { role: "alert" }), h("div.dialog-actions", {}, cancel, submit));
     const dialog = h("dialog.dialog", { "aria-labelledby": "form-title" }, h("h2", { id: "form-title" }, title), form);
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      submit.disabled = true;
-      problem.textContent = "";
-      try {
-        await save(new FormData(form));
-        dialog.close();
-      } catch (error) {
-        problem.textContent = error.message;
-      } finally {
-        submit.disabled = false;
-      }
+    submitted(form, async (given) => {
+      await save(given);
+      dialog.close();
     });
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -1,6 +1,7 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, toast } from "./dom.js";
+import { field } from "./fields.js";
 import { asked, told } from "./form_dialog.js";
 import { moment, plural } from "./figures.js";
 
@@ -44,18 +45,13 @@ function roleChoice(chosen) {
 }
 
 function passwordField() {
-  return h(
-    "div.field",
-    {},
-    h("label", { for: "new-password" }, "Password"),
-    h("input", { id: "new-password", name: "password", type: "password", required: true, minlength: 12, autocomplete: "new-password", "aria-describedby": "password-hint" }),
-    h("p.hint", { id: "password-hint" }, "At least 12 characters. Hand it over in person, to be changed under Your account; there is no mail from this box."),
-  );
+  const hint = "At least 12 characters. Hand it over in person, to be changed under Your account; there is no mail from this box.";
+  return field("new-password", "Password", { name: "password", type: "password", minlength: 12, autocomplete: "new-password" }, hint);
 }
 
 function create() {
-  const name = h("input", { id: "new-name", name: "name", type: "text", required: true, maxlength: 200, autocomplete: "off" });
-  const fields = [h("div.field", {}, h("label", { for: "new-name" }, "Name to sign in with"), name), passwordField(), roleChoice(["employee"])];
+  const name = field("new-name", "Name to sign in with", { name: "name", type: "text", maxlength: 200 });
+  const fields = [name, passwordField(), roleChoice(["employee"])];
   return asked("Add a person", fields, "Add", async (form) => {
     await api.post("/api/people", { name: form.get("name"), password: form.get("password"), roles: form.getAll("roles") });
     toast(`${form.get("name")} can sign in now.`);

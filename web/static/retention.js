@@ -1,6 +1,7 @@
 // How long things stay: asks for a number, says what would go by it, and sets it once that was agreed to.
 import { api } from "./api.js";
 import { h, toast } from "./dom.js";
+import { field } from "./fields.js";
 import { moment, plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
 
@@ -15,14 +16,9 @@ export const span = (days) => (days === null ? "for good" : plural(days, "day"))
  */
 export async function changeDays(title, { path, noun, since, days }) {
   let outlook = null;
-  const field = h(
-    "div.field",
-    {},
-    h("label", { for: "days" }, `Days since ${since}`),
-    h("input", { id: "days", name: "days", type: "number", min: 0, max: 36500, step: 1, inputmode: "numeric", value: days ?? "", autocomplete: "off", "aria-describedby": "days-hint" }),
-    h("p.hint", { id: "days-hint" }, `Left empty, ${noun}s stay until somebody deletes them. ${COPIES}`),
-  );
-  await asked(title, [field], "Continue", async (form) => {
+  const number = { name: "days", type: "number", min: 0, max: 36500, step: 1, inputmode: "numeric", value: days ?? "", required: false };
+  const hint = `Left empty, ${noun}s stay until somebody deletes them. ${COPIES}`;
+  await asked(title, [field("days", `Days since ${since}`, number, hint)], "Continue", async (form) => {
     outlook = await api.get(`${path}/outlook?days=${Number(form.get("days"))}`);
   });
   if (outlook) await agreed(title, outlook, { path, noun, since });

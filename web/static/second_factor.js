@@ -1,26 +1,19 @@
 // One's own second factor: switching it on in two steps, new recovery codes, switching it off.
 import { api, goOnWith } from "./api.js";
 import { byId, fail, fill, h, toast } from "./dom.js";
+import { field, ownCode, ownPassword } from "./fields.js";
 import { moment, plural } from "./figures.js";
 import { asked } from "./form_dialog.js";
-import { submitted } from "./section_form.js";
+import { submitted } from "./form_sending.js";
 import { s } from "./svg.js";
 
 const place = byId("second-factor");
 const mustEnrol = place.hasAttribute("data-required"); // nothing else is open until it is done
 const FEW = 3;
 
-const field = (name, label, attributes, hint) =>
-  h(
-    "div.field",
-    {},
-    h("label", { for: `factor-${name}` }, label),
-    h("input", { id: `factor-${name}`, name, required: true, ...attributes, "aria-describedby": hint && `factor-${name}-hint` }),
-    hint && h("p.hint", { id: `factor-${name}-hint` }, hint),
-  );
-const passwordField = () => field("password", "Current password", { type: "password", autocomplete: "current-password" });
-const digits = { type: "text", inputmode: "numeric", autocomplete: "one-time-code", spellcheck: "false" };
-const anyCode = { type: "text", autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false" };
+const digits = { name: "code", type: "text", inputmode: "numeric", autocomplete: "one-time-code", spellcheck: "false" };
+const proofFields = () => [ownPassword("factor-password"), ownCode("factor-code")];
+const proofOf = (form) => ({ password: form.get("password"), code: form.get("code") });
 
 async function load() {
   const state = await api.get("/api/second-factor");
@@ -56,13 +49,13 @@ async function enrol() {
   const form = h(
     "form",
     {},
-    passwordField(),
-    field("code", "Code that the app shows", digits, "Six digits; a new one every 30 seconds."),
+    ownPassword("factor-password"),
+    field("factor-code", "Code that the app shows", digits, "Six digits; a new one every 30 seconds."),
     h("p.field-error", { role: "alert" }),
     h("div.card-actions", {}, h("button.button.primary", { type: "submit" }, "Switch on"), h("button.button", { type: "button", onclick: () => load().catch(fail) }, "Cancel")),
   );
   submitted(form, async (given) => {
-    const enrolled = await api.post("/api/second-factor/confirmation", { password: given.get("password"), code: given.get("code") });
+    const enrolled = await api.post("/api/second-factor/confirmation", proofOf(given));
     goOnWith(enrolled.csrf_token);
     show(enrolled.recovery_codes, "Your second factor is on. You were signed out everywhere but here.");
   });
@@ -92,9 +85,6 @@ function show(codes, sentence) {
   );
   kept.focus();
 }
-
-const proofFields = () => [passwordField(), field("code", "Code of your app, or a recovery code", anyCode)];
-const proofOf = (form) => ({ password: form.get("password"), code: form.get("code") });
 
 async function renew() {
   let made = null;

@@ -1,4 +1,4 @@
-// A form that stands on its page: what was wrong is said inside it, and what was accepted empties it.
+// What a form does when it is sent: what was wrong is said inside it, and what was accepted empties it.
 
 /** `save` gets the FormData; what it throws is shown in the form's `.field-error`. Nothing happens where there is no such form. */
 export function submitted(form, save) {
