@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from sqlalchemy import func, select
 
@@ -89,6 +90,8 @@ def critical(header: dict, claims: dict) -> str:
 
 
 NOW = int(time.time())
+_SHORT = rsa.generate_private_key(65_537, 1_024).public_key().public_numbers().n.to_bytes(128)
+SHORT_RSA = {"kty": "RSA", "kid": "rsa", "n": urlsafe_b64encode(_SHORT).rstrip(b"=").decode(), "e": "AQAB"}
 FAILED = "session.provider_failed"
 BROKEN: dict[str, tuple[Callable[[FakeProvider], object], str, str]] = {
     "no signature": (lambda it: setattr(it, "sign", unsigned), "algorithm", FAILED),
@@ -107,6 +110,9 @@ BROKEN: dict[str, tuple[Callable[[FakeProvider], object], str, str]] = {
         "keys",
         FAILED,
     ),
+    "an RSA key that can be broken": (lambda it: it.published.__setitem__(0, SHORT_RSA), "keys", FAILED),
+    "a long RSA key of nothings": (lambda it: it.published[0].update(n="A" * 300 + it.published[0]["n"][:100]), "keys", FAILED),
+    "a key of no kind that there is": (lambda it: it.published[0].update(kty=["RSA"]), "keys", FAILED),
     "keys that are no list": (lambda it: setattr(it, "published", "none"), "keys", FAILED),
     "no token at all": (lambda it: setattr(it, "sign", lambda *_: "words"), "token", FAILED),
     "claims that are no object": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ PublicKey = RSAKey | ECKey | OKPKey
 _AGAIN_MS = 60_000
 _OLD_MS = 3_600_000
 _KEYS_LIMIT = 50
-_KINDS = frozenset({"RSA", "EC", "OKP"})
+_KINDS = ("RSA", "EC", "OKP")
+_RSA_BITS = 2_048
+_RSA_CHARS = range(_RSA_BITS // 6, 16_384 // 6 + 4)  # of the modulus in base64, before it is counted with
 
 
 class KeySet:
@@ -68,10 +71,20 @@ def _key(row: Any) -> PublicKey | None:
     """Public keys for signatures, under a name. A shared secret among them (`oct`) is never a key of ours."""
     if not isinstance(row, dict) or not isinstance(row.get("kid"), str) or row.get("kty") not in _KINDS:
         return None
-    if row.get("use", "sig") != "sig":
+    if row.get("use", "sig") != "sig" or (row["kty"] == "RSA" and not _is_long_enough(row.get("n"))):
         return None
     try:
         key = JWKRegistry.import_key(row)
     except (JoseError, ValueError, TypeError, KeyError):  # one that we cannot read is none, and the others count
         return None
     return key if isinstance(key, RSAKey | ECKey | OKPKey) and not key.is_private else None
+
+
+def _is_long_enough(modulus: Any) -> bool:
+    """A short RSA key is one that others can work out, and then sign with; one without end is work for nothing."""
+    if not isinstance(modulus, str) or len(modulus) not in _RSA_CHARS:
+        return False
+    try:
+        return int.from_bytes(urlsafe_b64decode(modulus + "==")).bit_length() >= _RSA_BITS
+    except ValueError:
+        return False
