@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.identity.models import Principal
@@ -86,6 +86,14 @@ def list_keys(connection: Connection, principal_id: str) -> list[ApiKey]:
     """A person's keys, the expired ones too, newest first."""
     theirs = select(api_keys).where(api_keys.c.principal_id == principal_id)
     return [_key(row) for row in connection.execute(theirs.order_by(api_keys.c.created_ms.desc(), api_keys.c.id))]
+
+
+def count_keys(connection: Connection, principal_id: str | None = None) -> dict[str, int]:
+    """How many keys each person has who has any, or that one; the expired ones too."""
+    counted = select(api_keys.c.principal_id, func.count()).group_by(api_keys.c.principal_id)
+    if principal_id is not None:
+        counted = counted.where(api_keys.c.principal_id == principal_id)
+    return dict(connection.execute(counted).tuples().all())
 
 
 def end_key(connection: Connection, principal_id: str, key_id: str) -> bool:

@@ -89,7 +89,6 @@ class Sessions:
             renewed = hash_password(password) if right and account and needs_rehash(encoded) else None
         if account is None or not right or account.disabled_ms is not None:
             self._refuse(account, typed, source, right=right)
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
         with self._database.write() as connection:
             # disabled, or given another password, while this one was being verified
             if store.credentials(connection, typed) != found:
@@ -97,24 +96,15 @@ class Sessions:
             means = self._means(connection, account, code)
             if means is not None:
                 throttling.clear(connection, by_name)
-                throttling.forgive(connection, by_source, now)
-                throttling.forget_old(connection, now)
                 if renewed:
                     store.replace_hash(connection, account.principal.id, renewed)
-                self._insert(connection, account.principal, token)
-                facts, sealed = {"by": means.value}, {"source": source}
-                self._audit.append(
-                    connection, AuditEvent(EventName.SESSION_CREATED, account.principal, facts=facts, sealed=sealed)
-                )
-            else:
-                # the tries of the name stay: whoever knows the password is not to guess codes as fast as they like
-                if not code:
-                    throttling.forgive(connection, by_source, now)
-                reason = "wrong_code" if code else "code_needed"
-                self._audit.append(connection, _refused(account, typed, source, reason))
-        if means is None:
-            raise _code_missing(code)
-        return token
+                return self.admit(connection, account.principal, source, {"by": means.value}, factor_shown=False)
+            # the tries of the name stay: whoever knows the password is not to guess codes as fast as they like
+            if not code:
+                throttling.forgive(connection, by_source, now)
+            reason = "wrong_code" if code else "code_needed"
+            self._audit.append(connection, _refused(account, typed, source, reason))
+        raise _code_missing(code)
 
     def count_try_from(self, source: str) -> None:
         """Of signing in by other means than a password. Raises `Throttled` after too many."""
@@ -127,9 +117,9 @@ class Sessions:
     def admit(
         self, connection: Connection, person: Principal, source: str, facts: Mapping[str, str | int], *, factor_shown: bool
     ) -> str:
-        """A new token for somebody who was proven by other means, which `facts` name; takes back the try of `source`.
+        """A new token for somebody who was proven, by what `facts` name; takes back the try of `source`.
 
-        `factor_shown`: for this session it counts as a second factor.
+        `factor_shown`: for this session that counts as a second factor.
         """
         now = self._clock()
         throttling.forgive(connection, throttling.subject(self._key, throttling.SOURCE_LIMIT, source), now)

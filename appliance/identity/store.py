@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, u
 
 from appliance.errors import Conflict, InvalidInput, NotFound
 from appliance.identity import factor_store
+from appliance.identity.api_keys import count_keys
 from appliance.identity.models import EVERYONE, Account, Principal, Role
 from appliance.identity.provider import links
 from appliance.storage import tables
@@ -231,14 +232,6 @@ def end_sessions(connection: Connection, principal_id: str) -> None:
     connection.execute(delete(tables.sessions).where(tables.sessions.c.principal_id == principal_id))
 
 
-def count_keys(connection: Connection, principal_id: str | None = None) -> dict[str, int]:
-    """How many API keys each person has who has any, or that one; the expired ones too."""
-    counted = select(tables.api_keys.c.principal_id, func.count()).group_by(tables.api_keys.c.principal_id)
-    if principal_id is not None:
-        counted = counted.where(tables.api_keys.c.principal_id == principal_id)
-    return dict(connection.execute(counted).tuples().all())
-
-
 def end_keys(connection: Connection, principal_id: str) -> list[str]:
     """Delete all API keys of a person, the expired ones too; their ids."""
     theirs = delete(tables.api_keys).where(tables.api_keys.c.principal_id == principal_id)
@@ -300,3 +293,5 @@ def _require_other_administrator(connection: Connection, principal_id: str) -> N
     administrators = {row.principal_id for row in connection.execute(active)}
     if administrators == {principal_id}:
         raise Conflict("The last administrator must stay one.", code="person.last_administrator")
+    if principal_id in administrators and links.has_password(connection, principal_id):
+        links.require_other_password(connection, principal_id)
