@@ -29,8 +29,14 @@ pytestmark = pytest.mark.usefixtures("without_pauses")
 
 
 def test_documents_go_by_the_number_of_their_collection_from_everywhere(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     other = appliance.collections.create(administrator, "Archive", readers=EVERYBODY, contributors=EVERYBODY)
     own = next(item.id for item in appliance.collections.readable(alice) if item.owner_id == alice.id)
     gone = put(service, alice, shared, "rules.txt", "The ferry is at sea.")
@@ -75,8 +81,14 @@ def test_documents_go_by_the_number_of_their_collection_from_everywhere(
 
 
 def test_what_a_worker_reads_stays_for_the_next_time(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     document = put(service, alice, shared, "rules.txt", "The ferry is at sea.", ingest=False)
     retention.change(administrator, 1, going=0, collection_id=shared)
     time.passes(2)
@@ -90,8 +102,15 @@ def test_what_a_worker_reads_stays_for_the_next_time(
 
 
 def test_the_name_is_sealed_as_the_uploaders_unless_they_have_left(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, officer: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    officer: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     carol = appliance.people.create(administrator, "carol", PASSWORD, {Role.EMPLOYEE})
     put(service, carol, shared, "hers.txt", "The ferry is hers.")
     put(service, alice, shared, "rules.txt", "The ferry is at sea.")
@@ -107,8 +126,15 @@ def test_the_name_is_sealed_as_the_uploaders_unless_they_have_left(
 
 
 def test_after_a_crash_each_goes_once_with_one_event(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time, monkeypatch
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time,
+    monkeypatch,
+) -> None:
     talks = [said(appliance, alice) for _ in range(4)]
     documents = [put(service, alice, shared, f"{number}.txt", f"The ferry {number} is at sea.") for number in range(4)]
     retention.change(administrator, 1, going=0)
@@ -152,8 +178,15 @@ def test_after_a_crash_each_goes_once_with_one_event(
 
 
 def test_a_large_document_is_out_of_sight_at_once_and_swept_after_a_crash(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time, monkeypatch
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time,
+    monkeypatch,
+) -> None:
     large = put(service, alice, shared, "tides.txt", " ".join(f"Tide {number} comes to the ferry." for number in range(400)))
     small = put(service, alice, shared, "rules.txt", "The ferry is at sea.")
     assert left(appliance, "chunks")[0] > 4
@@ -178,8 +211,16 @@ def test_a_large_document_is_out_of_sight_at_once_and_swept_after_a_crash(
 
 
 def test_what_belongs_to_somebody_held_stays_until_that_is_lifted_and_no_number_tells_it(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, officer: Principal, alice: Principal, bob: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    officer: Principal,
+    alice: Principal,
+    bob: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     hers, his = said(appliance, alice), said(appliance, bob)
     uploads = [put(service, who, shared, "rules.txt", f"The ferry of {who.name}.") for who in (alice, bob)]
     before = [retention.outlook(administrator, 1, where).going for where in (None, shared)]
@@ -216,8 +257,14 @@ def test_a_process_that_found_nothing_left_looks_again_with_the_next_care(
 
 
 def test_what_deleted_people_and_collections_left_is_told_as_theirs(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     said(appliance, alice)
     put(service, alice, shared, "rules.txt", "The ferry is at sea.")
     retention.change(administrator, 1, going=0)

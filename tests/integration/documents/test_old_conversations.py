@@ -131,8 +131,14 @@ def test_transactions_are_short_and_a_long_conversation_goes_whole(
 
 
 def test_a_clock_that_jumps_ahead_does_not_empty_the_box(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     said(appliance, alice)
     put(service, alice, shared, "rules.txt", "The ferry is at sea.")
     retention.change(administrator, 30, going=0)
@@ -198,8 +204,14 @@ def test_without_a_look_at_the_clock_nothing_goes(
 
 
 def test_what_is_dated_before_the_log_of_the_box_begins_stays(
-    appliance: Appliance, service: DocumentService, retention: Retention, administrator: Principal, alice: Principal, shared: str, time: Time
-) -> None:  # fmt: skip
+    appliance: Appliance,
+    service: DocumentService,
+    retention: Retention,
+    administrator: Principal,
+    alice: Principal,
+    shared: str,
+    time: Time,
+) -> None:
     """Written while the clock had forgotten the year."""
     conversation = said(appliance, alice)
     document = put(service, alice, shared, "rules.txt", "The ferry is at sea.")
