@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection
-
 from appliance.audit.events import AuditEvent, EventName, ResourceRef
 from appliance.audit.log import AuditLog
 from appliance.errors import Conflict, NotFound
@@ -58,7 +56,8 @@ class ProviderAccounts:
             account = store.require_account(connection, person_id)
             if links.load_link(connection, person_id) is not None:
                 raise Conflict(f"{account.principal.name} comes in through the provider already.", code="identity.allowed")
-            _require_other_password(connection, account.principal)
+            if Role.ADMINISTRATOR in account.principal.roles:
+                links.require_other_password(connection, person_id)
             links.allow(connection, person_id, self._clock())
             ended = store.set_password(connection, person_id, "")
             about = (ResourceRef("person", account.principal.pseudonym),)
@@ -86,17 +85,3 @@ class ProviderAccounts:
             for event in keys_ended(principal, account.principal, ended, "unlinked"):
                 self._audit.append(connection, event)
             return store.require_account(connection, person_id)
-
-
-def _require_other_password(connection: Connection, person: Principal) -> None:
-    """Some administrator can always come in while the provider is away."""
-    if Role.ADMINISTRATOR not in person.roles:
-        return
-    for other in store.list_principals(connection):
-        able = other.disabled_ms is None and Role.ADMINISTRATOR in other.principal.roles and other.principal.id != person.id
-        if able and links.has_password(connection, other.principal.id):
-            return
-    raise Conflict(
-        "No other administrator has a password of this box: nobody could come in while the provider is away.",
-        code="person.last_password",
-    )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from appliance.storage.tables import principals, provider_links
+from appliance.errors import Conflict
+from appliance.identity.models import Role
+from appliance.storage.tables import principals, provider_links, roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,19 @@ def has_password(connection: Connection, principal_id: str) -> bool:
     """Whether this account has a password of the box; where it has none, no password opens it."""
     wanted = select(principals.c.password_hash).where(principals.c.id == principal_id)
     return bool(connection.execute(wanted).scalar())
+
+
+def require_other_password(connection: Connection, principal_id: str) -> None:
+    """Some administrator can always come in while the provider is away.
+
+    Raises `Conflict` (`person.last_password`) where no other than this one has a password of the box.
+    """
+    of, others = principals.c, (roles.c.role == str(Role.ADMINISTRATOR), roles.c.principal_id != principal_id)
+    able = (
+        select(of.id).join(roles, roles.c.principal_id == of.id).where(*others, of.disabled_ms.is_(None), of.password_hash != "")
+    )
+    if connection.execute(able.limit(1)).first() is None:
+        raise Conflict(
+            "No other administrator has a password of this box: nobody could come in while the provider is away.",
+            code="person.last_password",
+        )

@@ -167,6 +167,20 @@ def test_some_administrator_keeps_a_password(appliance: Appliance, provider: Fak
         appliance.provider_accounts.allow(administrator, administrator.id)
 
 
+@pytest.mark.parametrize("change", [{"disabled": True}, {"roles": {Role.EMPLOYEE}}, {"roles": {Role.OFFICER}}])
+def test_the_administrator_who_has_a_password_stays_one(
+    appliance: Appliance, provider: FakeProvider, administrator, change
+) -> None:
+    second = appliance.people.create(administrator, "second", PASSWORD, {Role.ADMINISTRATOR})
+    appliance.provider_accounts.allow(administrator, second.id)
+    with pytest.raises(Conflict) as caught:
+        appliance.people.update(second, administrator.id, **change)
+    assert caught.value.stable_code == "person.last_password"
+    appliance.people.update(administrator, second.id, **change)  # who has none may go
+    third = appliance.people.create(administrator, "third", PASSWORD, {Role.ADMINISTRATOR})
+    appliance.people.update(third, administrator.id, **change)
+
+
 def test_only_administrators_decide_who_comes_in(appliance: Appliance, provider: FakeProvider, alice, officer) -> None:
     for person in (alice, officer):
         for act in (appliance.provider_accounts.allow, appliance.provider_accounts.unlink):
@@ -236,6 +250,7 @@ def test_the_last_administrator_stays_one(appliance: Appliance, administrator, a
     with with_alice(appliance, administrator, second) as fake:
         fake.said |= {"name": "second", "groups": [ADMINS, USERS]}
         come_back(appliance, fake)
+        appliance.people.update(administrator, second.id, password=PASSWORD)
         appliance.people.update(second, administrator.id, disabled=True)
         fake.said["groups"] = [USERS]
         turned_away(appliance, fake, Reason.LAST_ADMINISTRATOR)
