@@ -18,6 +18,7 @@ from appliance.chat.models import MessageStatus
 from appliance.identity.store import end_sessions
 from appliance.storage.tables import messages
 from appliance.supervisor.redis_server import redis_command
+from tests.serving import wait_until
 from web import answer_events, sse
 from web.app import create_app
 from web.main import make_server
@@ -25,13 +26,6 @@ from workers.connection import connect
 from workers.streams import RedisDeltaSink
 
 PASSWORD = "a long enough passphrase"
-
-
-def wait_until(true, seconds=15):
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
 
 
 class Box:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 
@@ -13,25 +12,17 @@ from appliance.bootstrap import Appliance
 from appliance.identity.api_keys import KeyScope
 from appliance.identity.models import Principal
 from tests.conftest import PASSWORD
-from tests.functional.test_answer_events import wait_until
+from tests.serving import serving, wait_until
 from tests.web_clients import own_collection
 from web import sse
-from web.app import create_app
-from web.main import make_server
 
 CROWD = 6
 
 
 @pytest.fixture
 def url(appliance: Appliance, queue: object) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = make_server(create_app(appliance, queue=queue))  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with serving(appliance, queue) as address:
+        yield address
 
 
 def test_open_streams_and_uploads_end_with_their_key_and_others_go_on(

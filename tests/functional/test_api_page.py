@@ -19,9 +19,7 @@ from appliance.identity.models import Principal
 from appliance.supervisor.redis_server import redis_command
 from appliance.supervisor.sockets import socket_path
 from tests.conftest import PASSWORD, ROOT
-from tests.functional.test_answer_events import wait_until
-from web.app import create_app
-from web.main import make_server
+from tests.serving import serving, wait_until
 from workers.connection import connect
 from workers.streams import RedisDeltaSink
 
@@ -58,14 +56,8 @@ def box(appliance_with_models: Appliance) -> Iterator[tuple[str, WorkingQueue]]:
     client = connect(appliance.settings)
     wait_until(lambda: _listening(socket_path(appliance.settings)))
     queue = WorkingQueue(appliance, client)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = make_server(create_app(appliance, queue=queue))  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}", queue
-    server.should_exit = True
-    thread.join(20)
+    with serving(appliance, queue) as url:
+        yield url, queue
     redis.terminate()
     redis.wait(10)
 
