@@ -108,8 +108,9 @@ async def test_nobody_is_led_elsewhere(client, provider, target):
     assert target not in response.text
 
 
-async def test_a_page_with_a_long_name_is_forgotten_rather_than_the_try(client, provider):
-    response = await begun(client, f"/sign-in/provider?{urlencode({'next': '/documents?' + 'x' * 20_000})}")
+@pytest.mark.parametrize("rest", ["x" * 20_000, "\u8a9e" * 980])
+async def test_a_page_with_a_long_name_is_forgotten_rather_than_the_try(client, provider, rest):
+    response = await begun(client, f"/sign-in/provider?{urlencode({'next': '/documents?' + rest})}")
     assert len(response.headers["set-cookie"]) < 4_096
     back = await client.get(f"{ANSWER}?{urlencode(provider.visited(response.headers['location']))}", follow_redirects=False)
     assert 'href="/chat"' in back.text

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc import jwt
 from sqlalchemy import func, select
 
+from appliance.administration.provider import sign_in
 from appliance.bootstrap import Appliance
 from appliance.errors import NotFound, Throttled, Unavailable
 from appliance.identity.provider.refusal import ProviderRefusal
@@ -201,6 +202,25 @@ def test_a_provider_that_is_away_is_told_from_one_that_refuses(appliance: Applia
     with pytest.raises(Unavailable) as caught:
         come_back(appliance, provider)
     assert_refused(appliance, caught, "provider_away", "identity.away")
+
+
+def test_a_provider_that_has_gone_silent_does_not_take_all_threads(
+    appliance: Appliance, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in, "_PATIENCE_S", 0.01)
+    begun = appliance.provider_sign_in.begin("")
+    back = provider.visited(begun.address)
+    for _ in range(sign_in._AT_ONCE):
+        assert appliance.provider_sign_in._asking.acquire(timeout=0)
+    with pytest.raises(Unavailable) as caught:
+        finished(appliance, begun, back)
+    assert_refused(appliance, caught, "provider_away", "identity.away")
+    assert provider.server.asked == []
+    appliance.provider_sign_in._asking.release()
+    assert finished(appliance, begun, back), "the answer was not spent"
+    with pytest.raises(ProviderRefusal):
+        finished(appliance, begun, back)
+    assert come_back(appliance, provider), "a refusal gives its place back"
 
 
 def test_a_password_opens_the_box_while_the_provider_is_away(appliance: Appliance, provider: FakeProvider) -> None:

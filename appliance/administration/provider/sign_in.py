@@ -5,6 +5,7 @@ The browser goes to the provider by itself and comes back with a code; the box c
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -28,7 +29,9 @@ from appliance.storage.database import Database
 
 ANSWER_PATH = "/sign-in/provider/answer"
 _CODE_LIMIT = 4_000
-_NEXT_LIMIT = 1_000  # browsers keep no cookie of more than 4,096 bytes
+_NEXT_BYTES = 1_000  # browsers keep no cookie of more than 4,096
+_AT_ONCE = 8
+_PATIENCE_S = 2.0
 _BY = "provider"
 
 
@@ -85,6 +88,8 @@ class ProviderSignIn:
         self._cookies = TryCookies(key)
         self._clock = clock
         self._keys = KeySet(lambda: endpoint.key_document(self._known()), clock)
+        # a provider that has gone silent must not take all threads that serve people
+        self._asking = threading.BoundedSemaphore(_AT_ONCE)
 
     @property
     def name(self) -> str:
@@ -98,7 +103,7 @@ class ProviderSignIn:
     def begin(self, next_page: str) -> Begun:
         """Raises `NotFound` where there is no provider."""
         provider = self._known()
-        begun = new_try(next_page if len(next_page) <= _NEXT_LIMIT else "", self._clock())
+        begun = new_try(next_page if len(next_page.encode()) <= _NEXT_BYTES else "", self._clock())
         asked = {
             "response_type": "code",
             "client_id": provider.client_id,
@@ -121,6 +126,8 @@ class ProviderSignIn:
         """
         provider = self._known()
         self._sessions.count_try_from(source)
+        if not self._asking.acquire(timeout=_PATIENCE_S):
+            self._refuse(Reason.PROVIDER_AWAY, source)
         try:
             begun = self._brought_back(answer, cookie)
             claims = self._claims(provider, answer, begun)
@@ -131,6 +138,8 @@ class ProviderSignIn:
             if error.stable_code == "identity.secret":
                 raise
             raise _away() from error
+        finally:
+            self._asking.release()
         return SignedIn(self._let_in(provider, claims, source), begun.next)
 
     def _brought_back(self, answer: Answer, cookie: str) -> Try:
