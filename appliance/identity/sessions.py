@@ -149,7 +149,7 @@ class Sessions:
             if not _lives(connection, token):  # signed out meanwhile
                 raise NotSignedIn("Please sign in.")
             ended = store.set_password(connection, person.id, encoded)
-            self._insert(connection, person, renewed)
+            self._insert(connection, person, renewed, factor_shown=person.factor_shown)
             self._audit.append(connection, AuditEvent(EventName.PASSWORD_CHANGED, person))
             for event in keys_ended(person, person, ended, "password_changed"):
                 self._audit.append(connection, event)
@@ -197,7 +197,7 @@ class Sessions:
             raise NotSignedIn("Please sign in.")
         store.end_sessions(connection, person.id)
         renewed = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._insert(connection, person, renewed)
+        self._insert(connection, person, renewed, factor_shown=person.factor_shown)
         return renewed
 
     def principal(self, token: str) -> Principal | None:

@@ -405,6 +405,16 @@ def test_what_was_shown_counts_for_that_session_alone(appliance: Appliance, admi
         assert not appliance.factors.may_act(by_password)
 
 
+def test_another_password_takes_nothing_of_what_was_shown_for_that_session(appliance: Appliance, administrator, alice) -> None:
+    with with_alice(appliance, administrator, alice, required=frozenset({Role.EMPLOYEE}), amr=frozenset({"mfa"})) as fake:
+        fake.claims = {"amr": ["mfa"]}
+        come_back(appliance, fake)
+        appliance.people.update(administrator, alice.id, password=PASSWORD)
+        token = come_back(appliance, fake)
+        renewed = appliance.sessions.change_password(token, PASSWORD, "another long passphrase")
+        assert appliance.factors.may_act(appliance.sessions.principal(renewed))
+
+
 def test_a_role_that_comes_with_the_sign_in_is_asked_for_its_factor(appliance: Appliance, administrator, alice) -> None:
     with with_alice(appliance, administrator, alice, required=frozenset({Role.ADMINISTRATOR}), amr=frozenset({"mfa"})) as fake:
         assert come_back(appliance, fake)
