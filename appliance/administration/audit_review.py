@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from sqlalchemy import Connection
+
 from appliance.administration.audit_tables import TABLES, Table
 from appliance.audit import evidence, store
 from appliance.audit.bundle import FORMAT, Disclosed, Header, Line, Names, Wanted, as_text, encoded, names_commitment
@@ -31,6 +33,7 @@ ENDINGS = MappingProxyType({"csv": "csv", "jsonl": "jsonl", "bundle": "bundle.js
 
 _PROVEN = ("bundle", "checkpoint")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MADE = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
 
 
 class AuditReview:
@@ -52,6 +55,7 @@ class AuditReview:
         _check(wanted, before_seq)
         # looked up before the write lock is taken: a search through years must not hold up the others
         with self._database.read() as connection:
+            _require_known(connection, wanted)
             records = store.search(connection, wanted, before_seq=before_seq, limit=limit)
         self._record(EventName.AUDIT_READ, principal, wanted.facts() | {"records": len(records)})
         return records
@@ -103,6 +107,7 @@ class AuditReview:
             self._access.require(principal, Action.AUDIT_READ, AUDIT_LOG)
         _check(wanted)
         with self._database.read() as connection:
+            _require_known(connection, wanted)
             newest = store.last_seq(connection)
             bounded = replace(wanted, through_seq=min(newest, wanted.through_seq or newest))
             matching = store.count(connection, bounded) if format != "checkpoint" else 0
@@ -220,4 +225,18 @@ def _check(wanted: AuditFilter, before_seq: int | None = None) -> None:
     ids = (wanted.pseudonym, wanted.resource.kind if wanted.resource else None, wanted.resource.id if wanted.resource else None)
     numeric = all(number is None or 0 <= number <= _MAX_NUMBER for number in numbers)
     if not numeric or not all(given is None or _ID.fullmatch(given) for given in ids):
-        raise InvalidInput("The filter asks for something that no record can have.", code="audit.filter")
+        raise _unmatched()
+
+
+def _require_known(connection: Connection, wanted: AuditFilter) -> None:
+    """A name that is one word reads like an id, and would stand in a leaf for good: what is no id that the box makes must be one
+    that stands in the log already.
+    """
+    about, person = wanted.resource, wanted.pseudonym
+    known = about is None or _MADE.fullmatch(about.id) or store.first_about(connection, about)
+    if not known or not (person is None or _MADE.fullmatch(person) or store.names_person(connection, person)):
+        raise _unmatched()
+
+
+def _unmatched() -> InvalidInput:
+    return InvalidInput("The filter asks for something that no record can have.", code="audit.filter")

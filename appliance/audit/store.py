@@ -107,6 +107,12 @@ def first_about(connection: Connection, resource: ResourceRef) -> int:
     return connection.execute(select(func.min(audit_resources.c.seq)).where(*about)).scalar() or 0
 
 
+def names_person(connection: Connection, pseudonym: str) -> bool:
+    """Whether a record is by or about somebody of this pseudonym."""
+    by = select(audit_events.c.seq).where(audit_events.c.actor_pseudonym == pseudonym).limit(1)
+    return connection.execute(by).first() is not None or bool(first_about(connection, ResourceRef("person", pseudonym)))
+
+
 def matching_seqs(connection: Connection, wanted: AuditFilter) -> list[int]:
     """The numbers of all records that match, ascending."""
     query = select(audit_events.c.seq).where(*_conditions(wanted)).order_by(audit_events.c.seq)

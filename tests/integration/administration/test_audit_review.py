@@ -144,8 +144,10 @@ def test_nobody_asks_for_everything_at_once(appliance: Appliance, reviewer: Prin
         AuditFilter(pseudonym="what the night porter said"),
         AuditFilter(pseudonym="x" * 9_000),
         AuditFilter(resource=ResourceRef("document", "'; --")),
+        AuditFilter(pseudonym="porter"),
+        AuditFilter(resource=ResourceRef("document", "what-the-porter-said")),
     ],
-    ids=["late", "early", "words", "long", "quoted"],
+    ids=["late", "early", "words", "long", "quoted", "a name of one word", "words like an id"],
 )
 def test_a_filter_that_no_record_can_match_is_refused_and_its_words_stay_out_of_the_log(
     appliance: Appliance, reviewer: Principal, wanted: AuditFilter
