@@ -99,6 +99,8 @@ class Admission:
         return self._admitted(connection, person, missing)
 
     def _new(self, connection: Connection, claims: Claims) -> Admitted | TurnedAway:
+        if store.count_principals(connection) == 0:  # the first one is made with the set-up, and has a password
+            return TurnedAway(Reason.UNKNOWN_PERSON)
         roles = roles_after(self._provider.rules, claims.groups, frozenset())
         reason = _objection(roles)
         if reason is not None:

@@ -342,6 +342,15 @@ def test_an_account_is_made_for_nobody_else(appliance: Appliance, administrator,
     assert {each.principal.name for each in appliance.people.list(administrator)} == {"administrator", "alice"}
 
 
+def test_nobody_of_the_provider_has_the_first_account(appliance: Appliance) -> None:
+    """Whoever came first would end the set-up, and no administrator would have a password."""
+    with standing_provider(appliance, make_accounts=True) as fake:
+        for groups in ([USERS], [ADMINS]):
+            fake.said |= {"name": "carol", "groups": groups}
+            turned_away(appliance, fake, Reason.UNKNOWN_PERSON)
+    assert appliance.setup.needed()
+
+
 def test_an_account_is_made_with_the_roles_of_the_table(appliance: Appliance, administrator) -> None:
     with standing_provider(appliance, make_accounts=True) as fake:
         fake.said |= {"name": "carol", "groups": [USERS, OFFICERS]}
