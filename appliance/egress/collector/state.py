@@ -84,7 +84,8 @@ def collector_state(connection: Connection, destination: Destination, now_ms: in
         newest_seq=last_seq(connection),
         waiting=lacking.count,
         waiting_since_ms=lacking.since_ms,
-        late=lacking.since_ms is not None and max(lacking.since_ms, place.sent_ms or 0) < now_ms - LATE_MS,
+        # either way: a time that is still to come is one of a clock that was turned back since
+        late=lacking.since_ms is not None and abs(now_ms - max(lacking.since_ms, place.sent_ms or 0)) > LATE_MS,
         fault=place.fault,
         status=place.status,
         failing_since_ms=place.failing_since_ms,

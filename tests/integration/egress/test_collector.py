@@ -238,6 +238,15 @@ def test_one_that_lacks_something_for_more_than_an_hour_is_late(collected: Colle
     assert not collected.state().late
 
 
+def test_a_clock_that_was_ahead_while_it_took_something_hides_no_lateness(collected: Collected) -> None:
+    collected.run()
+    collected.now_ms -= 2 * HOUR_S * 1_000
+    happen(collected.appliance)
+    assert collected.state().late
+    assert collected.run() > 0
+    assert not collected.state().late
+
+
 def test_another_place_begins_with_the_first_entry(collected: Collected) -> None:
     collected.run()
     moved = Destination("siem", "127.0.0.1", collected.destination.port, Purpose.LOG, tls=False, path="/elsewhere")
