@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,9 +72,11 @@ class Admission:
         """Whose account waits for somebody of this name; None where one is to be made."""
         if claims.unverified_email:
             return TurnedAway(Reason.UNVERIFIED_EMAIL)
-        person = store.principal_by_name(connection, claims.name, include_disabled=True) if claims.name else None
+        if not _is_plain(claims.name):
+            return TurnedAway(Reason.UNKNOWN_PERSON)
+        person = store.principal_by_name(connection, claims.name, include_disabled=True)
         if person is None:
-            return None if self._provider.make_accounts and claims.name else TurnedAway(Reason.UNKNOWN_PERSON)
+            return None if self._provider.make_accounts else TurnedAway(Reason.UNKNOWN_PERSON)
         link = links.load_link(connection, person.id)
         if link is not None and link.subject is None:
             return person.id
@@ -163,6 +166,15 @@ class Admission:
 
     def _admitted(self, connection: Connection, person: Principal, missing: int) -> Admitted:
         return Admitted(store.require_account(connection, person.id).principal, missing)
+
+
+def _is_plain(name: str) -> bool:
+    """A name here is found by any spelling of it; to the provider two spellings can be two people, and one of them chose theirs.
+
+    Capitals, and an accent as a character of its own, are no other name to either.
+    """
+    usual = unicodedata.is_normalized("NFKC", name) or unicodedata.is_normalized("NFKD", name)
+    return bool(name) and usual and name == " ".join(name.split())
 
 
 def _objection(roles: frozenset[Role]) -> Reason | None:

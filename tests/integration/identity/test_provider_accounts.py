@@ -103,6 +103,10 @@ def test_another_issuer_is_another_person(appliance: Appliance, administrator, a
         ({"name": ["alice"]}, Reason.UNKNOWN_PERSON),
         ({"name": "alice\x00"}, Reason.UNKNOWN_PERSON),
         ({"name": "a" * 300}, Reason.UNKNOWN_PERSON),
+        # to the provider somebody else, and here the same name in another spelling
+        ({"name": "\uff41lice"}, Reason.UNKNOWN_PERSON),
+        ({"name": "al\u2170ce"}, Reason.UNKNOWN_PERSON),
+        ({"name": "alice "}, Reason.UNKNOWN_PERSON),
     ],
 )
 def test_without_a_name_that_fits_nobody_is_linked(appliance: Appliance, administrator, alice, said, reason) -> None:
@@ -138,6 +142,14 @@ def test_who_was_deleted_is_nobody(appliance: Appliance, administrator, alice) -
         turned_away(appliance, fake, Reason.UNKNOWN_PERSON)
         with appliance.database.read() as connection:
             assert connection.execute(select(provider_links)).all() == []
+
+
+@pytest.mark.parametrize("said", ["Jos\u00e9", "JOS\u00c9", "Jose\u0301"])
+def test_capitals_and_the_way_an_accent_is_written_are_no_other_name(appliance: Appliance, administrator, said) -> None:
+    person = appliance.people.create(administrator, "Jos\u00e9", PASSWORD, {Role.EMPLOYEE})
+    with with_alice(appliance, administrator, person) as fake:
+        fake.said["name"] = said
+        assert come_back(appliance, fake)
 
 
 # passwords ---------------------------------------------------------------------------------------------------------------------
@@ -326,7 +338,8 @@ def test_nobody_is_given_an_account_where_the_policy_does_not_say_so(
     ("said", "reason"),
     [
         ({"name": "alice"}, Reason.NAME_TAKEN),
-        ({"name": " ALICE "}, Reason.NAME_TAKEN),
+        ({"name": "ALICE"}, Reason.NAME_TAKEN),
+        ({"name": " ALICE "}, Reason.UNKNOWN_PERSON),
         ({"name": "administrator"}, Reason.NAME_TAKEN),
         ({"name": ""}, Reason.UNKNOWN_PERSON),
         ({"name": " "}, Reason.UNKNOWN_PERSON),
