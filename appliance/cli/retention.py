@@ -71,7 +71,7 @@ def lines(found: Outlook, noun: str) -> list[str]:
         before = "nothing is removed" if rule.days_before is None else f"it is {counted(rule.days_before, 'day')}"
         told.append(f"That holds from {utc_text(rule.effective_ms)} on; until then {before}.")
     if rule.days is not None:
-        told.append(f"{counted(found.going, noun)} of now {'is' if found.going == 1 else 'are'} older. {KEPT}")
+        told.append(f"{counted(found.going, noun)} {'is' if found.going == 1 else 'are'} older than that today. {KEPT}")
     return [*told, _DOUBT] if found.doubtful else told
 
 

@@ -1,5 +1,6 @@
 // What a new conversation shows before its first question.
 import { h } from "./dom.js";
+import { plural } from "./figures.js";
 
 const SAMPLE = "Sample handbook";
 const SAMPLE_QUESTIONS = JSON.parse(document.getElementById("chat").dataset.suggestions);
@@ -25,7 +26,7 @@ export function emptyState(scope, ask) {
     "section.welcome",
     {},
     h("h2", {}, "What would you like to know?"),
-    h("p.welcome-lead", {}, `Answers come from the ${scope.documentCount} documents you may read, and never leave this box.`),
+    h("p.welcome-lead", {}, `Answers come from the ${plural(scope.documentCount, "document")} you may read, and never leave this box.`),
     sample &&
       h(
         "ul.suggestions",
