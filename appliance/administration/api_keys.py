@@ -223,18 +223,19 @@ class ApiKeys:
         now = self._clock()
         about = [ResourceRef("key", key.id)] if key else []
         about += [ResourceRef("person", person.pseudonym)] if person else []
-        event = AuditEvent(
-            EventName.KEY_REFUSED,
-            NOBODY,
-            resources=tuple(about),
-            outcome=Outcome.FAILURE,
-            facts={"reason": reason if key or store.is_shaped(presented) else "malformed"},
-            sealed={"source": source},
-            sealed_subject=(person or NOBODY).pseudonym,
-        )
+        told = reason if key or store.is_shaped(presented) else "malformed"
         with self._database.write() as connection:
-            throttling.count_try(connection, _TRIES, by_source, now)
+            blocked_s = throttling.count_try(connection, _TRIES, by_source, now)
             throttling.forget_old(connection, now)
+            event = AuditEvent(
+                EventName.KEY_REFUSED,
+                NOBODY,
+                resources=tuple(about),
+                outcome=Outcome.FAILURE,
+                facts={"reason": told, **throttling.block_facts(blocked_s)},
+                sealed={"source": source},
+                sealed_subject=(person or NOBODY).pseudonym,
+            )
             self._audit.append(connection, event)
         raise NotSignedIn("There is no such API key, or it has ended.", code="key.refused")
 

@@ -12,7 +12,6 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -77,9 +76,8 @@ class Sessions:
         by_source = throttling.subject(self._key, throttling.SOURCE_LIMIT, source)
         now = self._clock()
         with self._database.write() as connection:
-            if source not in _SHARED:
-                throttling.count_try(connection, throttling.SOURCE_LIMIT, by_source, now)
-            throttling.count_try(connection, throttling.NAME_LIMIT, by_name, now)
+            blocked_s = throttling.count_try(connection, throttling.SOURCE_LIMIT, by_source, now) if source not in _SHARED else 0
+            blocked_s = max(blocked_s, throttling.count_try(connection, throttling.NAME_LIMIT, by_name, now))
         with self._database.read() as connection:
             found = store.credentials(connection, typed)
         account, encoded = found or (None, DECOY_HASH)
@@ -88,7 +86,10 @@ class Sessions:
             right = verify_password(encoded or DECOY_HASH, password)
             renewed = hash_password(password) if right and account and needs_rehash(encoded) else None
         if account is None or not right or account.disabled_ms is not None:
-            self._refuse(account, typed, source, right=right)
+            reason = "unknown_name" if account is None else "disabled" if right else "wrong_password"
+            with self._database.write() as connection:
+                self._audit.append(connection, _refused(account, typed, source, reason, blocked_s))
+            raise NotSignedIn("The name or the password is wrong.", code="session.refused")
         with self._database.write() as connection:
             # disabled, or given another password, while this one was being verified
             if store.credentials(connection, typed) != found:
@@ -103,7 +104,7 @@ class Sessions:
             if not code:
                 throttling.forgive(connection, by_source, now)
             reason = "wrong_code" if code else "code_needed"
-            self._audit.append(connection, _refused(account, typed, source, reason))
+            self._audit.append(connection, _refused(account, typed, source, reason, blocked_s))
         raise _code_missing(code)
 
     def count_try_from(self, source: str) -> None:
@@ -163,13 +164,14 @@ class Sessions:
         """
         by_name = throttling.subject(self._key, throttling.NAME_LIMIT, store.comparable_name(person.name))
         with self._database.write() as connection:
-            throttling.count_try(connection, throttling.NAME_LIMIT, by_name, self._clock())
+            blocked_s = throttling.count_try(connection, throttling.NAME_LIMIT, by_name, self._clock())
         with self._database.read() as connection:
             found = store.credentials(connection, person.name)
         with self._hashing:
             right = found is not None and verify_password(found[1], password)
         if found is None or not right:
-            event = AuditEvent(refused, person, outcome=Outcome.FAILURE, facts={"reason": "wrong_password"})
+            facts = {"reason": "wrong_password", **throttling.block_facts(blocked_s)}
+            event = AuditEvent(refused, person, outcome=Outcome.FAILURE, facts=facts)
             with self._database.write() as connection:
                 self._audit.append(connection, event)
             raise InvalidInput("The current password is wrong.", code="password.wrong")
@@ -263,21 +265,15 @@ class Sessions:
             )
         )
 
-    def _refuse(self, account: Account | None, typed: str, source: str, *, right: bool) -> NoReturn:
-        reason = "unknown_name" if account is None else "disabled" if right else "wrong_password"
-        with self._database.write() as connection:
-            self._audit.append(connection, _refused(account, typed, source, reason))
-        raise NotSignedIn("The name or the password is wrong.", code="session.refused")
 
-
-def _refused(account: Account | None, typed: str, source: str, reason: str) -> AuditEvent:
+def _refused(account: Account | None, typed: str, source: str, reason: str, blocked_s: int) -> AuditEvent:
     person = account.principal if account else NOBODY
     return AuditEvent(
         EventName.SESSION_REFUSED,
         NOBODY,
         resources=(ResourceRef("person", person.pseudonym),) if account else (),
         outcome=Outcome.FAILURE,
-        facts={"reason": reason},
+        facts={"reason": reason, **throttling.block_facts(blocked_s)},
         sealed={"name": typed, "source": source},
         sealed_subject=person.pseudonym,
     )

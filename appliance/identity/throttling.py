@@ -37,8 +37,11 @@ def subject(key: bytes, limit: Limit, value: str) -> str:
     return hmac.new(key, f"throttle/{limit.kind}/{value}".encode(), hashlib.sha256).hexdigest()
 
 
-def count_try(connection: Connection, limit: Limit, digest: str, now: int) -> None:
-    """Count one try. Raises `Throttled` while the subject is blocked; such tries are not counted."""
+def count_try(connection: Connection, limit: Limit, digest: str, now: int) -> int:
+    """Count one try; for how many seconds it blocks the next one, if it turns out wrong.
+
+    Raises `Throttled` while the subject is blocked; such tries are not counted.
+    """
     row = connection.execute(select(throttles).where(throttles.c.subject == digest)).first()
     failures = 0
     if row is not None:
@@ -48,11 +51,18 @@ def count_try(connection: Connection, limit: Limit, digest: str, now: int) -> No
             raise Throttled("Too many tries. Wait a moment.", code="session.throttled", retry_after_s=-(-wait_ms // 1_000))
         failures = row.failures if -wait_ms < _FORGET_MS else 0
     failures += 1
-    values = {"failures": failures, "blocked_until_ms": now + _block_ms(limit, failures)}
+    block_ms = _block_ms(limit, failures)
+    values = {"failures": failures, "blocked_until_ms": now + block_ms}
     if row is None:
         connection.execute(insert(throttles).values(subject=digest, **values))
     else:
         connection.execute(update(throttles).where(throttles.c.subject == digest).values(**values))
+    return block_ms // 1_000
+
+
+def block_facts(blocked_s: int) -> dict[str, str | int]:
+    """What the record of a refused try says of the block that begins with it; nothing where none does."""
+    return {"blocked_s": blocked_s} if blocked_s else {}
 
 
 def forgive(connection: Connection, digest: str, now: int) -> None:

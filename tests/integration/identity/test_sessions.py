@@ -166,6 +166,16 @@ def test_guessing_at_a_name_is_slowed_down_and_the_right_password_waits_too(
     _refused(sessions, "night porter", "one more guess", source="192.0.2.99")  # counted anew after success
 
 
+def test_the_log_says_with_which_try_a_name_was_shut_out_and_for_how_long(
+    appliance: Appliance, sessions: Sessions, porter: Principal, clock: Clock
+) -> None:
+    for number in range(7):
+        _refused(sessions, "night porter", f"guess number {number}", source=f"192.0.2.{number}")
+        clock.now += 4_000
+    refused = _records(appliance, "session.refused")
+    assert [record.facts.get("blocked_s", 0) for record in refused] == [4, 2, 1, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     "spelling",
     ["NIGHT PORTER", "  night   porter ", "ｎight porter", "ｎｉｇｈｔ ｐｏｒｔｅｒ", "night\u2003porter", "𝐧ight porter"],
@@ -265,7 +275,9 @@ def test_guesses_at_the_current_password_are_throttled_like_signing_in(
         sessions.change_password(token, PASSWORD, NEW)
     assert sessions.principal(token) == porter
     refused = _records(appliance, "password.changed")
-    assert [(item.outcome, item.facts) for item in refused] == [("failure", {"reason": "wrong_password"})] * 5
+    wrong: dict[str, str | int] = {"reason": "wrong_password"}
+    told = [wrong | {"blocked_s": 1}, *[wrong] * 4]
+    assert [(item.outcome, item.facts) for item in refused] == [("failure", facts) for facts in told]
     clock.now += MINUTE
     renewed = sessions.change_password(token, PASSWORD, NEW)
     assert (sessions.principal(token), sessions.principal(renewed)) == (None, porter)
