@@ -108,7 +108,8 @@ def without(lock: str, extras: Iterable[str]) -> str:
 
 def _stamp(lock: Path, options: list[str]) -> str:
     project = (ROOT / "pyproject.toml").read_bytes()  # its entry points are part of what is installed
-    return hashlib.sha256(lock.read_bytes() + project + repr((options, sys.version_info[:2])).encode()).hexdigest()
+    # and so is the path: of a copied clone they would start the code of the clone it was copied from
+    return hashlib.sha256(lock.read_bytes() + project + repr((options, sys.version_info[:2], str(ROOT))).encode()).hexdigest()
 
 
 def unusable_extras(*, nvidia: bool) -> dict[str, str]:

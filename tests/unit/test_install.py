@@ -179,3 +179,14 @@ def test_the_parts_of_each_extra_are_what_the_packages_themselves_ask_for():
             asked = told.get(name) or [one for one in importlib.metadata.requires(name) or [] if "extra ==" not in one]
             left |= names(asked) - reached
         assert reached - locked == set(adds), extra
+
+
+def test_a_copied_installation_is_not_taken_for_one_of_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stamps = set()
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pyproject.toml").write_text("")
+        (tmp_path / name / "requirements.lock").write_text("")
+        monkeypatch.setattr(install, "ROOT", tmp_path / name)
+        stamps.add(install._stamp(tmp_path / name / "requirements.lock", []))
+    assert len(stamps) == 2
