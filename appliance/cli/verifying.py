@@ -34,7 +34,7 @@ _SAME = (
     "since then they say nothing."
 )
 _NO_KEY = (
-    "Whose key that is nobody has said, so it proves nothing: name the key with --key, as the page Audit log of the box shows it."
+    "Whose key signed this nobody has said, so it proves nothing: name the key with --key, as the page Audit log of the box shows it."
 )
 
 
@@ -100,7 +100,8 @@ def _key(text: str | None) -> Verifier | None:
 
 def _told(verdict: Verdict | CollectedVerdict, output: Output, *more: str) -> int:
     document, lines = _collected(verdict) if isinstance(verdict, CollectedVerdict) else _bundle(verdict)
-    output.result(document, *lines, f"Key: {verdict.verifier}", *(more if verdict.key_named else [_NO_KEY]))
+    before, after = ([], more) if verdict.key_named else ([_NO_KEY], ())
+    output.result(document, *before, *lines, f"Key: {verdict.verifier}", *after)
     return 0 if verdict.key_named else 1
 
 

@@ -12,6 +12,22 @@ export function field(id, label, attributes, hint = null) {
   );
 }
 
+/** The same field, with a button that shows what is typed: of a password that is chosen for somebody else, and typed once. */
+export function revealable(labelled) {
+  const input = labelled.querySelector("input");
+  const button = h("button.button.quiet.small", { type: "button", "aria-pressed": "false" }, "Show");
+  button.addEventListener("click", () => {
+    const shown = input.type === "password";
+    input.type = shown ? "text" : "password";
+    button.textContent = shown ? "Hide" : "Show";
+    button.setAttribute("aria-pressed", String(shown));
+  });
+  const place = h("div.reveal", {});
+  input.replaceWith(place);
+  place.append(input, button);
+  return labelled;
+}
+
 /** The current password of whoever is signed in, as `password`. */
 export const ownPassword = (id) => field(id, "Current password", { name: "password", type: "password", autocomplete: "current-password" });
 

@@ -1,7 +1,7 @@
 // Accounts and roles, for administrators.
 import { api } from "./api.js";
 import { byId, confirmed, fail, fill, h, toast } from "./dom.js";
-import { field } from "./fields.js";
+import { field, revealable } from "./fields.js";
 import { asked, told } from "./form_dialog.js";
 import { moment, plural } from "./figures.js";
 
@@ -46,7 +46,7 @@ function roleChoice(chosen) {
 
 function passwordField() {
   const hint = "At least 12 characters. Hand it over in person, to be changed under Your account; there is no mail from this box.";
-  return field("new-password", "Password", { name: "password", type: "password", minlength: 12, autocomplete: "new-password" }, hint);
+  return revealable(field("new-password", "Password", { name: "password", type: "password", minlength: 12, autocomplete: "new-password" }, hint));
 }
 
 function create() {
