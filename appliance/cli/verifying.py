@@ -34,7 +34,8 @@ _SAME = (
     "since then they say nothing."
 )
 _NO_KEY = (
-    "Whose key signed this nobody has said, so it proves nothing: name the key with --key, as the page Audit log of the box shows it."
+    "Whose key signed this nobody has said, so it proves nothing: name the key with --key; the page Audit log of the box "
+    "shows it."
 )
 
 

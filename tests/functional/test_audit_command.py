@@ -118,7 +118,8 @@ def test_an_export_is_verified_where_there_is_no_box(cloister, nowhere, tmp_path
     assert "ms after 1970.\n" in nowhere("verify", str(late), "--key", key)[1]
     code, said, _ = nowhere("verify", str(path))
     first, second, *_ = said.splitlines()
-    assert (code, "it proves nothing: name the key" in first, second.startswith("Nothing in it contradicts the rest")) == (1, True, True)
+    assert (code, "it proves nothing: name the key" in first) == (1, True)
+    assert second.startswith("Nothing in it contradicts the rest")
     document = json.loads(nowhere("verify", str(path), "--key", key, "--json")[1])
     assert (document["held"], document["completeness"], document["matching"]) == (True, "shown", 1)
     assert nowhere("verify", str(path), "--key", "nonsense")[0] == 1
