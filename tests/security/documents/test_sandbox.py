@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from appliance.egress.seal.landlock import landlock_version
 from appliance.documents.parsing.messages import LENGTH, MESSAGE_BYTES, PageText, ParseJob, Progress, Rectangles
 from appliance.documents.sandbox import ParseLimits, locate_in_child, parse_in_child
 from appliance.errors import DocumentRejected
+from tests.conftest import ROOT
 from tests.documents_samples import archive, text
 
 LIMITS = ParseLimits(memory_mb=1_024, timeout_s=30, output_mb=8)
@@ -268,6 +270,11 @@ def test_what_a_child_started_ends_with_it(monkeypatch, tmp_path):
     while os.path.exists(started) and " Z " not in open(started).read():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_child_that_computes_for_too_long_ends_by_the_signal_that_says_so():
+    script = "from appliance.documents.parsing.confinement import confine; confine(memory_mb=1_024, cpu_s=1)\nwhile True: pass"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60).returncode == -signal.SIGXCPU
 
 
 def test_places_outside_the_page_are_brought_back_to_its_edge(monkeypatch):
