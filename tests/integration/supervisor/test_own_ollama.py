@@ -144,7 +144,7 @@ def test_it_is_started_again_and_ends_with_the_box(box, program: Path) -> None:
     os.kill(served, signal.SIGKILL)
     until(lambda: not alive(relay))
     until(lambda: box.states()["ollama"]["ready"] and box.states()["ollama"]["pid"] != relay)
-    assert ollama_answers(box.settings.ollama_socket)
+    until(lambda: ollama_answers(box.settings.ollama_socket))  # on a busy machine not within its limit of a moment ago
     relay = box.states()["ollama"]["pid"]
     served = int(Path(f"/proc/{relay}/task/{relay}/children").read_text())
     assert box.end()[0] == 0
